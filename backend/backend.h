@@ -1,0 +1,382 @@
+/*
+ * backend/backend.h - what a device computes: one table of operations.
+ *
+ * The model, the adapters and the optimizer speak to this table only. backend/cpu implements it; tests/backend holds a
+ * naive reference table (plain loops, f64 sums) and a guarded table that behaves like a device far away.
+ *
+ * Memory. Pointers in operation arguments are device pointers: memory from alloc(), or inside it. The host may not read
+ * or write them; upload() and download() copy. On the CPU they happen to be ordinary memory, and nothing may rely on
+ * it.
+ *
+ * Order. Operations run in the order of the calls, perhaps later; synchronize() waits for all of them. The args struct
+ * is read during the call, what it points to while the operation runs. Uploads take their place in the same order (the
+ * host bytes are copied during the call). download() synchronises first.
+ *
+ * Rows. The result for one row of x depends on that row and the weights only: not on `rows`, nor on the number of
+ * threads, bit for bit. Sums over k go in one fixed order. (Sums over rows, as in weight gradients, go from the first
+ * row to the last.)
+ *
+ * Numbers. Activations, gradients, and master weights are f32; a prepared weight is what the backend makes of it. With
+ * `compute` DTYPE_BF16 the operands of products are rounded to bf16 and summed in f32; all else is f32 either way.
+ * Matrices are row-major without gaps, [rows, columns], outermost first; every size is at least 1.
+ *
+ * Errors. An operation does not fail by its arguments (that is an assert); a device that breaks says so at
+ * synchronize().
+ *
+ * Words: "set" means overwritten, "added to" means +=. A NULL pointer is allowed where the comment says "or NULL".
+ */
+#ifndef ATTUNE_BACKEND_BACKEND_H
+#define ATTUNE_BACKEND_BACKEND_H
+
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+size_t dtype_size(enum dtype dtype);
+const char *dtype_name(enum dtype dtype); /* "f32", "bf16", "f16" */
+
+/* ---- weights ---- */
+
+/*
+ * A matrix [rows, columns] = [outputs, inputs] in the form a backend's products want it, packed once. `uses` says which
+ * operations will be asked of it, so that no form is kept that nobody reads.
+ */
+enum weight_use {
+    WEIGHT_FORWARD = 1,  /* linear: y = x W^T, and the vocabulary operation */
+    WEIGHT_BACKWARD = 2, /* linear_backward: dx = dy W */
+    WEIGHT_LOOKUP = 4,   /* embed: rows by number */
+};
+struct weight_shape {
+    int32_t rows, columns;
+    enum dtype dtype; /* of the source; frozen bf16 weights lose nothing when the backend keeps them as bf16 */
+    unsigned uses;    /* of enum weight_use */
+};
+struct weight; /* begins with a struct weight_shape */
+const struct weight_shape *weight_shape(const struct weight *weight);
+
+/* ---- arguments, one struct an operation ---- */
+
+/* out[t] = scale * table[ids[t]]                                     out [rows, columns of the table] set */
+struct embed_args {
+    const struct weight *table; /* WEIGHT_LOOKUP */
+    const int32_t *ids;         /* [rows], each 0 .. table rows - 1 */
+    float *out;
+    int32_t rows;
+    float scale;
+};
+
+/* dtable[ids[t]] += scale * dout[t], t ascending                      dtable [vocabulary, columns] added to */
+struct embed_backward_args {
+    const int32_t *ids;
+    const float *dout; /* [rows, columns] */
+    float *dtable;
+    int32_t rows, columns, vocabulary;
+    float scale;
+};
+
+/*
+ * RMS norm (Zhang & Sennrich 2019), with the residual addition in front of it:
+ *     s = x + residual;  rstd = 1 / sqrt(mean(s^2) + epsilon);  y = s * rstd * weight
+ */
+struct norm_args {
+    const float *x;        /* [rows, columns] */
+    const float *residual; /* [rows, columns] or NULL: s = x */
+    const float *weight;   /* [columns], f32 */
+    float *sum;            /* s [rows, columns] set, or NULL; may be x */
+    float *y;              /* [rows, columns] set; may be x */
+    float *rstd;           /* [rows] set, or NULL */
+    int32_t rows, columns;
+    float epsilon;
+};
+
+/* Gradient of norm by s and by weight. dx gets the gradient of s on top of what it holds (the residual stream). */
+struct norm_backward_args {
+    const float *dy, *s, *rstd, *weight;
+    float *dx;      /* [rows, columns] added to */
+    float *dweight; /* [columns] added to, or NULL */
+    int32_t rows, columns;
+};
+
+/*
+ * y = x W^T + bias + u B^T, the low-rank term in the same pass. u and b are both given or both NULL.
+ */
+struct linear_args {
+    const float *x;         /* [rows, w columns] */
+    const struct weight *w; /* WEIGHT_FORWARD */
+    const float *bias;      /* [w rows] or NULL */
+    const float *u;         /* [rows, b columns] or NULL: usually scale * (x A^T) */
+    const struct weight *b; /* [w rows, rank], WEIGHT_FORWARD, or NULL */
+    float *y;               /* [rows, w rows] set; with `accumulate` added to */
+    int32_t rows;
+    float scale; /* y = scale * (...); 1 where u is given */
+    bool accumulate;
+};
+
+/* dx = dy W + du A: the gradient by the input. du and a are both given or both NULL. */
+struct linear_backward_args {
+    const float *dy;        /* [rows, w rows] */
+    const struct weight *w; /* WEIGHT_BACKWARD */
+    const float *du;        /* [rows, a rows] or NULL */
+    const struct weight *a; /* [rank, w columns], WEIGHT_BACKWARD, or NULL */
+    float *dx;              /* [rows, w columns] set; with `accumulate` added to */
+    int32_t rows;
+    float scale; /* of the whole; 1 where du is given */
+    bool accumulate;
+};
+
+/* dw += scale * dy^T x;  dbias += sum over rows of dy: the gradients by the weights. */
+struct linear_weight_backward_args {
+    const float *dy; /* [rows, outputs] */
+    const float *x;  /* [rows, inputs] */
+    float *dw;       /* [outputs, inputs] added to, or NULL */
+    float *dbias;    /* [outputs] added to, or NULL */
+    int32_t rows, outputs, inputs;
+    float scale;
+};
+
+/*
+ * Rotary positions (Su et al. 2021) in the half-split form of Hugging Face, in place: for pair i < rotary / 2 of a head
+ *     (a, b) = (x[i], x[i + rotary/2]);  x[i] = a cos - b sin;  x[i + rotary/2] = b cos + a sin
+ * with angle = position * frequencies[i], cos and sin times `attention_factor`. `inverse` turns the other way (the
+ * gradient). The angle is taken in f32 as transformers does: (float)position * frequency, then cosf, sinf.
+ */
+struct rope_args {
+    float *x;                 /* [rows, heads * head_size] */
+    const int32_t *positions; /* [rows] */
+    const float *frequencies; /* [rotary / 2] */
+    int32_t rows, heads, head_size, rotary;
+    float attention_factor;
+    bool inverse;
+};
+
+/*
+ * Who attends to what. A span's queries are rows query .. query + queries - 1 of q; they see the keys of the parent
+ * (all of them) and the span's own keys causally: the last query sees all own keys, the one before it all but one, and
+ * so on. In training own keys are the span's own tokens (key == query, keys == queries). In generation k and v are a
+ * cache, and the queries are the newest of `keys` tokens. Spans of a family stand together, the parent's own span
+ * first, so one owner sums what children add to the parent's keys, in their order.
+ */
+struct attention_span {
+    int32_t query, queries;
+    int32_t key, keys;           /* own keys: rows of k and v; keys >= queries */
+    int32_t parent, parent_keys; /* rows of k and v; parent_keys 0: none */
+};
+
+/* out = softmax(scale * q k^T) v by head; query head h uses key head h / (heads / kv_heads). Nothing of size [T, T] is
+ * kept. */
+struct attention_args {
+    const float *q;                     /* [rows of q, heads * head_size] */
+    const float *k, *v;                 /* [rows of k, kv_heads * head_size] */
+    const struct attention_span *spans; /* [span_count] */
+    float *out;                         /* as q, set */
+    float *lse;                         /* [rows of q, heads] set: log of the sum of exp(scale * q k); or NULL */
+    int32_t span_count, heads, kv_heads, head_size;
+    float scale;
+};
+
+/* Gradient of attention (FlashAttention-2, Dao 2023, section 3.1.2): dq, dk and dv of every row a span covers are set.
+ * Training spans only. */
+struct attention_backward_args {
+    const float *q, *k, *v, *out, *lse, *dout;
+    const struct attention_span *spans; /* key == query, keys == queries, each row in one span */
+    float *dq, *dk, *dv;
+    int32_t span_count, heads, kv_heads, head_size;
+    float scale;
+};
+
+/* out = silu(gate) * up, silu(z) = z / (1 + exp(-z)) */
+struct gated_args {
+    const float *gate, *up; /* [count] */
+    float *out;             /* set; may be gate or up */
+    int64_t count;
+};
+struct gated_backward_args {
+    const float *gate, *up, *dout;
+    float *dgate, *dup; /* set; each may be any of the inputs at the same place */
+    int64_t count;
+};
+
+/*
+ * The vocabulary operation. For row r with logits z = (x W^T) * inverse_temperature and p = softmax(z):
+ *     lse = log sum exp z;  logprob = z[target] - lse;  entropy = lse - sum p z;  argmax = the first largest z
+ * Logits exist only for a chunk of rows at a time.
+ *
+ * The backward slot recomputes them. For a loss L with dlogprob = dL/dlogprob and dentropy = dL/dentropy:
+ *     dz = dlogprob (onehot - p) - dentropy p (log p + entropy);  dx = inverse_temperature dz W;  dw +=
+ * inverse_temperature dz^T x The "both" slot does the two in one pass where dlogprob does not depend on the outcome
+ * (SFT); dentropy must be NULL there.
+ */
+struct vocabulary_args {
+    const float *x;         /* [rows, columns] */
+    const struct weight *w; /* [vocabulary, columns]; WEIGHT_FORWARD, for gradients WEIGHT_BACKWARD too */
+    const int32_t *targets; /* [rows] */
+    float *logprob;         /* [rows]; forward and both: set */
+    float *lse;             /* [rows]; forward and both: set; backward: read */
+    float *entropy;         /* [rows] or NULL; forward: set; backward: read where dentropy is given */
+    int32_t *argmax;        /* [rows] or NULL; forward and both: set */
+    const float *dlogprob;  /* [rows]; backward and both */
+    const float *dentropy;  /* [rows] or NULL; backward */
+    float *dx;              /* [rows, columns]; backward and both: set */
+    float *dw;              /* [vocabulary, columns] added to, or NULL; backward and both */
+    int32_t rows;
+    float inverse_temperature;
+};
+
+/* dst[i] = src[index[i]]                                              dst [rows, columns] set */
+/* scatter: dst[index[i]] = src[i], indices distinct;  scatter_add: dst[index[i]] += src[i], i ascending */
+struct rows_args {
+    const float *src;
+    float *dst;
+    const int32_t *index; /* [rows] */
+    int32_t rows, columns;
+};
+
+/*
+ * out = x * mask / (1 - probability); mask by Philox words of (seed, RANDOM_DROPOUT, keys[row], stream << 32 | column /
+ * 4): word column % 4 below probability * 2^32 drops. With `accumulate` added to. Forward and backward are the same
+ * operation.
+ */
+struct dropout_args {
+    const float *x;       /* [rows, columns] */
+    const uint64_t *keys; /* [rows]: names the token whatever batch it is in */
+    float *out;           /* may be x unless accumulate */
+    int32_t rows, columns;
+    uint32_t stream; /* which place in the model */
+    uint64_t seed;
+    float probability;
+    bool accumulate;
+};
+
+struct fill_args {
+    float *x;
+    int64_t count;
+    float value;
+};
+
+/* out += scale * x */
+struct add_args {
+    const float *x;
+    float *out;
+    int64_t count;
+    float scale;
+};
+
+/* *out += sum of x^2, in double, in a fixed order. */
+struct sum_squares_args {
+    const float *x;
+    double *out;
+    int64_t count;
+};
+
+/*
+ * AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW: g = grad * grad_scale; w -= lr * decay * w; m, v moving
+ * averages; w -= lr / bias1 * m / (sqrt(v) / sqrt(bias2) + epsilon), bias1 = 1 - beta1^step, bias2 = 1 - beta2^step.
+ */
+struct adamw_args {
+    float *master; /* [count] */
+    const float *grad;
+    float *m, *v;
+    int64_t count;
+    double lr, beta1, beta2, epsilon, decay, bias1, bias2, grad_scale;
+};
+
+/* Prepares a weight anew from f32 values [rows, columns]. */
+struct weight_update_args {
+    struct weight *weight;
+    const float *master;
+};
+
+/* Rounds f32 to bf16 (to nearest, ties to even) and widens it again: how activations are kept small between the passes.
+ */
+struct convert_args {
+    const void *src;
+    void *dst;
+    int64_t count;
+    enum dtype from, to; /* F32 or BF16 */
+};
+
+/* slot, args struct */
+#define BACKEND_OPERATIONS(X)                                                                                          \
+    X(embed, embed_args)                                                                                               \
+    X(embed_backward, embed_backward_args)                                                                             \
+    X(norm, norm_args)                                                                                                 \
+    X(norm_backward, norm_backward_args)                                                                               \
+    X(linear, linear_args)                                                                                             \
+    X(linear_backward, linear_backward_args)                                                                           \
+    X(linear_weight_backward, linear_weight_backward_args)                                                             \
+    X(rope, rope_args)                                                                                                 \
+    X(attention, attention_args)                                                                                       \
+    X(attention_backward, attention_backward_args)                                                                     \
+    X(gated, gated_args)                                                                                               \
+    X(gated_backward, gated_backward_args)                                                                             \
+    X(vocabulary, vocabulary_args)                                                                                     \
+    X(vocabulary_backward, vocabulary_args)                                                                            \
+    X(vocabulary_both, vocabulary_args)                                                                                \
+    X(gather_rows, rows_args)                                                                                          \
+    X(scatter_rows, rows_args)                                                                                         \
+    X(scatter_add_rows, rows_args)                                                                                     \
+    X(dropout, dropout_args)                                                                                           \
+    X(fill, fill_args)                                                                                                 \
+    X(add, add_args)                                                                                                   \
+    X(sum_squares, sum_squares_args)                                                                                   \
+    X(adamw, adamw_args)                                                                                               \
+    X(weight_update, weight_update_args)                                                                               \
+    X(convert, convert_args)
+
+enum backend_operation {
+#define X(name, args) BACKEND_##name,
+    BACKEND_OPERATIONS(X)
+#undef X
+        BACKEND_OPERATION_COUNT
+};
+
+/* ---- the table ---- */
+
+/* The largest calls to come, for scratch memory: operations never allocate. */
+struct backend_limits {
+    int32_t rows;       /* of any operation */
+    int32_t columns;    /* widest input or output of a linear layer, the vocabulary aside */
+    int32_t vocabulary; /* 0: no vocabulary operation */
+    int32_t vocabulary_columns;
+    int32_t spans, heads, kv_heads, head_size;
+};
+
+struct backend {
+    const char *name;     /* "cpu (avx512, f32, 2 threads)" */
+    const char *numerics; /* what decides the bits of the results: "cpu avx512 f32"; threads do not */
+    enum dtype compute;   /* of products: DTYPE_F32 or DTYPE_BF16 */
+
+    /* Memory of `size` bytes, zeroed, aligned to 64. */
+    int (*alloc)(struct backend *backend, void **out, size_t size, struct err *err);
+    void (*release)(struct backend *backend, void *memory);
+    void (*upload)(struct backend *backend, void *device, const void *host, size_t size);
+    int (*download)(struct backend *backend, void *host, const void *device, size_t size, struct err *err);
+    int (*synchronize)(struct backend *backend, struct err *err);
+
+    /* Bytes of device memory a weight of this shape takes. */
+    size_t (*weight_size)(struct backend *backend, const struct weight_shape *shape);
+    /*
+     * Makes *out over `memory` (weight_size() bytes of alloc(), borrowed); source: host memory [rows, columns] of
+     * shape->dtype, or NULL when a weight_update will fill it. Free with weight_free().
+     */
+    int (*weight_create)(struct backend *backend, struct weight **out, const struct weight_shape *shape, void *memory,
+                         const void *source, struct err *err);
+    void (*weight_free)(struct backend *backend, struct weight *weight);
+
+    /* Bytes of scratch that reserve() will take. */
+    size_t (*scratch_size)(struct backend *backend, const struct backend_limits *limits);
+    /* Takes the scratch; called before the first operation and again when the limits grow. */
+    int (*reserve)(struct backend *backend, const struct backend_limits *limits, struct err *err);
+
+    void (*free)(struct backend *backend);
+
+#define X(name, args) void (*name)(struct backend * backend, const struct args *arguments);
+    BACKEND_OPERATIONS(X)
+#undef X
+};
+
+const char *backend_operation_name(enum backend_operation operation);
+
+#endif

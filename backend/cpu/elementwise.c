@@ -1,0 +1,156 @@
+/* backend/cpu/elementwise.c - operations without products: split over the threads, the work is in the kernels. */
+#include "backend/cpu/internal.h"
+#include <string.h>
+
+/* Elements and columns are split at multiples of this, so that threads do not share cache lines. */
+#define GRAIN 1024
+#define COLUMN_GRAIN 64
+
+void cpu_embed_backward(struct backend *backend, const struct embed_backward_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.embed_backward, arguments, arguments->columns, COLUMN_GRAIN, arguments->rows);
+}
+
+void cpu_norm(struct backend *backend, const struct norm_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.norm, arguments, arguments->rows, 1, 2.0 * arguments->columns);
+}
+
+void cpu_norm_backward(struct backend *backend, const struct norm_backward_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.norm_backward, arguments, arguments->rows, 1, 2.0 * arguments->columns);
+    if (arguments->dweight) {
+        cpu_split(cpu, cpu->kernels.norm_weight_backward, arguments, arguments->columns, COLUMN_GRAIN, arguments->rows);
+    }
+}
+
+void cpu_rope(struct backend *backend, const struct rope_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    assert(arguments->rotary <= arguments->head_size && arguments->rotary % 2 == 0);
+    const double work = arguments->rotary * (10.0 + arguments->heads);
+    cpu_split(cpu, cpu->kernels.rope, arguments, arguments->rows, 1, work);
+}
+
+void cpu_gated(struct backend *backend, const struct gated_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.gated, arguments, arguments->count, GRAIN, 4);
+}
+
+void cpu_gated_backward(struct backend *backend, const struct gated_backward_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.gated_backward, arguments, arguments->count, GRAIN, 6);
+}
+
+void cpu_dropout(struct backend *backend, const struct dropout_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    assert(arguments->probability >= 0 && arguments->probability < 1);
+    cpu_split(cpu, cpu->kernels.dropout, arguments, arguments->rows, 1, 8.0 * arguments->columns);
+}
+
+void cpu_fill(struct backend *backend, const struct fill_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.fill, arguments, arguments->count, GRAIN, 1);
+}
+
+void cpu_add(struct backend *backend, const struct add_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.add, arguments, arguments->count, GRAIN, 1);
+}
+
+void cpu_adamw(struct backend *backend, const struct adamw_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.adamw, arguments, arguments->count, GRAIN, 4);
+}
+
+void cpu_convert(struct backend *backend, const struct convert_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    if (arguments->from == arguments->to) {
+        memmove(arguments->dst, arguments->src, (size_t)arguments->count * dtype_size(arguments->from));
+        return;
+    }
+    assert(arguments->from != DTYPE_F16 && arguments->to != DTYPE_F16);
+    range_kernel *kernel = arguments->to == DTYPE_BF16 ? cpu->kernels.to_bf16 : cpu->kernels.from_bf16;
+    cpu_split(cpu, kernel, arguments, arguments->count, GRAIN, 1);
+}
+
+/* ---- rows by number ---- */
+
+static void gather(const void *arguments, int64_t first, int64_t end)
+{
+    const struct rows_args *rows = arguments;
+    const size_t columns = (size_t)rows->columns;
+    for (int64_t i = first; i < end; i++) {
+        memcpy(rows->dst + (size_t)i * columns, rows->src + (size_t)rows->index[i] * columns, columns * sizeof(float));
+    }
+}
+
+static void scatter(const void *arguments, int64_t first, int64_t end)
+{
+    const struct rows_args *rows = arguments;
+    const size_t columns = (size_t)rows->columns;
+    for (int64_t i = first; i < end; i++) {
+        memcpy(rows->dst + (size_t)rows->index[i] * columns, rows->src + (size_t)i * columns, columns * sizeof(float));
+    }
+}
+
+void cpu_gather_rows(struct backend *backend, const struct rows_args *arguments)
+{
+    cpu_split(cpu_of(backend), gather, arguments, arguments->rows, 1, arguments->columns);
+}
+
+void cpu_scatter_rows(struct backend *backend, const struct rows_args *arguments)
+{
+    cpu_split(cpu_of(backend), scatter, arguments, arguments->rows, 1, arguments->columns);
+}
+
+void cpu_scatter_add_rows(struct backend *backend, const struct rows_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.scatter_add_rows, arguments, arguments->columns, COLUMN_GRAIN, arguments->rows);
+}
+
+/* ---- sum of squares ---- */
+
+/* Blocks depend on the count alone, so the order of the sum does too. */
+#define SQUARE_BLOCKS 256
+#define SQUARE_BLOCK_LEAST 16384
+
+struct squares {
+    const struct sum_squares_args *arguments;
+    double (*sum_squares)(const float *x, int64_t count);
+    int64_t block;
+    double sums[SQUARE_BLOCKS];
+};
+
+static void square_block(void *context, int64_t index)
+{
+    struct squares *squares = context;
+    const int64_t first = index * squares->block, left = squares->arguments->count - first;
+    squares->sums[index] = squares->sum_squares(squares->arguments->x + first, left < squares->block ? left : squares->block);
+}
+
+void cpu_sum_squares(struct backend *backend, const struct sum_squares_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    int64_t block = divide_up(arguments->count, SQUARE_BLOCKS);
+    block = block > SQUARE_BLOCK_LEAST ? block : SQUARE_BLOCK_LEAST;
+    struct squares squares = {.arguments = arguments, .sum_squares = cpu->kernels.sum_squares, .block = block};
+    const int64_t blocks = divide_up(arguments->count, block);
+    cpu_run(cpu, square_block, &squares, blocks, 2.0 * (double)arguments->count);
+    double sum = 0;
+    for (int64_t i = 0; i < blocks; i++) {
+        sum += squares.sums[i];
+    }
+    *arguments->out += sum;
+}

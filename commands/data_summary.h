@@ -1,0 +1,13 @@
+/*
+ * commands/data_summary.h - the numbers of a recipe's data, and a drawing of how long the examples are.
+ */
+#ifndef ATTUNE_COMMANDS_DATA_SUMMARY_H
+#define ATTUNE_COMMANDS_DATA_SUMMARY_H
+
+#include "sft/data.h"
+
+/* Both print to standard output. */
+int data_summary_print(const struct sft_data *data, struct err *err);
+int data_summary_json(const struct sft_data *data, struct err *err);
+
+#endif

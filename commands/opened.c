@@ -1,0 +1,51 @@
+/* commands/opened.c - see opened.h. */
+#include "commands/opened.h"
+#include "train/device.h"
+
+const char *const opened_dtypes[] = {"auto", "f32", "bf16", NULL};
+const char *const opened_devices[] = {"auto", "cpu", "cuda", NULL};
+
+int opened_model(struct opened *opened, struct err *err)
+{
+    struct device_options device = {.dtype = opened_dtypes[opened->dtype],
+                                    .device = opened_devices[opened->device],
+                                    .threads = (int)opened->threads};
+    if (device_open(&opened->backend, &device, err) != 0 || model_open(&opened->model, opened->folder, err) != 0 ||
+        model_text_open(&opened->text, opened->folder, opened->chat_template, err) != 0)
+        return -1;
+    if (opened->adapter_folder && adapter_open(&opened->adapter, opened->model, opened->adapter_folder, err) != 0)
+        return -1;
+    if (model_load(opened->model, opened->backend, &(struct model_options){0}, err) != 0)
+        return -1;
+    if (opened->adapter) {
+        if (adapter_load(opened->adapter, opened->backend, false, err) != 0)
+            return -1;
+        opened->overlay = &opened->adapter->overlay;
+    }
+    return 0;
+}
+
+void opened_close(struct opened *opened)
+{
+    adapter_free(opened->adapter);
+    model_text_close(&opened->text);
+    model_free(opened->model);
+    if (opened->backend)
+        opened->backend->free(opened->backend);
+    *opened = (struct opened){0};
+}
+
+struct dataset_options opened_dataset_options(const struct opened *opened, int64_t max_length)
+{
+    int32_t most = opened->model->config.max_positions;
+    return (struct dataset_options){
+        .tokenizer = opened->text.tokenizer,
+        .chat = opened->text.chat,
+        .max_length = max_length > 0 && max_length < most ? (int32_t)max_length : most,
+    };
+}
+
+int32_t opened_max_rank(const struct opened *opened)
+{
+    return opened->overlay ? opened->overlay->max_rank : 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * commands/opened.h - a model with its text side and perhaps an adapter, as the commands that only use a model open it.
+ */
+#ifndef ATTUNE_COMMANDS_OPENED_H
+#define ATTUNE_COMMANDS_OPENED_H
+
+#include "base/args.h"
+#include "lora/adapter.h"
+#include "model/generate.h"
+#include "text/dataset.h"
+#include "text/model_text.h"
+
+struct opened {
+    /* What the command line says. */
+    const char *folder, *adapter_folder, *chat_template;
+    int dtype, device; /* numbers in opened_dtypes, opened_devices */
+    int64_t threads;
+
+    /* What opened_model() makes of it. */
+    struct backend *backend;
+    struct model *model;
+    struct adapter *adapter;
+    const struct overlay *overlay; /* NULL without an adapter */
+    struct model_text text;
+};
+
+extern const char *const opened_dtypes[], *const opened_devices[]; /* NULL at the end */
+
+/* Entries of an args_option table, the same for every command that opens a model. */
+#define OPENED_OPTIONS(opened)                                                                                         \
+    {.name = "adapter",                                                                                                \
+     .argument = "DIR",                                                                                                \
+     .help = "a PEFT adapter, or the folder of a run",                                                                 \
+     .text = &(opened).adapter_folder},                                                                                \
+        {.name = "chat-template",                                                                                      \
+         .argument = "T",                                                                                              \
+         .help = "a built-in template's name or a Jinja file (default: the model's own)",                              \
+         .text = &(opened).chat_template},                                                                             \
+        {.name = "dtype",                                                                                              \
+         .argument = "D",                                                                                              \
+         .help = "of matrix products: auto, f32 or bf16 (default auto)",                                               \
+         .choice = &(opened).dtype,                                                                                    \
+         .choices = opened_dtypes},                                                                                    \
+        {.name = "device",                                                                                             \
+         .argument = "D",                                                                                              \
+         .help = "auto, cpu or cuda (default auto)",                                                                   \
+         .choice = &(opened).device,                                                                                   \
+         .choices = opened_devices},                                                                                   \
+    {                                                                                                                  \
+        .name = "threads", .argument = "N", .help = "threads (default: as many as the process may use)",               \
+        .whole = &(opened).threads, .least = 0, .most = 1024                                                           \
+    }
+
+/* Opens and loads everything; opened_close() also after a failure. */
+int opened_model(struct opened *opened, struct err *err);
+void opened_close(struct opened *opened);
+
+/* Options for text/dataset.h that go with the model. max_length 0: what the model was made for. */
+struct dataset_options opened_dataset_options(const struct opened *opened, int64_t max_length);
+
+/* Rank that passes must have room for. */
+int32_t opened_max_rank(const struct opened *opened);
+
+#endif

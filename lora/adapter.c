@@ -1,0 +1,344 @@
+/* lora/adapter.c - which layers an adapter is on, its memory and its values; see adapter.h. */
+#include "lora/adapter.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/suggest.h"
+#include "lora/peft.h"
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+double adapter_scale(const struct adapter *adapter, const struct adapter_target *target)
+{
+    return target->alpha / (adapter->rank_stabilized ? sqrt((double)target->rank) : (double)target->rank);
+}
+
+bool adapter_name_matches(const char *path, const char *name)
+{
+    size_t path_length = strlen(path), name_length = strlen(name);
+    if (name_length > path_length || strcmp(path + path_length - name_length, name) != 0)
+        return false;
+    return name_length == path_length || path[path_length - name_length - 1] == '.';
+}
+
+int adapter_add_target(struct adapter *adapter, int32_t layer, enum linear_kind kind, int32_t rank, double alpha,
+                       struct err *err)
+{
+    int32_t outputs, inputs;
+    model_linear_shape(&adapter->model->config, kind, &outputs, &inputs);
+    int32_t most = outputs < inputs ? outputs : inputs;
+    if (rank < 1 || rank > most || rank > LORA_RANK_MAX) {
+        char path[MODULE_PATH_MAX];
+        model_linear_path(path, layer, kind);
+        return err_set(err, "rank %d does not fit %s [%d, %d]; take lora_r from 1 to %d", rank, path, outputs, inputs,
+                       most < LORA_RANK_MAX ? most : LORA_RANK_MAX);
+    }
+    adapter->targets[adapter->target_count] =
+        (struct adapter_target){layer, kind, rank, alpha, 2 * adapter->target_count};
+    adapter->target_count++;
+    return 0;
+}
+
+int adapter_new(struct adapter **out, struct model *model, struct err *err)
+{
+    struct adapter *adapter = mem_alloc(1, sizeof *adapter, err);
+    if (!adapter)
+        return -1;
+    adapter->model = model;
+    size_t linears = (size_t)model->config.layers * LINEAR_KIND_COUNT;
+    adapter->targets = mem_alloc(linears, sizeof *adapter->targets, err);
+    if (!adapter->targets) {
+        mem_free(adapter);
+        return -1;
+    }
+    hash_text(adapter->base, model_fingerprint(model));
+    *out = adapter;
+    return 0;
+}
+
+int adapter_save_module(struct adapter *adapter, const char *name, struct err *err)
+{
+    if (strcmp(name, "embed_tokens") == 0 || strcmp(name, "model.embed_tokens") == 0)
+        adapter->save_embedding = true;
+    else if (strcmp(name, "lm_head") == 0)
+        adapter->save_head = true;
+    else
+        return err_set(
+            err, "'%s' cannot be trained whole beside an adapter; lora_modules_to_save takes embed_tokens and lm_head",
+            name);
+    return 0;
+}
+
+/* Last parts of the linear layers' paths, for "did you mean". */
+static const char *nearest_target(const char *name)
+{
+    static const char *const names[] = {"all-linear", "q_proj",    "k_proj",  "v_proj",
+                                        "o_proj",     "gate_proj", "up_proj", "down_proj"};
+    return suggest_nearest(name, names, sizeof names / sizeof *names);
+}
+
+/* Every name must hit a layer, or it is a mistake that would otherwise pass in silence. */
+static int check_names(const struct adapter *adapter, const struct adapter_options *options, struct err *err)
+{
+    for (size_t i = 0; i < options->target_count; i++) {
+        const char *name = options->targets[i];
+        bool found = strcmp(name, "all-linear") == 0;
+        char path[MODULE_PATH_MAX];
+        for (int32_t l = 0; l < adapter->model->config.layers && !found; l++)
+            for (int kind = 0; kind < LINEAR_KIND_COUNT && !found; kind++) {
+                model_linear_path(path, l, (enum linear_kind)kind);
+                found = adapter_name_matches(path, name);
+            }
+        if (found)
+            continue;
+        if (strcmp(name, "lm_head") == 0)
+            return err_set(err, "lora_target_modules: lm_head takes no low-rank term; train it whole with "
+                                "lora_modules_to_save: lm_head");
+        const char *nearest = nearest_target(name);
+        return err_set(err,
+                       "lora_target_modules: no linear layer of the model is called '%s'%s%s%s; there are q_proj, "
+                       "k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, and all-linear for all of them",
+                       name, nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+    }
+    return 0;
+}
+
+int adapter_describe(struct adapter **out, struct model *model, const struct adapter_options *options, struct err *err)
+{
+    struct adapter *adapter;
+    if (adapter_new(&adapter, model, err) != 0)
+        return -1;
+    adapter->rank = options->rank;
+    adapter->alpha = options->alpha;
+    adapter->dropout = options->dropout;
+    adapter->rank_stabilized = options->rank_stabilized;
+    adapter->seed = options->seed;
+    int rc = check_names(adapter, options, err);
+    char path[MODULE_PATH_MAX];
+    for (int32_t l = 0; l < model->config.layers; l++)
+        for (int kind = 0; kind < LINEAR_KIND_COUNT && rc == 0; kind++) {
+            model_linear_path(path, l, (enum linear_kind)kind);
+            bool hit = false;
+            for (size_t i = 0; i < options->target_count && !hit; i++)
+                hit = strcmp(options->targets[i], "all-linear") == 0 || adapter_name_matches(path, options->targets[i]);
+            if (hit)
+                rc = adapter_add_target(adapter, l, (enum linear_kind)kind, options->rank, options->alpha, err);
+        }
+    for (size_t i = 0; i < options->module_count && rc == 0; i++)
+        rc = adapter_save_module(adapter, options->modules_to_save[i], err);
+    adapter->tied = model->config.tied && adapter->save_embedding && !adapter->save_head;
+    if (rc == 0 && adapter->target_count == 0 && !adapter->save_embedding && !adapter->save_head)
+        rc = err_set(
+            err, "the adapter would be empty: set lora_target_modules (all-linear is usual) or lora_modules_to_save");
+    if (rc != 0) {
+        adapter_free(adapter);
+        return -1;
+    }
+    *out = adapter;
+    return 0;
+}
+
+/* ---- memory and values ---- */
+
+struct loader {
+    struct adapter *adapter;
+    struct regions *regions;
+    struct err *err;
+    int32_t parameter;
+};
+
+/* PEFT's draw for A: nn.init.kaiming_uniform_(a=sqrt(5)) is uniform within 1 / sqrt(inputs). */
+static void draw_a(float *values, const struct adapter *adapter, int32_t number, int32_t rank, int32_t inputs)
+{
+    double bound = 1.0 / sqrt((double)inputs);
+    int64_t count = (int64_t)rank * inputs;
+    for (int64_t i = 0; i < count; i++)
+        values[i] =
+            (float)((2.0 * random_uniform(adapter->seed, RANDOM_INIT, (uint64_t)number, (uint64_t)i) - 1.0) * bound);
+}
+
+/* The starting values of a parameter: from the adapter's file, the base's weights, or fresh. */
+static int first_values(struct loader *loader, const struct parameter *parameter, int32_t number, float *values)
+{
+    const struct adapter *adapter = loader->adapter;
+    if (adapter->source) {
+        const struct safetensor *tensor = safetensors_find(adapter->source, parameter->name);
+        assert(tensor && tensor->count == parameter_size(parameter)); /* adapter_open() has looked */
+        safetensor_widen(values, tensor->data, tensor->dtype, tensor->count);
+        return 0;
+    }
+    if (number < 2 * adapter->target_count) {
+        if (number % 2 == 0)
+            draw_a(values, adapter, number, parameter->rows, parameter->columns);
+        return 0; /* B stays zero */
+    }
+    const char *name = strstr(parameter->name, "lm_head") && !adapter->model->config.tied ? "lm_head.weight"
+                                                                                          : "model.embed_tokens.weight";
+    const struct safetensor *tensor = safetensors_find(adapter->model->files, name);
+    assert(tensor);
+    safetensor_widen(values, tensor->data, tensor->dtype, tensor->count);
+    return 0;
+}
+
+/* Memory of one trained matrix, its prepared form and gradient; in the second pass its values too. */
+static int load_parameter(struct loader *loader, const char *name, int32_t rows, int32_t columns, unsigned uses,
+                          struct weight **weight, float **gradient)
+{
+    struct adapter *adapter = loader->adapter;
+    struct backend *backend = loader->regions->backend;
+    size_t count = (size_t)rows * (size_t)columns;
+    int32_t number = loader->parameter++;
+    struct weight_shape shape = {rows, columns, DTYPE_F32, uses};
+    float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, count);
+    void *memory = regions_take(loader->regions, MEMORY_ADAPTERS, backend->weight_size(backend, &shape));
+    *gradient = adapter->trainable ? regions_take_floats(loader->regions, MEMORY_GRADIENTS, count) : NULL;
+    if (loader->regions->counting)
+        return 0;
+    if (backend->weight_create(backend, weight, &shape, memory, NULL, loader->err) != 0)
+        return -1;
+    struct parameter *parameter = &adapter->parameters.items[number];
+    *parameter = (struct parameter){.name = mem_copy_string(name, strlen(name), loader->err),
+                                    .rows = rows,
+                                    .columns = columns,
+                                    .master = master,
+                                    .gradient = *gradient,
+                                    .weight = *weight};
+    adapter->parameters.count = number + 1;
+    float *values = parameter->name ? mem_alloc(count, sizeof *values, loader->err) : NULL;
+    if (!values || first_values(loader, parameter, number, values) != 0) {
+        mem_free(values);
+        return -1;
+    }
+    backend->upload(backend, master, values, count * sizeof *values);
+    backend->weight_update(backend, &(struct weight_update_args){*weight, master});
+    mem_free(values);
+    return 0;
+}
+
+static int load_target(struct loader *loader, const struct adapter_target *target)
+{
+    struct adapter *adapter = loader->adapter;
+    struct low_rank none = {0};
+    struct low_rank *low_rank =
+        loader->regions->counting ? &none : overlay_linear(&adapter->overlay, target->layer, target->kind);
+    int32_t outputs, inputs;
+    model_linear_shape(&adapter->model->config, target->kind, &outputs, &inputs);
+    unsigned uses = WEIGHT_FORWARD | (adapter->trainable ? WEIGHT_BACKWARD : 0u);
+    char path[MODULE_PATH_MAX], name[PEFT_NAME_MAX];
+    model_linear_path(path, target->layer, target->kind);
+    low_rank->rank = target->rank;
+    low_rank->scale = (float)adapter_scale(adapter, target);
+    if (target->rank > adapter->overlay.max_rank)
+        adapter->overlay.max_rank = target->rank;
+    peft_tensor_name(name, path, "lora_A.weight");
+    if (load_parameter(loader, name, target->rank, inputs, uses, &low_rank->a, &low_rank->a_gradient) != 0)
+        return -1;
+    peft_tensor_name(name, path, "lora_B.weight");
+    return load_parameter(loader, name, outputs, target->rank, uses, &low_rank->b, &low_rank->b_gradient);
+}
+
+static int load_replacement(struct loader *loader, const char *path, unsigned uses, struct replacement *replacement)
+{
+    const struct model_config *config = &loader->adapter->model->config;
+    char name[PEFT_NAME_MAX];
+    peft_tensor_name(name, path, "weight");
+    return load_parameter(loader, name, config->vocabulary, config->hidden, uses, &replacement->weight,
+                          &replacement->gradient);
+}
+
+static int load_all(struct loader *loader)
+{
+    struct adapter *adapter = loader->adapter;
+    unsigned head_uses = WEIGHT_FORWARD | (adapter->trainable ? WEIGHT_BACKWARD : 0u);
+    loader->parameter = 0;
+    for (int32_t i = 0; i < adapter->target_count; i++)
+        if (load_target(loader, &adapter->targets[i]) != 0)
+            return -1;
+    unsigned embedding_uses = WEIGHT_LOOKUP | (adapter->tied ? head_uses : 0u);
+    if (adapter->save_embedding &&
+        load_replacement(loader, "model.embed_tokens", embedding_uses, &adapter->overlay.embedding) != 0)
+        return -1;
+    if (adapter->save_head && load_replacement(loader, "lm_head", head_uses, &adapter->overlay.head) != 0)
+        return -1;
+    if (adapter->tied)
+        adapter->overlay.head = adapter->overlay.embedding;
+    return 0;
+}
+
+int adapter_plan(struct adapter *adapter, struct backend *backend, bool trainable, struct memory_plan *plan,
+                 struct err *err)
+{
+    struct regions regions;
+    adapter->trainable = trainable;
+    regions_begin(&regions, backend);
+    struct loader loader = {.adapter = adapter, .regions = &regions, .err = err};
+    if (load_all(&loader) != 0)
+        return -1;
+    memory_plan_add(plan, &regions.plan);
+    return 0;
+}
+
+int adapter_load(struct adapter *adapter, struct backend *backend, bool trainable, struct err *err)
+{
+    assert(!adapter->backend);
+    adapter->trainable = trainable;
+    regions_begin(&adapter->regions, backend);
+    struct loader loader = {.adapter = adapter, .regions = &adapter->regions, .err = err};
+    if (load_all(&loader) != 0 || regions_alloc(&adapter->regions, err) != 0)
+        return -1;
+    adapter->backend = backend;
+    size_t linears = (size_t)adapter->model->config.layers * LINEAR_KIND_COUNT;
+    adapter->overlay.linears = mem_alloc(linears, sizeof *adapter->overlay.linears, err);
+    adapter->parameters.items = mem_alloc((size_t)loader.parameter, sizeof(struct parameter), err);
+    if (!adapter->overlay.linears || !adapter->parameters.items || load_all(&loader) != 0 ||
+        backend->synchronize(backend, err) != 0)
+        return -1;
+    adapter->overlay.dropout = (float)adapter->dropout;
+    adapter->overlay.seed = adapter->seed;
+    safetensors_close(adapter->source);
+    adapter->source = NULL;
+    return 0;
+}
+
+static void free_weight(struct adapter *adapter, struct weight *weight)
+{
+    if (weight)
+        adapter->backend->weight_free(adapter->backend, weight);
+}
+
+void adapter_free(struct adapter *adapter)
+{
+    if (!adapter)
+        return;
+    for (int32_t i = 0; adapter->overlay.linears && i < adapter->target_count; i++) {
+        const struct low_rank *low_rank =
+            overlay_linear(&adapter->overlay, adapter->targets[i].layer, adapter->targets[i].kind);
+        free_weight(adapter, low_rank->a);
+        free_weight(adapter, low_rank->b);
+    }
+    if (!adapter->tied)
+        free_weight(adapter, adapter->overlay.head.weight);
+    free_weight(adapter, adapter->overlay.embedding.weight);
+    for (int32_t i = 0; i < adapter->parameters.count; i++)
+        mem_free(adapter->parameters.items[i].name);
+    if (adapter->backend)
+        regions_free(&adapter->regions);
+    safetensors_close(adapter->source);
+    mem_free(adapter->parameters.items);
+    mem_free(adapter->overlay.linears);
+    mem_free(adapter->targets);
+    mem_free(adapter->folder);
+    mem_free(adapter);
+}
+
+int64_t adapter_parameter_count(const struct adapter *adapter)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < adapter->target_count; i++) {
+        int32_t outputs, inputs;
+        model_linear_shape(&adapter->model->config, adapter->targets[i].kind, &outputs, &inputs);
+        count += (int64_t)adapter->targets[i].rank * (outputs + inputs);
+    }
+    int64_t table = (int64_t)adapter->model->config.vocabulary * adapter->model->config.hidden;
+    return count + table * ((adapter->save_embedding ? 1 : 0) + (adapter->save_head ? 1 : 0));
+}

@@ -1,0 +1,77 @@
+/* lora/merge.c - see merge.h. */
+#include "lora/merge.h"
+#include "base/mem.h"
+#include <string.h>
+
+static float *download(const struct adapter *adapter, const struct parameter *parameter, struct err *err)
+{
+    size_t count = (size_t)parameter_size(parameter);
+    float *values = mem_alloc(count, sizeof *values, err);
+    if (values &&
+        adapter->backend->download(adapter->backend, values, parameter->master, count * sizeof *values, err) != 0) {
+        mem_free(values);
+        return NULL;
+    }
+    return values;
+}
+
+/* W [outputs, inputs] += scale * B A */
+static void add_product(float *w, const float *a, const float *b, int32_t outputs, int32_t inputs, int32_t rank,
+                        float scale)
+{
+    for (int64_t o = 0; o < outputs; o++)
+        for (int32_t r = 0; r < rank; r++) {
+            float factor = scale * b[o * rank + r];
+            for (int32_t i = 0; i < inputs; i++)
+                w[o * inputs + i] += factor * a[(int64_t)r * inputs + i];
+        }
+}
+
+static int merge_target(const struct adapter *adapter, const struct adapter_target *target, float *values,
+                        struct err *err)
+{
+    const struct parameter *a = &adapter->parameters.items[target->parameter], *b = a + 1;
+    float *a_values = download(adapter, a, err), *b_values = a_values ? download(adapter, b, err) : NULL;
+    if (b_values)
+        add_product(values, a_values, b_values, b->rows, a->columns, target->rank,
+                    (float)adapter_scale(adapter, target));
+    int rc = b_values ? 0 : -1;
+    mem_free(a_values);
+    mem_free(b_values);
+    return rc;
+}
+
+static int merge_tensor(void *context, const char *name, float *values, int64_t count, struct err *err)
+{
+    const struct adapter *adapter = context;
+    char path[MODULE_PATH_MAX + 16];
+    for (int32_t i = 0; i < adapter->target_count; i++) {
+        const struct adapter_target *target = &adapter->targets[i];
+        model_linear_path(path, target->layer, target->kind);
+        strcat(path, ".weight");
+        if (strcmp(path, name) == 0)
+            return merge_target(adapter, target, values, err);
+    }
+    /* What was saved whole takes the place of the base's. */
+    for (int32_t i = 2 * adapter->target_count; i < adapter->parameters.count; i++) {
+        const struct parameter *parameter = &adapter->parameters.items[i];
+        if (strcmp(parameter->name + strlen("base_model.model."), name) == 0)
+            return adapter->backend->download(adapter->backend, values, parameter->master,
+                                              (size_t)count * sizeof *values, err);
+    }
+    return 0;
+}
+
+int adapter_merge(const struct adapter *adapter, const char *to, bool keep_dtype, enum dtype dtype, struct err *err)
+{
+    const struct model_config *config = &adapter->model->config;
+    /* With a tied base, a head or an embedding saved alone leaves the two different; the tied one stays one. */
+    struct export_options options = {
+        .keep_dtype = keep_dtype,
+        .dtype = dtype,
+        .untie = config->tied && (adapter->save_head || (adapter->save_embedding && !adapter->tied)),
+        .change = merge_tensor,
+        .context = (void *)(uintptr_t)adapter,
+    };
+    return model_export(adapter->model, to, &options, err);
+}

@@ -1,0 +1,49 @@
+/*
+ * model/config.h - what config.json says about a model, in one struct that steers the one transformer.
+ *
+ * Both dialects are read: `rope_theta` + `rope_scaling` (with `type` or `rope_type`), and the newer `rope_parameters`.
+ * What the transformer here cannot do is an error that names the key, never a silent difference.
+ */
+#ifndef ATTUNE_MODEL_CONFIG_H
+#define ATTUNE_MODEL_CONFIG_H
+
+#include "backend/backend.h"
+#include "base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STOP_TOKENS_MAX 16
+
+enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 };
+
+struct rope_config {
+    enum rope_type type;
+    double theta;
+    double factor;                            /* linear, llama3 */
+    double low_freq_factor, high_freq_factor; /* llama3 */
+    double original_max_positions;            /* llama3 */
+};
+
+struct model_config {
+    char model_type[32]; /* "llama" */
+    int32_t vocabulary, hidden, intermediate, layers, heads, kv_heads, head_size;
+    int32_t max_positions;
+    float norm_epsilon;
+    bool tied;           /* the head is the embedding */
+    bool attention_bias; /* q, k, v and o have biases */
+    bool mlp_bias;
+    struct rope_config rope;
+    enum dtype dtype; /* of the weights as config.json states it; DTYPE_F32 where it is silent */
+    /* Tokens that end an answer: eos of config.json and generation_config.json together; -1 ends the list. */
+    int32_t stop_tokens[STOP_TOKENS_MAX + 1];
+    int32_t bos_token; /* -1: none */
+};
+
+/* Reads `folder`/config.json, and generation_config.json where it is there. */
+int model_config_read(struct model_config *config, const char *folder, struct err *err);
+
+/* frequencies [head_size / 2] for the rope operation: theta^(-2i / head_size), scaled as the type says. In f32 as
+ * transformers does. */
+void rope_frequencies(const struct model_config *config, float *frequencies);
+
+#endif

@@ -1,0 +1,194 @@
+/* model/export.c - see export.h. */
+#include "model/export.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define CONFIG_MAX ((size_t)16 << 20)
+
+struct tensor_source {
+    const struct safetensor *tensor;
+    const char *name; /* what it is written as */
+    const struct export_options *options;
+};
+
+static int read_tensor(void *context, float *out, struct err *err)
+{
+    const struct tensor_source *source = context;
+    int64_t count = source->tensor->count;
+    safetensor_widen(out, source->tensor->data, source->tensor->dtype, count);
+    if (source->options->change &&
+        source->options->change(source->options->context, source->name, out, count, err) != 0)
+        return -1;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(out[i]))
+            return err_set(err,
+                           "tensor '%s' would hold a value that is not finite (element %lld); the training diverged, "
+                           "or a file is damaged",
+                           source->name, (long long)i);
+    return 0;
+}
+
+static int write_weights(const struct model *model, const char *path, const struct export_options *options,
+                         struct err *err)
+{
+    int32_t base_count = safetensors_count(model->files);
+    bool add_head = options->untie && !safetensors_find(model->files, "lm_head.weight");
+    int32_t most = base_count + (add_head ? 1 : 0), count = 0;
+    struct tensor_source *sources = mem_alloc((size_t)most, sizeof *sources, err);
+    struct safetensor_spec *specs = mem_alloc((size_t)most, sizeof *specs, err);
+    int rc = sources && specs ? 0 : -1;
+    for (int32_t i = 0; rc == 0 && i < most; i++) {
+        const struct safetensor *tensor = i < base_count ? safetensors_at(model->files, i)
+                                                         : safetensors_find(model->files, "model.embed_tokens.weight");
+        const char *name = i < base_count ? tensor->name : "lm_head.weight";
+        /* Some tied models carry a copy of the embedding as their head; written again it could contradict the trained
+         * one. */
+        if (model->config.tied && !options->untie && strcmp(name, "lm_head.weight") == 0)
+            continue;
+        sources[count] = (struct tensor_source){tensor, name, options};
+        specs[count] = (struct safetensor_spec){.name = name,
+                                                .dtype = options->keep_dtype ? tensor->dtype : options->dtype,
+                                                .rank = tensor->rank,
+                                                .read = read_tensor,
+                                                .context = &sources[count]};
+        memcpy(specs[count].shape, tensor->shape, sizeof specs[count].shape);
+        count++;
+    }
+    if (rc == 0)
+        rc = safetensors_write(path, specs, count, NULL, err);
+    mem_free(sources);
+    mem_free(specs);
+    safetensors_release(model->files);
+    return rc;
+}
+
+static const char *torch_dtype(enum dtype dtype)
+{
+    static const char *const names[] = {"float32", "bfloat16", "float16"};
+    return names[dtype];
+}
+
+/* config.json with the dtype and the tie as they now are; every other key and their order are kept. */
+static int write_config(const struct model *model, const char *path, const struct export_options *options,
+                        struct err *err)
+{
+    char *from = file_join(model->folder, "config.json", err);
+    json_t *config = from ? json_read_file(from, CONFIG_MAX, err) : NULL;
+    char *text = NULL;
+    int rc = -1, edits = 0;
+    if (!config)
+        goto done;
+    if (!options->keep_dtype) {
+        const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
+        edits |= json_object_set_new(config, key, json_string(torch_dtype(options->dtype)));
+    }
+    if (options->untie)
+        edits |= json_object_set_new(config, "tie_word_embeddings", json_false());
+    text = edits == 0 ? json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    if (!text) {
+        err_set(err, "out of memory while writing %s", path);
+        goto done;
+    }
+    rc = file_write_whole(path, text, strlen(text), err);
+done:
+    mem_free(text); /* jansson allocates through base/mem.h, or malloc where no main() hooked it: free() serves both */
+    if (config)
+        json_decref(config);
+    mem_free(from);
+    return rc;
+}
+
+int model_export_weights(const struct model *model, const char *folder, const struct export_options *options,
+                         struct err *err)
+{
+    char *weights = file_join(folder, "model.safetensors", err);
+    char *config = file_join(folder, "config.json", err);
+    int rc = weights && config ? write_weights(model, weights, options, err) : -1;
+    if (rc == 0)
+        rc = write_config(model, config, options, err);
+    mem_free(weights);
+    mem_free(config);
+    return rc;
+}
+
+int model_copy_texts(const struct model *model, const char *folder, struct err *err)
+{
+    static const char *const names[] = {"tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
+                                        "added_tokens.json", "chat_template.jinja",   "vocab.json",
+                                        "merges.txt",        "tokenizer.model",       "generation_config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *from = file_join(model->folder, names[i], err), *to = file_join(folder, names[i], err);
+        int rc = from && to ? 0 : -1;
+        if (rc == 0 && file_exists(from))
+            rc = file_copy(from, to, err);
+        mem_free(from);
+        mem_free(to);
+        if (rc != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A folder that has something in it is somebody's work. */
+static int refuse_used(const char *to, struct err *err)
+{
+    char **names;
+    size_t count;
+    if (!file_exists(to))
+        return 0;
+    if (!file_is_dir(to))
+        return err_set(err, "'%s' is a file; give a folder that is not there yet", to);
+    if (file_list(&names, &count, to, err) != 0)
+        return -1;
+    file_names_free(names, count);
+    return count ? err_set(err, "'%s' is not empty; give a folder that is not there yet, or remove it first", to) : 0;
+}
+
+int model_export(const struct model *model, const char *to, const struct export_options *options, struct err *err)
+{
+    size_t length = strlen(to);
+    while (length > 1 && to[length - 1] == '/')
+        length--;
+    char *place = mem_copy_string(to, length, err), *beside = mem_alloc(length + 16, 1, err);
+    int rc = -1;
+    if (!place || !beside || refuse_used(place, err) != 0)
+        goto done;
+    memcpy(beside, place, length);
+    strcpy(beside + length, ".partial");
+    rc = file_remove_tree(beside, err);
+    if (rc == 0)
+        rc = file_make_dirs(beside, err);
+    if (rc == 0)
+        rc = model_export_weights(model, beside, options, err);
+    if (rc == 0)
+        rc = model_copy_texts(model, beside, err);
+    if (rc == 0)
+        rc = file_remove_tree(place, err); /* an empty folder may be in the way */
+    if (rc == 0)
+        rc = file_publish_dir(beside, place, err);
+    if (rc != 0) {
+        struct err ignored;
+        file_remove_tree(beside, &ignored);
+    }
+done:
+    mem_free(place);
+    mem_free(beside);
+    return rc;
+}
+
+int model_change_to_masters(void *context, const char *name, float *values, int64_t count, struct err *err)
+{
+    const struct model *model = context;
+    for (int32_t i = 0; i < model->parameters.count; i++) {
+        const struct parameter *parameter = &model->parameters.items[i];
+        if (strcmp(parameter->name, name) != 0)
+            continue;
+        assert(parameter_size(parameter) == count);
+        return model->backend->download(model->backend, values, parameter->master, (size_t)count * sizeof *values, err);
+    }
+    return 0;
+}

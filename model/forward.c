@@ -1,0 +1,195 @@
+/* model/forward.c - token ids to hidden states; see pass.h. */
+#include "base/mem.h"
+#include "model/pass.h"
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+static float *cache_or(float *const *cache, int32_t layer, float *own)
+{
+    return cache ? cache[layer] : own;
+}
+
+void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,
+               float *rstd)
+{
+    pass->backend->norm(pass->backend, &(struct norm_args){
+                                           .x = x,
+                                           .residual = residual,
+                                           .weight = weight,
+                                           .sum = sum,
+                                           .y = y,
+                                           .rstd = rstd,
+                                           .rows = pass->tokens,
+                                           .columns = pass->model->config.hidden,
+                                           .epsilon = pass->model->config.norm_epsilon,
+                                       });
+}
+
+/* drop(x) into pass->dropped, or x itself. */
+static const float *drop(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                         const float *x, int32_t columns, bool training)
+{
+    if (!training || overlay->dropout == 0)
+        return x;
+    pass->backend->dropout(pass->backend, &(struct dropout_args){
+                                              .x = x,
+                                              .keys = pass->dropout_keys,
+                                              .out = pass->dropped,
+                                              .rows = pass->tokens,
+                                              .columns = columns,
+                                              .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
+                                              .seed = overlay->seed,
+                                              .probability = overlay->dropout,
+                                          });
+    return pass->dropped;
+}
+
+void pass_linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                         const float *x, float *y, bool training)
+{
+    struct backend *backend = pass->backend;
+    const struct linear *linear = &pass->model->layers[layer].linears[kind];
+    const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
+    struct linear_args args = {
+        .x = x, .w = linear->weight, .bias = linear->bias, .y = y, .rows = pass->tokens, .scale = 1};
+    if (low_rank && low_rank->a) {
+        assert(low_rank->rank <= pass->limits.max_rank);
+        float *u = pass->tapes[layer].u[kind];
+        const float *input = drop(pass, overlay, layer, kind, x, weight_shape(linear->weight)->columns, training);
+        backend->linear(backend,
+                        &(struct linear_args){
+                            .x = input, .w = low_rank->a, .y = u, .rows = pass->tokens, .scale = low_rank->scale});
+        args.u = u;
+        args.b = low_rank->b;
+    }
+    backend->linear(backend, &args);
+}
+
+static void rotate(struct pass *pass, float *x, int32_t heads)
+{
+    const struct model_config *config = &pass->model->config;
+    pass->backend->rope(pass->backend, &(struct rope_args){
+                                           .x = x,
+                                           .positions = pass->positions,
+                                           .frequencies = pass->model->rope_frequencies,
+                                           .rows = pass->tokens,
+                                           .heads = heads,
+                                           .head_size = config->head_size,
+                                           .rotary = config->head_size,
+                                           .attention_factor = 1,
+                                       });
+}
+
+/*
+ * A layer from pass->normed (the first norm is already applied) to pass->delta, what the MLP adds to tape->middle.
+ * with_down false stops before the down product: the backward pass, which runs checkpointed layers again, does not need
+ * it.
+ */
+void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down)
+{
+    struct backend *backend = pass->backend;
+    const struct model_config *config = &pass->model->config;
+    struct tape *tape = &pass->tapes[layer];
+    bool cached = pass->limits.cache_rows > 0;
+    pass_linear_forward(pass, overlay, layer, LINEAR_Q, pass->normed, tape->q, training);
+    pass_linear_forward(pass, overlay, layer, LINEAR_K, pass->normed, tape->k, training);
+    pass_linear_forward(pass, overlay, layer, LINEAR_V, pass->normed, tape->v, training);
+    rotate(pass, tape->q, config->heads);
+    rotate(pass, tape->k, config->kv_heads);
+    float *k = cache_or(pass->cache_k, layer, tape->k), *v = cache_or(pass->cache_v, layer, tape->v);
+    if (cached) {
+        int32_t columns = config->kv_heads * config->head_size;
+        backend->scatter_rows(
+            backend, &(struct rows_args){
+                         .src = tape->k, .dst = k, .index = pass->slots, .rows = pass->tokens, .columns = columns});
+        backend->scatter_rows(
+            backend, &(struct rows_args){
+                         .src = tape->v, .dst = v, .index = pass->slots, .rows = pass->tokens, .columns = columns});
+    }
+    backend->attention(backend, &(struct attention_args){
+                                    .q = tape->q,
+                                    .k = k,
+                                    .v = v,
+                                    .spans = pass->spans,
+                                    .out = tape->attention,
+                                    .lse = tape->lse,
+                                    .span_count = pass->span_count,
+                                    .heads = config->heads,
+                                    .kv_heads = config->kv_heads,
+                                    .head_size = config->head_size,
+                                    .scale = 1.0f / sqrtf((float)config->head_size),
+                                });
+    pass_linear_forward(pass, overlay, layer, LINEAR_O, tape->attention, pass->delta, training);
+    pass_norm(pass, tape->x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, pass->normed, tape->rstd2);
+    pass_linear_forward(pass, overlay, layer, LINEAR_GATE, pass->normed, tape->gate, training);
+    pass_linear_forward(pass, overlay, layer, LINEAR_UP, pass->normed, tape->up, training);
+    if (!with_down)
+        return;
+    backend->gated(backend, &(struct gated_args){.gate = tape->gate,
+                                                 .up = tape->up,
+                                                 .out = pass->wide,
+                                                 .count = (int64_t)pass->tokens * config->intermediate});
+    pass_linear_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, pass->delta, training);
+}
+
+void pass_forward(struct pass *pass, const struct overlay *overlay, bool training)
+{
+    assert(!training || pass->limits.training);
+    struct model *model = pass->model;
+    struct backend *backend = pass->backend;
+    const struct weight *table =
+        overlay && overlay->embedding.weight ? overlay->embedding.weight : model->embedding.weight;
+    float *x = pass->tapes[0].x;
+    backend->embed(backend,
+                   &(struct embed_args){.table = table, .ids = pass->ids, .out = x, .rows = pass->tokens, .scale = 1});
+    pass_norm(pass, x, NULL, model->layers[0].attention_norm, NULL, pass->normed, pass->tapes[0].rstd1);
+    for (int32_t l = 0; l < model->config.layers; l++) {
+        struct tape *tape = &pass->tapes[l];
+        if (l > 0)
+            pass_norm(pass, pass->tapes[l - 1].middle, pass->delta, model->layers[l].attention_norm, tape->x,
+                      pass->normed, tape->rstd1);
+        pass_layer_forward(pass, overlay, l, training, true);
+    }
+    pass_norm(pass, pass->tapes[model->config.layers - 1].middle, pass->delta, model->final_norm, pass->final_sum,
+              pass->hidden, pass->final_rstd);
+}
+
+const struct weight *pass_head(const struct pass *pass, const struct overlay *overlay)
+{
+    return overlay && overlay->head.weight ? overlay->head.weight : pass->model->head.weight;
+}
+
+int pass_extend(struct pass *pass, const struct overlay *overlay, const struct cached_rows *rows, float *logits,
+                struct err *err)
+{
+    assert(pass->limits.cache_rows > 0 && rows->rows > 0 && rows->rows <= pass->limits.tokens &&
+           rows->span_count <= pass->limits.segments);
+    struct backend *backend = pass->backend;
+    const struct model_config *config = &pass->model->config;
+    size_t count = (size_t)rows->rows;
+    pass->tokens = rows->rows;
+    pass->span_count = rows->span_count;
+    backend->upload(backend, pass->ids, rows->ids, count * sizeof(int32_t));
+    backend->upload(backend, pass->positions, rows->positions, count * sizeof(int32_t));
+    backend->upload(backend, pass->slots, rows->slots, count * sizeof(int32_t));
+    backend->upload(backend, pass->spans, rows->spans, (size_t)rows->span_count * sizeof *rows->spans);
+    pass_forward(pass, overlay, false);
+    if (!logits)
+        return 0;
+    for (int32_t i = 0; i < rows->span_count; i++)
+        pass->host_rows[i] = rows->spans[i].query + rows->spans[i].queries - 1;
+    backend->upload(backend, pass->prediction_rows, pass->host_rows, (size_t)rows->span_count * sizeof(int32_t));
+    backend->gather_rows(backend, &(struct rows_args){.src = pass->hidden,
+                                                      .dst = pass->selected,
+                                                      .index = pass->prediction_rows,
+                                                      .rows = rows->span_count,
+                                                      .columns = config->hidden});
+    backend->linear(backend, &(struct linear_args){.x = pass->selected,
+                                                   .w = pass_head(pass, overlay),
+                                                   .y = pass->logits,
+                                                   .rows = rows->span_count,
+                                                   .scale = 1});
+    return backend->download(backend, logits, pass->logits,
+                             (size_t)rows->span_count * (size_t)config->vocabulary * sizeof(float), err);
+}

@@ -1,0 +1,346 @@
+/* model/generate.c - see generate.h. */
+#include "model/generate.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include <assert.h>
+#include <string.h>
+
+#define PREFILL_ROWS 256 /* tokens of prompts in one pass */
+
+/* One answer in the making. */
+struct sequence {
+    bool live;
+    int32_t *ids;    /* [max_prompt + max_new]: prompt and answer, for the repetition penalty too */
+    float *logprobs; /* [max_new] */
+    int32_t made;    /* tokens of the answer so far */
+};
+
+/* One request's place in the cache: rows for its prompt, then rows for each sample's answer. */
+struct family {
+    bool used;
+    size_t request;
+    int32_t samples, live;
+    int32_t prompt, done; /* tokens of the prompt, and how many of them are in the cache */
+    int32_t first_row;
+};
+
+struct generator {
+    struct model *model;
+    struct generator_limits limits;
+    struct pass *pass;
+    struct sampler sampler;
+    struct family *families;
+    struct sequence *sequences; /* [family_count * samples] */
+    int32_t family_count;
+    float *logits; /* host [spans, vocabulary] */
+    int32_t *ids, *positions, *slots;
+    struct attention_span *spans;
+    struct sequence **rows; /* the sequence of each decoding row */
+    struct family **row_families;
+
+    const struct overlay *overlay; /* of the run under way */
+    const struct generate_request *requests;
+    const struct generate_options *options;
+    const struct generate_events *events;
+};
+
+static bool is_stop(const int32_t *stop_tokens, int32_t id)
+{
+    for (; stop_tokens && *stop_tokens >= 0; stop_tokens++)
+        if (*stop_tokens == id)
+            return true;
+    return false;
+}
+
+void generate_stop_tokens(int32_t out[STOP_TOKENS_MAX + 2], const struct model_config *config,
+                          const struct tokenizer *tokenizer)
+{
+    int32_t count = 0, end = tokenizer_eos_id(tokenizer);
+    for (; config->stop_tokens[count] >= 0; count++)
+        out[count] = config->stop_tokens[count];
+    out[count] = -1;
+    if (end >= 0 && !is_stop(out, end)) {
+        out[count] = end;
+        out[count + 1] = -1;
+    }
+}
+
+static int32_t family_rows(const struct generator_limits *limits)
+{
+    return limits->max_prompt + limits->samples * limits->max_new;
+}
+
+static int32_t family_places(const struct generator_limits *limits)
+{
+    int32_t places = limits->sequences / limits->samples;
+    return places > 0 ? places : 1;
+}
+
+static struct pass_limits pass_limits_of(const struct generator_limits *limits)
+{
+    int32_t families = family_places(limits), sequences = families * limits->samples;
+    return (struct pass_limits){
+        .tokens = sequences > PREFILL_ROWS ? sequences : PREFILL_ROWS,
+        .segments = sequences,
+        .max_rank = limits->max_rank,
+        .cache_rows = families * family_rows(limits),
+    };
+}
+
+int generator_plan(struct model *model, const struct generator_limits *limits, struct backend *backend,
+                   struct memory_plan *plan, struct err *err)
+{
+    struct pass_limits pass = pass_limits_of(limits);
+    return pass_plan(model, &pass, backend, plan, err);
+}
+
+static int create_arrays(struct generator *generator, const struct pass_limits *pass, struct err *err)
+{
+    const struct generator_limits *limits = &generator->limits;
+    size_t tokens = (size_t)pass->tokens, sequences = (size_t)pass->segments;
+    size_t history = (size_t)limits->max_prompt + (size_t)limits->max_new;
+    generator->families = mem_alloc((size_t)generator->family_count, sizeof *generator->families, err);
+    generator->sequences = mem_alloc(sequences, sizeof *generator->sequences, err);
+    generator->logits =
+        mem_alloc(sequences * (size_t)generator->model->config.vocabulary, sizeof *generator->logits, err);
+    generator->ids = mem_alloc(tokens, sizeof(int32_t), err);
+    generator->positions = mem_alloc(tokens, sizeof(int32_t), err);
+    generator->slots = mem_alloc(tokens, sizeof(int32_t), err);
+    generator->spans = mem_alloc(sequences, sizeof *generator->spans, err);
+    generator->rows = mem_alloc(sequences, sizeof *generator->rows, err);
+    generator->row_families = mem_alloc(sequences, sizeof *generator->row_families, err);
+    if (!generator->families || !generator->sequences || !generator->logits || !generator->ids ||
+        !generator->positions || !generator->slots || !generator->spans || !generator->rows || !generator->row_families)
+        return -1;
+    for (size_t i = 0; i < sequences; i++) {
+        generator->sequences[i].ids = mem_alloc(history, sizeof(int32_t), err);
+        generator->sequences[i].logprobs = mem_alloc((size_t)limits->max_new, sizeof(float), err);
+        if (!generator->sequences[i].ids || !generator->sequences[i].logprobs)
+            return -1;
+    }
+    return 0;
+}
+
+int generator_create(struct generator **out, struct model *model, const struct generator_limits *limits,
+                     struct err *err)
+{
+    assert(limits->sequences > 0 && limits->samples > 0 && limits->max_prompt > 0 && limits->max_new > 0);
+    struct generator *generator = mem_alloc(1, sizeof *generator, err);
+    if (!generator)
+        return -1;
+    generator->model = model;
+    generator->limits = *limits;
+    generator->family_count = family_places(limits);
+    struct pass_limits pass = pass_limits_of(limits);
+    if (create_arrays(generator, &pass, err) != 0 ||
+        sampler_create(&generator->sampler, model->config.vocabulary, err) != 0 ||
+        pass_create(&generator->pass, model, &pass, err) != 0) {
+        generator_free(generator);
+        return -1;
+    }
+    for (int32_t f = 0; f < generator->family_count; f++)
+        generator->families[f].first_row = f * family_rows(limits);
+    *out = generator;
+    return 0;
+}
+
+void generator_free(struct generator *generator)
+{
+    if (!generator)
+        return;
+    int32_t sequences = generator->sequences ? generator->family_count * generator->limits.samples : 0;
+    for (int32_t i = 0; i < sequences; i++) {
+        mem_free(generator->sequences[i].ids);
+        mem_free(generator->sequences[i].logprobs);
+    }
+    pass_free(generator->pass);
+    sampler_free(&generator->sampler);
+    mem_free(generator->families);
+    mem_free(generator->sequences);
+    mem_free(generator->logits);
+    mem_free(generator->ids);
+    mem_free(generator->positions);
+    mem_free(generator->slots);
+    mem_free(generator->spans);
+    mem_free(generator->rows);
+    mem_free(generator->row_families);
+    mem_free(generator);
+}
+
+static struct sequence *family_sequence(struct generator *generator, const struct family *family, int32_t sample)
+{
+    return &generator->sequences[(family - generator->families) * generator->limits.samples + sample];
+}
+
+/* Draws the next token of a sequence from its logits, and ends it where it is time. */
+static int advance(struct generator *generator, struct family *family, int32_t sample, const float *logits,
+                   struct err *err)
+{
+    const struct generate_request *request = &generator->requests[family->request];
+    const struct generate_options *options = generator->options;
+    struct sequence *sequence = family_sequence(generator, family, sample);
+    uint64_t position = (uint64_t)(family->prompt + sequence->made);
+    double uniform = random_uniform(options->seed, RANDOM_SAMPLE, request->key + ((uint64_t)sample << 48), position);
+    float logprob;
+    int32_t id = sampler_draw(&generator->sampler, logits, &options->sampling, sequence->ids,
+                              family->prompt + sequence->made, uniform, &logprob);
+    sequence->ids[family->prompt + sequence->made] = id;
+    sequence->logprobs[sequence->made++] = logprob;
+    bool stopped = is_stop(options->stop_tokens, id);
+    bool ended = generator->events->token &&
+                 generator->events->token(generator->events->context, family->request, sample, id) != 0;
+    if (!stopped && !ended && sequence->made < options->max_new_tokens)
+        return 0;
+    sequence->live = false;
+    if (--family->live == 0)
+        family->used = false;
+    struct generated answer = {.request = family->request,
+                               .sample = sample,
+                               .ids = sequence->ids + family->prompt,
+                               .logprobs = sequence->logprobs,
+                               .length = sequence->made,
+                               .stopped = stopped};
+    return generator->events->finished ? generator->events->finished(generator->events->context, &answer, err) : 0;
+}
+
+static void admit(struct generator *generator, struct family *family, size_t number)
+{
+    const struct generate_request *request = &generator->requests[number];
+    assert(request->length >= 1 && request->length <= generator->limits.max_prompt && request->samples >= 1 &&
+           request->samples <= generator->limits.samples);
+    family->used = true;
+    family->request = number;
+    family->samples = family->live = request->samples;
+    family->prompt = request->length;
+    family->done = 0;
+    for (int32_t s = 0; s < request->samples; s++) {
+        struct sequence *sequence = family_sequence(generator, family, s);
+        sequence->live = true;
+        sequence->made = 0;
+        memcpy(sequence->ids, request->prompt, (size_t)request->length * sizeof(int32_t));
+    }
+}
+
+static int extend(struct generator *generator, int32_t rows, int32_t spans, float *logits, struct err *err)
+{
+    struct cached_rows cached = {.ids = generator->ids,
+                                 .positions = generator->positions,
+                                 .slots = generator->slots,
+                                 .spans = generator->spans,
+                                 .rows = rows,
+                                 .span_count = spans};
+    return pass_extend(generator->pass, generator->overlay, &cached, logits, err);
+}
+
+/* Puts as many waiting prompt tokens into the cache as one pass takes; answers begin where a prompt is complete. *more:
+ * work was left. */
+static int prefill(struct generator *generator, bool *more, struct err *err)
+{
+    int32_t rows = 0, spans = 0, room = generator->pass->limits.tokens;
+    *more = false;
+    for (int32_t f = 0; f < generator->family_count; f++) {
+        struct family *family = &generator->families[f];
+        if (!family->used || family->done == family->prompt)
+            continue;
+        if (rows == room) {
+            *more = true;
+            break;
+        }
+        int32_t waiting = family->prompt - family->done, taken = waiting < room - rows ? waiting : room - rows;
+        generator->spans[spans] = (struct attention_span){
+            .query = rows, .queries = taken, .key = family->first_row, .keys = family->done + taken};
+        generator->row_families[spans++] = family;
+        for (int32_t i = 0; i < taken; i++, rows++) {
+            generator->ids[rows] = generator->requests[family->request].prompt[family->done + i];
+            generator->positions[rows] = family->done + i;
+            generator->slots[rows] = family->first_row + family->done + i;
+        }
+        family->done += taken;
+        *more = *more || family->done < family->prompt;
+    }
+    if (rows == 0)
+        return 0;
+    if (extend(generator, rows, spans, generator->logits, err) != 0)
+        return -1;
+    for (int32_t i = 0; i < spans; i++) {
+        struct family *family = generator->row_families[i];
+        int32_t samples = family->samples;
+        for (int32_t s = 0; s < samples && family->done == family->prompt; s++)
+            if (advance(generator, family, s,
+                        generator->logits + (size_t)i * (size_t)generator->model->config.vocabulary, err) != 0)
+                return -1;
+    }
+    return 0;
+}
+
+/* One more token for every live answer. */
+static int decode(struct generator *generator, struct err *err)
+{
+    int32_t rows = 0;
+    for (int32_t f = 0; f < generator->family_count; f++) {
+        struct family *family = &generator->families[f];
+        for (int32_t s = 0; family->used && s < family->samples; s++) {
+            struct sequence *sequence = family_sequence(generator, family, s);
+            if (!sequence->live)
+                continue;
+            int32_t own = family->first_row + generator->limits.max_prompt + s * generator->limits.max_new;
+            generator->ids[rows] = sequence->ids[family->prompt + sequence->made - 1];
+            generator->positions[rows] = family->prompt + sequence->made - 1;
+            generator->slots[rows] = own + sequence->made - 1;
+            generator->spans[rows] = (struct attention_span){.query = rows,
+                                                             .queries = 1,
+                                                             .key = own,
+                                                             .keys = sequence->made,
+                                                             .parent = family->first_row,
+                                                             .parent_keys = family->prompt};
+            generator->rows[rows] = sequence;
+            generator->row_families[rows++] = family;
+        }
+    }
+    if (rows == 0)
+        return 0;
+    if (extend(generator, rows, rows, generator->logits, err) != 0)
+        return -1;
+    for (int32_t i = 0; i < rows; i++) {
+        struct family *family = generator->row_families[i];
+        int32_t sample = (int32_t)(generator->rows[i] - family_sequence(generator, family, 0));
+        if (advance(generator, family, sample,
+                    generator->logits + (size_t)i * (size_t)generator->model->config.vocabulary, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static bool any_used(const struct generator *generator)
+{
+    for (int32_t f = 0; f < generator->family_count; f++)
+        if (generator->families[f].used)
+            return true;
+    return false;
+}
+
+int generator_run(struct generator *generator, const struct overlay *overlay, const struct generate_request *requests,
+                  size_t count, const struct generate_options *options, const struct generate_events *events,
+                  struct err *err)
+{
+    assert(options->max_new_tokens >= 1 && options->max_new_tokens <= generator->limits.max_new);
+    generator->overlay = overlay;
+    generator->requests = requests;
+    generator->options = options;
+    generator->events = events;
+    for (int32_t f = 0; f < generator->family_count; f++)
+        generator->families[f].used = false;
+    size_t next = 0;
+    do {
+        for (int32_t f = 0; f < generator->family_count && next < count; f++)
+            if (!generator->families[f].used)
+                admit(generator, &generator->families[f], next++);
+        bool more = true;
+        while (more)
+            if (prefill(generator, &more, err) != 0)
+                return -1;
+        if (decode(generator, err) != 0)
+            return -1;
+    } while (next < count || any_used(generator));
+    return 0;
+}

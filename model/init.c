@@ -1,0 +1,121 @@
+/* model/init.c - see init.h. */
+#include "model/init.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "model/model.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+struct tensor {
+    char name[MODULE_PATH_MAX + 40];
+    int32_t rows, columns; /* columns 0: a vector */
+    float constant;        /* of a vector */
+    double deviation;
+    uint64_t seed, number;
+};
+
+struct tensor_list {
+    struct tensor *items;
+    int32_t count, capacity;
+};
+
+static int fill(void *context, float *out, struct err *err)
+{
+    (void)err;
+    const struct tensor *tensor = context;
+    int64_t count = (int64_t)tensor->rows * (tensor->columns ? tensor->columns : 1);
+    for (int64_t i = 0; i < count; i++)
+        out[i] =
+            tensor->columns
+                ? (float)(tensor->deviation * random_normal(tensor->seed, RANDOM_INIT, tensor->number, (uint64_t)i))
+                : tensor->constant;
+    return 0;
+}
+
+static struct tensor *add(struct tensor_list *list, int32_t rows, int32_t columns)
+{
+    assert(list->count < list->capacity);
+    struct tensor *tensor = &list->items[list->count];
+    *tensor = (struct tensor){.rows = rows, .columns = columns, .number = (uint64_t)list->count};
+    list->count++;
+    return tensor;
+}
+
+static void add_vector(struct tensor_list *list, int32_t size, float constant, const char *path, const char *leaf)
+{
+    struct tensor *tensor = add(list, size, 0);
+    tensor->constant = constant;
+    snprintf(tensor->name, sizeof tensor->name, "%s.%s", path, leaf);
+}
+
+static void add_layer(struct tensor_list *list, const struct model_config *config, int32_t layer)
+{
+    char path[MODULE_PATH_MAX];
+    snprintf(path, sizeof path, "model.layers.%d", layer);
+    add_vector(list, config->hidden, 1, path, "input_layernorm.weight");
+    add_vector(list, config->hidden, 1, path, "post_attention_layernorm.weight");
+    for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
+        int32_t outputs, inputs;
+        model_linear_shape(config, (enum linear_kind)kind, &outputs, &inputs);
+        model_linear_path(path, layer, (enum linear_kind)kind);
+        struct tensor *weight = add(list, outputs, inputs);
+        snprintf(weight->name, sizeof weight->name, "%s.weight", path);
+        if (kind <= LINEAR_O ? config->attention_bias : config->mlp_bias)
+            add_vector(list, outputs, 0, path, "bias");
+    }
+}
+
+static int write_all(const char *path, struct tensor_list *list, double deviation, uint64_t seed, struct err *err)
+{
+    struct safetensor_spec *specs = mem_alloc((size_t)list->count, sizeof *specs, err);
+    if (!specs)
+        return -1;
+    for (int32_t i = 0; i < list->count; i++) {
+        struct tensor *tensor = &list->items[i];
+        tensor->deviation = deviation;
+        tensor->seed = seed;
+        specs[i] = (struct safetensor_spec){.name = tensor->name,
+                                            .dtype = DTYPE_F32,
+                                            .rank = tensor->columns ? 2 : 1,
+                                            .shape = {tensor->rows, tensor->columns},
+                                            .read = fill,
+                                            .context = tensor};
+    }
+    int rc = safetensors_write(path, specs, list->count, NULL, err);
+    mem_free(specs);
+    return rc;
+}
+
+int model_write_random(const char *folder, double deviation, uint64_t seed, struct err *err)
+{
+    struct model_config config;
+    if (model_config_read(&config, folder, err) != 0)
+        return -1;
+    char *path = file_join(folder, "model.safetensors", err);
+    if (!path)
+        return -1;
+    struct tensor_list list = {.capacity = config.layers * (2 + 2 * LINEAR_KIND_COUNT) + 3};
+    int rc =
+        file_exists(path)
+            ? err_set(err, "%s is already there; random weights would replace it, so remove it first if that is meant",
+                      path)
+            : 0;
+    if (rc == 0) {
+        list.items = mem_alloc((size_t)list.capacity, sizeof *list.items, err);
+        rc = list.items ? 0 : -1;
+    }
+    if (rc == 0) {
+        strcpy(add(&list, config.vocabulary, config.hidden)->name, "model.embed_tokens.weight");
+        for (int32_t l = 0; l < config.layers; l++)
+            add_layer(&list, &config, l);
+        add_vector(&list, config.hidden, 1, "model.norm", "weight");
+        if (!config.tied)
+            strcpy(add(&list, config.vocabulary, config.hidden)->name, "lm_head.weight");
+        rc = write_all(path, &list, deviation, seed, err);
+    }
+    mem_free(list.items);
+    mem_free(path);
+    return rc;
+}

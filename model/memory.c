@@ -1,0 +1,133 @@
+/* model/memory.c - see memory.h. */
+#include "model/memory.h"
+#include "base/file.h"
+#include "base/strbuf.h"
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+const char *memory_kind_name(enum memory_kind kind)
+{
+    static const char *const names[MEMORY_KIND_COUNT] = {"weights",   "prepared weights", "adapters",
+                                                         "gradients", "optimizer state",  "activations",
+                                                         "KV cache",  "scratch",          "examples"};
+    return names[kind];
+}
+
+void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part)
+{
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+        sum->bytes[i] += part->bytes[i];
+}
+
+size_t memory_plan_total(const struct memory_plan *plan)
+{
+    size_t total = 0;
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+        total += plan->bytes[i];
+    return total;
+}
+
+/* The number in a one-line file, SIZE_MAX where there is none ("max", no such file). */
+static size_t read_number(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    unsigned long long value;
+    if (!file)
+        return SIZE_MAX;
+    int read = fscanf(file, "%llu", &value);
+    fclose(file);
+    return read == 1 ? (size_t)value : SIZE_MAX;
+}
+
+/* MemAvailable of /proc/meminfo, in bytes. */
+static size_t system_available(void)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[256];
+    unsigned long long kib = 0;
+    bool found = false;
+    while (file && !found && fgets(line, sizeof line, file))
+        found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+    if (file)
+        fclose(file);
+    return found ? (size_t)kib << 10 : SIZE_MAX;
+}
+
+size_t memory_available(void)
+{
+    static const char *const limits[][2] = {
+        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
+    };
+    size_t available = system_available();
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        size_t limit = read_number(limits[i][0]), used = read_number(limits[i][1]);
+        if (limit == SIZE_MAX || used == SIZE_MAX)
+            continue;
+        size_t left = limit > used ? limit - used : 0;
+        if (left < available)
+            available = left;
+    }
+    return available;
+}
+
+size_t memory_peak(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss << 10 : 0;
+}
+
+void regions_begin(struct regions *regions, struct backend *backend)
+{
+    *regions = (struct regions){.backend = backend, .counting = true};
+}
+
+void *regions_take(struct regions *regions, enum memory_kind kind, size_t bytes)
+{
+    size_t start = regions->used[kind];
+    size_t rounded = (bytes + 63) & ~(size_t)63;
+    assert(rounded >= bytes && start + rounded >= start);
+    regions->used[kind] = start + rounded;
+    if (regions->counting) {
+        regions->plan.bytes[kind] = start + rounded;
+        return NULL;
+    }
+    assert(regions->used[kind] <= regions->plan.bytes[kind]);
+    return bytes ? regions->memory[kind] + start : NULL;
+}
+
+float *regions_take_floats(struct regions *regions, enum memory_kind kind, size_t count)
+{
+    return regions_take(regions, kind, count * sizeof(float));
+}
+
+int regions_alloc(struct regions *regions, struct err *err)
+{
+    assert(regions->counting);
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
+        void *memory = NULL;
+        if (regions->plan.bytes[i] &&
+            regions->backend->alloc(regions->backend, &memory, regions->plan.bytes[i], err) != 0) {
+            err_prefix(err, "%s", memory_kind_name((enum memory_kind)i));
+            regions_free(regions);
+            return -1;
+        }
+        regions->memory[i] = memory;
+        regions->used[i] = 0;
+    }
+    regions->counting = false;
+    return 0;
+}
+
+void regions_free(struct regions *regions)
+{
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
+        if (regions->memory[i])
+            regions->backend->release(regions->backend, regions->memory[i]);
+        regions->memory[i] = NULL;
+    }
+}

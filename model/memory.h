@@ -1,0 +1,59 @@
+/*
+ * model/memory.h - memory is planned, then taken once.
+ *
+ * Whatever takes device memory is laid out by a function that is run twice: over regions without memory, which only
+ * count, and then over regions with memory. So the plan printed before the first step is the sum that is really taken.
+ */
+#ifndef ATTUNE_MODEL_MEMORY_H
+#define ATTUNE_MODEL_MEMORY_H
+
+#include "backend/backend.h"
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum memory_kind {
+    MEMORY_WEIGHTS,  /* f32 masters, norms and biases */
+    MEMORY_PREPARED, /* weights in the form the products want */
+    MEMORY_ADAPTERS,
+    MEMORY_GRADIENTS,
+    MEMORY_OPTIMIZER,
+    MEMORY_ACTIVATIONS,
+    MEMORY_CACHE,   /* keys and values of generation */
+    MEMORY_SCRATCH, /* of the backend's operations */
+    MEMORY_DATA,    /* the tokenised examples, on the host */
+    MEMORY_KIND_COUNT
+};
+
+/* "prepared weights", ... */
+const char *memory_kind_name(enum memory_kind kind);
+
+struct memory_plan {
+    size_t bytes[MEMORY_KIND_COUNT];
+};
+void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part);
+size_t memory_plan_total(const struct memory_plan *plan);
+/* Bytes this process may still take: the least of free memory and the cgroup's limit less its use. */
+size_t memory_available(void);
+/* The most memory this process has held so far, in bytes. */
+size_t memory_peak(void);
+
+/* One block of each kind, carved from its start to its end. */
+struct regions {
+    struct backend *backend;
+    char *memory[MEMORY_KIND_COUNT]; /* NULL while counting */
+    size_t used[MEMORY_KIND_COUNT];
+    struct memory_plan plan;
+    bool counting;
+};
+
+/* Counts: regions_take() gives NULL until regions_alloc(). */
+void regions_begin(struct regions *regions, struct backend *backend);
+/* Takes what was counted from the backend and starts carving anew. */
+int regions_alloc(struct regions *regions, struct err *err);
+/* `bytes` of zeroed device memory, aligned to 64. */
+void *regions_take(struct regions *regions, enum memory_kind kind, size_t bytes);
+float *regions_take_floats(struct regions *regions, enum memory_kind kind, size_t count);
+void regions_free(struct regions *regions);
+
+#endif

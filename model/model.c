@@ -1,0 +1,381 @@
+/* model/model.c - opening and loading a model; see model.h. */
+#include "model/model.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *linear_kind_path(enum linear_kind kind)
+{
+    static const char *const paths[LINEAR_KIND_COUNT] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                         "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                         "mlp.down_proj"};
+    return paths[kind];
+}
+
+void model_linear_path(char out[MODULE_PATH_MAX], int32_t layer, enum linear_kind kind)
+{
+    snprintf(out, MODULE_PATH_MAX, "model.layers.%d.%s", layer, linear_kind_path(kind));
+}
+
+void model_linear_shape(const struct model_config *config, enum linear_kind kind, int32_t *outputs, int32_t *inputs)
+{
+    int32_t queries = config->heads * config->head_size, keys = config->kv_heads * config->head_size;
+    switch (kind) {
+    case LINEAR_Q:
+        *outputs = queries, *inputs = config->hidden;
+        break;
+    case LINEAR_K:
+    case LINEAR_V:
+        *outputs = keys, *inputs = config->hidden;
+        break;
+    case LINEAR_O:
+        *outputs = config->hidden, *inputs = queries;
+        break;
+    case LINEAR_GATE:
+    case LINEAR_UP:
+        *outputs = config->intermediate, *inputs = config->hidden;
+        break;
+    case LINEAR_DOWN:
+        *outputs = config->hidden, *inputs = config->intermediate;
+        break;
+    case LINEAR_KIND_COUNT:
+        assert(!"no linear layer");
+    }
+}
+
+static bool linear_has_bias(const struct model_config *config, enum linear_kind kind)
+{
+    return kind <= LINEAR_O ? config->attention_bias : config->mlp_bias;
+}
+
+/* ---- opening: names and shapes ---- */
+
+/* Finds a tensor and holds it to its shape; columns 0 means a vector of `rows`. */
+static const struct safetensor *need_tensor(const struct model *model, const char *name, int32_t rows, int32_t columns,
+                                            struct err *err)
+{
+    const struct safetensor *tensor = safetensors_find(model->files, name);
+    if (!tensor) {
+        err_set(err,
+                "%s: the weights have no tensor '%s', which config.json calls for; the folder is incomplete or of "
+                "another architecture",
+                model->folder, name);
+        return NULL;
+    }
+    bool fits = columns ? tensor->rank == 2 && tensor->shape[0] == rows && tensor->shape[1] == columns
+                        : tensor->rank == 1 && tensor->shape[0] == rows;
+    if (fits)
+        return tensor;
+    char want[48];
+    if (columns)
+        snprintf(want, sizeof want, "[%d, %d]", rows, columns);
+    else
+        snprintf(want, sizeof want, "[%d]", rows);
+    err_set(err,
+            "%s: tensor '%s' does not have the shape %s that config.json calls for; config and weights are of "
+            "different models",
+            tensor->file, name, want);
+    return NULL;
+}
+
+static int check_tensors(const struct model *model, struct err *err)
+{
+    const struct model_config *config = &model->config;
+    char path[MODULE_PATH_MAX], name[MODULE_PATH_MAX + 16];
+    if (!need_tensor(model, "model.embed_tokens.weight", config->vocabulary, config->hidden, err) ||
+        !need_tensor(model, "model.norm.weight", config->hidden, 0, err) ||
+        (!config->tied && !need_tensor(model, "lm_head.weight", config->vocabulary, config->hidden, err)))
+        return -1;
+    for (int32_t l = 0; l < config->layers; l++) {
+        for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
+            int32_t outputs, inputs;
+            model_linear_shape(config, (enum linear_kind)kind, &outputs, &inputs);
+            model_linear_path(path, l, (enum linear_kind)kind);
+            snprintf(name, sizeof name, "%s.weight", path);
+            if (!need_tensor(model, name, outputs, inputs, err))
+                return -1;
+            snprintf(name, sizeof name, "%s.bias", path);
+            if (linear_has_bias(config, (enum linear_kind)kind) && !need_tensor(model, name, outputs, 0, err))
+                return -1;
+        }
+        static const char *const norms[] = {"input_layernorm", "post_attention_layernorm"};
+        for (int i = 0; i < 2; i++) {
+            snprintf(name, sizeof name, "model.layers.%d.%s.weight", l, norms[i]);
+            if (!need_tensor(model, name, config->hidden, 0, err))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+int model_open(struct model **out, const char *folder, struct err *err)
+{
+    struct model *model = mem_alloc(1, sizeof *model, err);
+    if (!model)
+        return -1;
+    model->folder = mem_copy_string(folder, strlen(folder), err);
+    if (!model->folder || model_config_read(&model->config, folder, err) != 0 ||
+        safetensors_open_folder(&model->files, folder, err) != 0)
+        goto fail;
+    /* Some checkpoints of tied models carry no flag but also no head. */
+    if (!model->config.tied && !safetensors_find(model->files, "lm_head.weight"))
+        model->config.tied = true;
+    if (check_tensors(model, err) != 0)
+        goto fail;
+    *out = model;
+    return 0;
+fail:
+    model_free(model);
+    return -1;
+}
+
+/* ---- loading ---- */
+
+/* One pass over everything that takes memory: run once to count, once to build (model/memory.h). */
+struct loader {
+    struct model *model;
+    const struct model_options *options;
+    struct regions *regions;
+    struct err *err;
+    int32_t parameter; /* number of the next one */
+};
+
+/* Names a trained tensor and gives it a gradient; called in both passes. */
+static int add_parameter(struct loader *loader, const char *name, const struct safetensor *tensor, float *master,
+                         struct weight *weight, float **gradient)
+{
+    size_t count = (size_t)tensor->count;
+    *gradient = regions_take_floats(loader->regions, MEMORY_GRADIENTS, count);
+    int32_t number = loader->parameter++;
+    if (loader->regions->counting)
+        return 0;
+    struct parameter *parameter = &loader->model->parameters.items[number];
+    bool vector = tensor->rank == 1;
+    *parameter = (struct parameter){
+        .name = mem_copy_string(name, strlen(name), loader->err),
+        .rows = vector ? 1 : (int32_t)tensor->shape[0],
+        .columns = (int32_t)tensor->shape[tensor->rank - 1],
+        .is_vector = vector,
+        .master = master,
+        .gradient = *gradient,
+        .weight = weight,
+    };
+    loader->model->parameters.count = number + 1;
+    return parameter->name ? 0 : -1;
+}
+
+/* Uploads a tensor as f32. */
+static int upload_floats(struct loader *loader, float *device, const struct safetensor *tensor)
+{
+    float *host = mem_alloc((size_t)tensor->count, sizeof *host, loader->err);
+    if (!host)
+        return -1;
+    safetensor_widen(host, tensor->data, tensor->dtype, tensor->count);
+    struct backend *backend = loader->regions->backend;
+    backend->upload(backend, device, host, (size_t)tensor->count * sizeof *host);
+    mem_free(host);
+    return 0;
+}
+
+/* A norm or a bias: f32 on the device, its own master. */
+static int load_vector(struct loader *loader, const char *name, const float **device, float **gradient)
+{
+    const struct safetensor *tensor = safetensors_find(loader->model->files, name);
+    assert(tensor);
+    float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count);
+    *device = memory;
+    if (!loader->regions->counting && upload_floats(loader, memory, tensor) != 0)
+        return -1;
+    return loader->options->trainable ? add_parameter(loader, name, tensor, memory, NULL, gradient) : 0;
+}
+
+/* Mapped tensors may stand at any byte; backends want their elements aligned. */
+static const void *aligned_source(const struct safetensor *tensor, void **copy, struct err *err)
+{
+    *copy = NULL;
+    if ((uintptr_t)tensor->data % dtype_size(tensor->dtype) == 0)
+        return tensor->data;
+    *copy = mem_alloc((size_t)tensor->count, dtype_size(tensor->dtype), err);
+    if (*copy)
+        memcpy(*copy, tensor->data, (size_t)tensor->count * dtype_size(tensor->dtype));
+    return *copy;
+}
+
+static int load_matrix(struct loader *loader, const char *name, unsigned uses, struct linear *linear)
+{
+    const struct safetensor *tensor = safetensors_find(loader->model->files, name);
+    assert(tensor);
+    bool trainable = loader->options->trainable;
+    if (loader->options->backward || trainable)
+        uses |= uses & WEIGHT_FORWARD ? WEIGHT_BACKWARD : 0;
+    struct backend *backend = loader->regions->backend;
+    struct weight_shape shape = {(int32_t)tensor->shape[0], (int32_t)tensor->shape[1],
+                                 trainable ? DTYPE_F32 : tensor->dtype, uses};
+    void *memory = regions_take(loader->regions, MEMORY_PREPARED, backend->weight_size(backend, &shape));
+    float *master = trainable ? regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count) : NULL;
+    if (!loader->regions->counting) {
+        void *copy = NULL;
+        const void *source = trainable ? NULL : aligned_source(tensor, &copy, loader->err);
+        int rc = !trainable && !source
+                     ? -1
+                     : backend->weight_create(backend, &linear->weight, &shape, memory, source, loader->err);
+        if (rc == 0 && trainable)
+            rc = upload_floats(loader, master, tensor);
+        mem_free(copy);
+        if (rc != 0)
+            return -1;
+        if (trainable)
+            backend->weight_update(backend, &(struct weight_update_args){linear->weight, master});
+    }
+    return trainable ? add_parameter(loader, name, tensor, master, linear->weight, &linear->weight_gradient) : 0;
+}
+
+static int load_layer(struct loader *loader, int32_t number)
+{
+    struct layer none = {0}; /* while counting there are no layers yet */
+    struct layer *layer = loader->regions->counting ? &none : &loader->model->layers[number];
+    char path[MODULE_PATH_MAX], name[MODULE_PATH_MAX + 16];
+    snprintf(name, sizeof name, "model.layers.%d.input_layernorm.weight", number);
+    if (load_vector(loader, name, &layer->attention_norm, &layer->attention_norm_gradient) != 0)
+        return -1;
+    snprintf(name, sizeof name, "model.layers.%d.post_attention_layernorm.weight", number);
+    if (load_vector(loader, name, &layer->mlp_norm, &layer->mlp_norm_gradient) != 0)
+        return -1;
+    for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
+        struct linear *linear = &layer->linears[kind];
+        model_linear_path(path, number, (enum linear_kind)kind);
+        snprintf(name, sizeof name, "%s.weight", path);
+        if (load_matrix(loader, name, WEIGHT_FORWARD, linear) != 0)
+            return -1;
+        snprintf(name, sizeof name, "%s.bias", path);
+        if (linear_has_bias(&loader->model->config, (enum linear_kind)kind) &&
+            load_vector(loader, name, &linear->bias, &linear->bias_gradient) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int load_rope(struct loader *loader)
+{
+    struct model *model = loader->model;
+    size_t count = (size_t)model->config.head_size / 2;
+    float *device = regions_take_floats(loader->regions, MEMORY_WEIGHTS, count);
+    if (loader->regions->counting)
+        return 0;
+    float *host = mem_alloc(count, sizeof *host, loader->err);
+    if (!host)
+        return -1;
+    rope_frequencies(&model->config, host);
+    loader->regions->backend->upload(loader->regions->backend, device, host, count * sizeof *host);
+    mem_free(host);
+    model->rope_frequencies = device;
+    return 0;
+}
+
+static int load_all(struct loader *loader)
+{
+    struct model *model = loader->model;
+    bool tied = model->config.tied;
+    loader->parameter = 0;
+    if (load_matrix(loader, "model.embed_tokens.weight", WEIGHT_LOOKUP | (tied ? WEIGHT_FORWARD : 0),
+                    &model->embedding) != 0)
+        return -1;
+    for (int32_t l = 0; l < model->config.layers; l++)
+        if (load_layer(loader, l) != 0)
+            return -1;
+    if (load_vector(loader, "model.norm.weight", &model->final_norm, &model->final_norm_gradient) != 0)
+        return -1;
+    if (tied)
+        model->head = model->embedding;
+    else if (load_matrix(loader, "lm_head.weight", WEIGHT_FORWARD, &model->head) != 0)
+        return -1;
+    return load_rope(loader);
+}
+
+int model_plan(struct model *model, struct backend *backend, const struct model_options *options,
+               struct memory_plan *plan, struct err *err)
+{
+    struct regions regions;
+    regions_begin(&regions, backend);
+    struct loader loader = {.model = model, .options = options, .regions = &regions, .err = err};
+    if (load_all(&loader) != 0)
+        return -1;
+    *plan = regions.plan;
+    return 0;
+}
+
+int model_load(struct model *model, struct backend *backend, const struct model_options *options, struct err *err)
+{
+    assert(!model->backend);
+    regions_begin(&model->regions, backend);
+    struct loader loader = {.model = model, .options = options, .regions = &model->regions, .err = err};
+    if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
+        return err_prefix(err, "cannot load model %s", model->folder);
+    model->backend = backend;
+    model->layers = mem_alloc((size_t)model->config.layers, sizeof *model->layers, err);
+    model->parameters.items =
+        options->trainable ? mem_alloc((size_t)loader.parameter, sizeof(struct parameter), err) : NULL;
+    if (!model->layers || (options->trainable && !model->parameters.items) || load_all(&loader) != 0 ||
+        backend->synchronize(backend, err) != 0)
+        return err_prefix(err, "cannot load model %s", model->folder);
+    safetensors_release(model->files);
+    return 0;
+}
+
+static void free_weight(struct model *model, struct weight *weight)
+{
+    if (weight)
+        model->backend->weight_free(model->backend, weight);
+}
+
+void model_free(struct model *model)
+{
+    if (!model)
+        return;
+    for (int32_t l = 0; model->layers && l < model->config.layers; l++)
+        for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
+            free_weight(model, model->layers[l].linears[kind].weight);
+    if (model->head.weight != model->embedding.weight)
+        free_weight(model, model->head.weight);
+    free_weight(model, model->embedding.weight);
+    for (int32_t i = 0; i < model->parameters.count; i++)
+        mem_free(model->parameters.items[i].name);
+    mem_free(model->parameters.items);
+    mem_free(model->layers);
+    if (model->backend)
+        regions_free(&model->regions);
+    safetensors_close(model->files);
+    mem_free(model->folder);
+    mem_free(model);
+}
+
+struct hash model_fingerprint(const struct model *model)
+{
+    int32_t count = safetensors_count(model->files);
+    struct hash sum = {0};
+    for (int32_t i = 0; i < count; i++) {
+        const struct safetensor *tensor = safetensors_at(model->files, i);
+        struct {
+            struct hash before, name, bytes;
+            int64_t shape[SAFETENSORS_DIMS_MAX], dtype;
+        } link = {sum,
+                  hash_bytes(tensor->name, strlen(tensor->name)),
+                  hash_bytes(tensor->data, (size_t)tensor->count * dtype_size(tensor->dtype)),
+                  {0},
+                  (int64_t)tensor->dtype};
+        memcpy(link.shape, tensor->shape, (size_t)tensor->rank * sizeof *tensor->shape);
+        sum = hash_bytes(&link, sizeof link);
+    }
+    safetensors_release(model->files);
+    return sum;
+}
+
+int64_t model_parameter_count(const struct model *model)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < safetensors_count(model->files); i++)
+        count += safetensors_at(model->files, i)->count;
+    return count;
+}

@@ -1,0 +1,77 @@
+/*
+ * model/model.h - a transformer of the Llama family from a Hugging Face folder.
+ *
+ *     model_open()   config.json read, weights mapped, every name and shape checked; no memory to speak of
+ *     model_load()   weights prepared into the backend's memory; after that the model is immutable and shared by all
+ * roles, unless it was loaded as trainable (full tuning)
+ *
+ * Shapes: [vocabulary, hidden] embedding and head; q [heads * head_size, hidden], k and v [kv_heads * head_size,
+ * hidden], o [hidden, heads * head_size]; gate and up [intermediate, hidden], down [hidden, intermediate]; norms
+ * [hidden].
+ *
+ * Errors:    0 or -1 with a sentence in *err.
+ * Ownership: a model owns its memory and its mapped files; it borrows the backend.
+ */
+#ifndef ATTUNE_MODEL_MODEL_H
+#define ATTUNE_MODEL_MODEL_H
+
+#include "base/hash.h"
+#include "model/config.h"
+#include "model/memory.h"
+#include "model/overlay.h"
+#include "model/parameter.h"
+#include "model/safetensors.h"
+
+struct linear {
+    struct weight *weight;
+    const float *bias;                      /* device [outputs] or NULL */
+    float *weight_gradient, *bias_gradient; /* added to; NULL while frozen */
+};
+
+struct layer {
+    const float *attention_norm, *mlp_norm; /* device [hidden] */
+    float *attention_norm_gradient, *mlp_norm_gradient;
+    struct linear linears[LINEAR_KIND_COUNT];
+};
+
+struct model_options {
+    bool trainable; /* full tuning: f32 masters and gradients, model->parameters filled */
+    bool backward;  /* gradients will be taken through the weights (trainable implies it) */
+};
+
+struct model {
+    char *folder;
+    struct model_config config;
+    struct safetensors *files;
+
+    struct backend *backend; /* the rest is set by model_load() */
+    struct regions regions;
+    struct linear embedding; /* lookup; tied: also the head */
+    struct linear head;      /* weight == embedding.weight where tied */
+    struct layer *layers;
+    const float *final_norm;
+    float *final_norm_gradient;
+    const float *rope_frequencies;    /* device [head_size / 2] */
+    struct parameter_list parameters; /* of full tuning; empty otherwise */
+};
+
+int model_open(struct model **out, const char *folder, struct err *err);
+/* What model_load() will take. */
+int model_plan(struct model *model, struct backend *backend, const struct model_options *options,
+               struct memory_plan *plan, struct err *err);
+int model_load(struct model *model, struct backend *backend, const struct model_options *options, struct err *err);
+void model_free(struct model *model);
+
+/* Inputs and outputs of a linear layer. */
+void model_linear_shape(const struct model_config *config, enum linear_kind kind, int32_t *outputs, int32_t *inputs);
+/* "model.layers.3.mlp.up_proj", written into out. */
+#define MODULE_PATH_MAX 96
+void model_linear_path(char out[MODULE_PATH_MAX], int32_t layer, enum linear_kind kind);
+
+/* A fingerprint of all weights (names, shapes, dtypes, bytes): what an adapter remembers of its base. */
+struct hash model_fingerprint(const struct model *model);
+
+/* Parameters (weights) of the base model. */
+int64_t model_parameter_count(const struct model *model);
+
+#endif

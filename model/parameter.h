@@ -1,0 +1,31 @@
+/*
+ * model/parameter.h - a trained tensor, as the optimizer, the checkpoint and the export see it.
+ */
+#ifndef ATTUNE_MODEL_PARAMETER_H
+#define ATTUNE_MODEL_PARAMETER_H
+
+#include "backend/backend.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct parameter {
+    char *name;            /* as in the file it is saved to: "model.layers.0.mlp.up_proj.weight" */
+    int32_t rows, columns; /* a vector has rows == 1 and is_vector */
+    bool is_vector;        /* norms and biases: no weight decay */
+    float *master;         /* device, f32 [rows, columns] */
+    float *gradient;       /* device, f32 [rows, columns] */
+    struct weight
+        *weight; /* the prepared form to be made anew after a step, or NULL where operations read the master */
+};
+
+struct parameter_list {
+    struct parameter *items;
+    int32_t count;
+};
+
+static inline int64_t parameter_size(const struct parameter *parameter)
+{
+    return (int64_t)parameter->rows * parameter->columns;
+}
+
+#endif

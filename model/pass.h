@@ -1,0 +1,132 @@
+/*
+ * model/pass.h - one batch on its way through the model and back.
+ *
+ *     pass_create()      all memory, for the largest batch to come
+ *     pass_load()        a batch goes to the device
+ *     pass_forward()     token ids to final hidden states
+ *     pass_predict()     log-probability, entropy and arg-max of the batch's predictions
+ *     pass_backward()    one number per prediction (d loss / d log-prob) to the gradients of everything that is trained
+ *
+ * The adapter is an argument: a pass serves any overlay (or none) over the same base model, one after the other.
+ *
+ * What the forward pass leaves for the backward pass, per layer: the residual stream before each half, q, k, v after
+ * the rotation, the attention's output with its log-sum-exp, gate and up. Norms and the gated product are computed
+ * again. With `checkpointing` only the layer's input is kept and the rest of the layer is run again, by the same
+ * operations on the same numbers: gradients are bit-identical.
+ *
+ * Shapes: tokens T, hidden H, queries Q = heads * head_size, keys K = kv_heads * head_size, intermediate F.
+ */
+#ifndef ATTUNE_MODEL_PASS_H
+#define ATTUNE_MODEL_PASS_H
+
+#include "model/model.h"
+#include "text/batch.h"
+
+struct pass_limits {
+    int32_t tokens, segments, predictions;
+    int32_t max_rank; /* of overlays that will be used; 0: none */
+    bool training;    /* pass_backward() will be called */
+    bool checkpointing;
+    bool dropout;
+    int32_t cache_rows; /* tokens of keys and values kept for generation; 0: none */
+};
+
+/* What one layer leaves behind; device memory, shared between layers where it need not outlive the layer. */
+struct tape {
+    float *x;                    /* [T, H] residual stream into the layer */
+    float *rstd1, *rstd2;        /* [T] */
+    float *q, *k, *v;            /* [T, Q], [T, K], [T, K] after the rotation */
+    float *attention, *lse;      /* [T, Q], [T, heads] */
+    float *middle;               /* [T, H] residual stream between attention and MLP */
+    float *gate, *up;            /* [T, F] */
+    float *u[LINEAR_KIND_COUNT]; /* [T, rank] scaled low-rank inputs: scale * drop(x) A^T */
+};
+
+struct pass {
+    struct model *model;
+    struct backend *backend;
+    struct pass_limits limits;
+    struct regions regions;
+    struct tape *tapes;                      /* [layers] */
+    int32_t tokens, span_count, predictions; /* of the loaded batch */
+
+    int32_t *ids, *positions;           /* device [T] */
+    uint64_t *dropout_keys;             /* device [T] */
+    struct attention_span *spans;       /* device [segments] */
+    int32_t *prediction_rows, *targets; /* device [predictions] */
+    struct attention_span *host_spans;  /* staging, host */
+    uint64_t *host_keys;
+    int32_t *host_rows;
+
+    float *normed, *delta; /* [T, H] */
+    float *wide, *dropped; /* [T, F]; [T, max(H, Q, F)] with dropout */
+    float *final_sum, *hidden, *final_rstd;
+    float *selected;                /* [predictions, H] hidden states that predict */
+    float *logprob, *lse, *entropy; /* [predictions] */
+    int32_t *argmax;
+
+    float *dlogprob, *dentropy; /* [predictions] */
+    float *dselected;           /* [predictions, H] */
+    float *dstream, *dnormed;   /* [T, H] */
+    float *dwide, *dattention, *dq, *dk, *dv, *du;
+
+    float **cache_k, **cache_v; /* [layers] of device [cache_rows, K] */
+    int32_t *slots;             /* device [T]: row of the cache each token's keys go to */
+    float *logits;              /* device [segments, vocabulary] with a cache */
+};
+
+/* Adds what pass_create() will take, the backend's scratch included. */
+int pass_plan(struct model *model, const struct pass_limits *limits, struct backend *backend, struct memory_plan *plan,
+              struct err *err);
+int pass_create(struct pass **out, struct model *model, const struct pass_limits *limits, struct err *err);
+void pass_free(struct pass *pass);
+
+/* Within the limits, by assertion. */
+void pass_load(struct pass *pass, const struct batch *batch);
+/* training: dropout is applied and the tapes are kept for pass_backward(). */
+void pass_forward(struct pass *pass, const struct overlay *overlay, bool training);
+
+/* One entry per prediction of the batch, in its order; NULL where not wanted. */
+struct predictions {
+    float *logprob, *entropy;
+    int32_t *argmax;
+};
+/* Vocabulary operation over the loaded batch's predictions after pass_forward(); results are copied to host arrays. */
+int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse_temperature, struct predictions *out,
+                 struct err *err);
+/* The same, and the whole backward pass, for a loss whose dlogprob (host, [predictions]) does not depend on the
+ * outcome: one product less. */
+int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, const float *dlogprob,
+                              struct predictions *out, struct err *err);
+/* After pass_predict() with the same temperature: gradients are added to what overlay and model hold. dentropy may be
+ * NULL. */
+void pass_backward(struct pass *pass, const struct overlay *overlay, float inverse_temperature, const float *dlogprob,
+                   const float *dentropy);
+
+/* ---- generation: tokens go by themselves, against the cache ---- */
+
+/*
+ * New tokens: row t has ids[t], positions[t], and its keys go to cache row slots[t]; spans say who attends to what in
+ * the cache. Then for each span the logits of its last query go to `logits` (host, [span_count, vocabulary]); NULL:
+ * none wanted.
+ */
+struct cached_rows {
+    const int32_t *ids, *positions, *slots;
+    const struct attention_span *spans;
+    int32_t rows, span_count;
+};
+int pass_extend(struct pass *pass, const struct overlay *overlay, const struct cached_rows *rows, float *logits,
+                struct err *err);
+
+/* ---- shared by the files of this module ---- */
+
+void pass_linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                         const float *x, float *y, bool training);
+/* The first half of a layer up to `delta` (attention added nowhere yet), then the second; see forward.c. */
+void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
+void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,
+               float *rstd);
+const struct weight *pass_head(const struct pass *pass, const struct overlay *overlay);
+void pass_layers_backward(struct pass *pass, const struct overlay *overlay);
+
+#endif

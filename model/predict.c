@@ -1,0 +1,120 @@
+/* model/predict.c - the vocabulary operation over a batch's predictions, and the start of the backward pass; see
+ * pass.h. */
+#include "model/pass.h"
+#include <assert.h>
+
+static float *head_gradient(const struct pass *pass, const struct overlay *overlay)
+{
+    return overlay && overlay->head.weight ? overlay->head.gradient : pass->model->head.weight_gradient;
+}
+
+static struct vocabulary_args vocabulary_arguments(struct pass *pass, const struct overlay *overlay,
+                                                   float inverse_temperature)
+{
+    return (struct vocabulary_args){
+        .x = pass->selected,
+        .w = pass_head(pass, overlay),
+        .targets = pass->targets,
+        .logprob = pass->logprob,
+        .lse = pass->lse,
+        .argmax = pass->argmax,
+        .rows = pass->predictions,
+        .inverse_temperature = inverse_temperature,
+    };
+}
+
+static void select_rows(struct pass *pass)
+{
+    pass->backend->gather_rows(pass->backend, &(struct rows_args){.src = pass->hidden,
+                                                                  .dst = pass->selected,
+                                                                  .index = pass->prediction_rows,
+                                                                  .rows = pass->predictions,
+                                                                  .columns = pass->model->config.hidden});
+}
+
+static int read_predictions(struct pass *pass, struct predictions *out, struct err *err)
+{
+    struct backend *backend = pass->backend;
+    size_t size = (size_t)pass->predictions * sizeof(float);
+    if (out->logprob && backend->download(backend, out->logprob, pass->logprob, size, err) != 0)
+        return -1;
+    if (out->entropy && backend->download(backend, out->entropy, pass->entropy, size, err) != 0)
+        return -1;
+    return out->argmax ? backend->download(backend, out->argmax, pass->argmax, size, err) : 0;
+}
+
+int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse_temperature, struct predictions *out,
+                 struct err *err)
+{
+    if (pass->predictions == 0)
+        return 0;
+    select_rows(pass);
+    struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
+    args.entropy = out->entropy ? pass->entropy : NULL;
+    pass->backend->vocabulary(pass->backend, &args);
+    return read_predictions(pass, out, err);
+}
+
+/* From dselected through the final norm and all layers. */
+static void backward_from_selected(struct pass *pass, const struct overlay *overlay)
+{
+    struct backend *backend = pass->backend;
+    struct model *model = pass->model;
+    int64_t count = (int64_t)pass->tokens * model->config.hidden;
+    backend->fill(backend, &(struct fill_args){.x = pass->dnormed, .count = count});
+    backend->fill(backend, &(struct fill_args){.x = pass->dstream, .count = count});
+    backend->scatter_add_rows(backend, &(struct rows_args){.src = pass->dselected,
+                                                           .dst = pass->dnormed,
+                                                           .index = pass->prediction_rows,
+                                                           .rows = pass->predictions,
+                                                           .columns = model->config.hidden});
+    backend->norm_backward(backend, &(struct norm_backward_args){.dy = pass->dnormed,
+                                                                 .s = pass->final_sum,
+                                                                 .rstd = pass->final_rstd,
+                                                                 .weight = model->final_norm,
+                                                                 .dx = pass->dstream,
+                                                                 .dweight = model->final_norm_gradient,
+                                                                 .rows = pass->tokens,
+                                                                 .columns = model->config.hidden});
+    pass_layers_backward(pass, overlay);
+}
+
+int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, const float *dlogprob,
+                              struct predictions *out, struct err *err)
+{
+    assert(pass->limits.training && !out->entropy);
+    if (pass->predictions == 0)
+        return 0;
+    struct backend *backend = pass->backend;
+    select_rows(pass);
+    backend->upload(backend, pass->dlogprob, dlogprob, (size_t)pass->predictions * sizeof(float));
+    struct vocabulary_args args = vocabulary_arguments(pass, overlay, 1.0f);
+    args.dlogprob = pass->dlogprob;
+    args.dx = pass->dselected;
+    args.dw = head_gradient(pass, overlay);
+    backend->vocabulary_both(backend, &args);
+    backward_from_selected(pass, overlay);
+    return read_predictions(pass, out, err);
+}
+
+void pass_backward(struct pass *pass, const struct overlay *overlay, float inverse_temperature, const float *dlogprob,
+                   const float *dentropy)
+{
+    assert(pass->limits.training);
+    if (pass->predictions == 0)
+        return;
+    struct backend *backend = pass->backend;
+    size_t size = (size_t)pass->predictions * sizeof(float);
+    struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
+    backend->upload(backend, pass->dlogprob, dlogprob, size);
+    args.dlogprob = pass->dlogprob;
+    if (dentropy) {
+        backend->upload(backend, pass->dentropy, dentropy, size);
+        args.dentropy = pass->dentropy;
+        args.entropy = pass->entropy;
+    }
+    args.dx = pass->dselected;
+    args.dw = head_gradient(pass, overlay);
+    backend->vocabulary_backward(backend, &args);
+    backward_from_selected(pass, overlay);
+}

@@ -1,0 +1,53 @@
+/*
+ * sft/data.h - the examples of a run, the rows they are trained in, and which rows a step takes.
+ *
+ * A row is one example, or with packing as many whole examples as fit into max_length. Step s of an epoch takes the
+ * rows order[s * n] .. order[s * n + n - 1], n = batch size * accumulation; the last step of an epoch may have fewer.
+ * The order is a function of the seed and the epoch, so a position in the data is just a step number.
+ */
+#ifndef ATTUNE_SFT_DATA_H
+#define ATTUNE_SFT_DATA_H
+
+#include "base/hash.h"
+#include "text/batch.h"
+#include "text/dataset.h"
+#include "text/model_text.h"
+#include "text/packing.h"
+#include "train/recipe.h"
+
+struct sft_data {
+    const struct recipe *recipe;
+    struct model_text text;
+    struct dataset *train, *eval; /* eval: NULL where there is none */
+    struct packed_rows packed;    /* of train, with packing */
+    int64_t rows;
+    struct prompt_list *samples; /* sample_prompts, or NULL */
+    int64_t *order;              /* [rows] of `epoch` */
+    int64_t epoch;
+    int64_t rows_per_step, steps_per_epoch, total_steps;
+};
+
+int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err *err);
+void sft_data_close(struct sft_data *data);
+
+/* Largest sums over any batch the run can make, training and evaluation. */
+struct sft_batch_limits {
+    int32_t tokens, segments, predictions;
+};
+struct sft_batch_limits sft_data_limits(const struct sft_data *data);
+
+/* The highest token id of all examples and samples. */
+int32_t sft_data_highest_id(const struct sft_data *data);
+
+/* What decides the examples: for telling at a resume that they changed. */
+struct hash sft_data_fingerprint(const struct sft_data *data);
+
+/* Rows of step `step` (0 is the run's first): their number; row i of them is number (*rows)[i]. */
+int64_t sft_data_step(struct sft_data *data, int64_t step, const int64_t **rows);
+/* Trained tokens of a row. */
+int64_t sft_data_row_trained(const struct sft_data *data, int64_t row);
+/* Puts `count` rows, or eval examples `first` .., into an empty batch. */
+void sft_data_fill(const struct sft_data *data, struct batch *batch, const int64_t *rows, int64_t count, int64_t epoch);
+void sft_data_fill_eval(const struct sft_data *data, struct batch *batch, size_t first, size_t count);
+
+#endif

@@ -1,0 +1,77 @@
+/* sft/samples.c - see samples.h. */
+#include "sft/samples.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include <string.h>
+
+#define SAMPLES_AT_ONCE 8
+
+struct generator_limits sft_samples_limits(const struct sft_data *data, int32_t max_rank)
+{
+    struct generator_limits limits = {.sequences = SAMPLES_AT_ONCE,
+                                      .samples = 1,
+                                      .max_prompt = 1,
+                                      .max_new = (int32_t)data->recipe->sample_max_new_tokens,
+                                      .max_rank = max_rank};
+    for (size_t i = 0; i < data->samples->count; i++)
+        if (data->samples->items[i].count > limits.max_prompt)
+            limits.max_prompt = data->samples->items[i].count;
+    if ((size_t)limits.sequences > data->samples->count)
+        limits.sequences = (int32_t)data->samples->count;
+    return limits;
+}
+
+/* Answers arrive in the order they end; they are written in the order of the prompts. */
+struct answers {
+    const struct sft_data *data;
+    struct strbuf *texts; /* [prompts] */
+};
+
+static int keep_answer(void *context, const struct generated *answer, struct err *err)
+{
+    const struct answers *answers = context;
+    return tokenizer_decode(answers->data->text.tokenizer, answer->ids, (size_t)answer->length, TOKENIZER_SKIP_SPECIAL,
+                            &answers->texts[answer->request], err);
+}
+
+static int write_answers(struct sft_loop *loop, const struct answers *answers, struct err *err)
+{
+    const struct prompt_list *prompts = loop->data->samples;
+    const struct run_state *state = &loop->run->state;
+    for (size_t i = 0; i < prompts->count; i++) {
+        const char *answer = strbuf_text(&answers->texts[i]);
+        log_info("  > %s\n    %s", prompts->items[i].text, answer);
+        metrics_begin(loop->run->samples, state->step, (double)state->step / (double)loop->data->steps_per_epoch);
+        metrics_text(loop->run->samples, "prompt", prompts->items[i].text);
+        metrics_text(loop->run->samples, "answer", answer);
+        if (metrics_end(loop->run->samples, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int sft_samples_write(struct sft_loop *loop, struct err *err)
+{
+    const struct prompt_list *prompts = loop->data->samples;
+    struct generate_request *requests = mem_alloc(prompts->count, sizeof *requests, err);
+    struct answers answers = {loop->data, requests ? mem_alloc(prompts->count, sizeof *answers.texts, err) : NULL};
+    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
+    int rc = answers.texts ? 0 : -1;
+    generate_stop_tokens(stop_tokens, &loop->trainable->model->config, loop->data->text.tokenizer);
+    for (size_t i = 0; rc == 0 && i < prompts->count; i++)
+        requests[i] =
+            (struct generate_request){prompts->items[i].ids, prompts->items[i].count, 1, prompts->items[i].record};
+    struct generate_options options = {.sampling = {.top_p = 1, .repetition_penalty = 1},
+                                       .max_new_tokens = (int32_t)loop->recipe->sample_max_new_tokens,
+                                       .stop_tokens = stop_tokens};
+    struct generate_events events = {.context = &answers, .finished = keep_answer};
+    if (rc == 0)
+        rc = generator_run(loop->generator, loop->trainable->overlay, requests, prompts->count, &options, &events, err);
+    if (rc == 0)
+        rc = write_answers(loop, &answers, err);
+    for (size_t i = 0; answers.texts && i < prompts->count; i++)
+        strbuf_free(&answers.texts[i]);
+    mem_free(answers.texts);
+    mem_free(requests);
+    return rc;
+}

@@ -1,0 +1,184 @@
+/* sft/sft.c - an SFT run from its recipe to its result; see sft.h. */
+#include "sft/sft.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sft/loop.h"
+#include "sft/samples.h"
+#include "train/device.h"
+#include <string.h>
+
+/* The parts of a run in the order they are made; closed in the opposite one. */
+struct sft {
+    const struct recipe *recipe;
+    struct backend *backend;
+    struct sft_data data;
+    struct trainable trainable;
+    struct pass_limits limits;
+    struct sft_loop loop;
+};
+
+static void close_all(struct sft *sft)
+{
+    struct sft_loop *loop = &sft->loop;
+    run_close(loop->run);
+    generator_free(loop->generator);
+    pass_free(loop->pass);
+    optimizer_free(loop->optimizer);
+    batch_free(&loop->batch);
+    mem_free(loop->dlogprob);
+    mem_free(loop->logprob);
+    mem_free(loop->argmax);
+    trainable_close(&sft->trainable);
+    sft_data_close(&sft->data);
+}
+
+/* What only shows when model and data stand side by side. */
+static int check_together(const struct sft *sft, struct err *err)
+{
+    const struct model_config *config = &sft->trainable.model->config;
+    int32_t highest = sft_data_highest_id(&sft->data);
+    if (highest >= config->vocabulary)
+        return err_set(err,
+                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
+                       "to another model",
+                       sft->recipe->model_name_or_path, highest, config->vocabulary);
+    if (sft->data.train->longest > config->max_positions)
+        return err_set(err,
+                       "an example has %d tokens, but the model was made for %d positions (max_position_embeddings); "
+                       "set max_length to %d or less",
+                       sft->data.train->longest, config->max_positions, config->max_positions);
+    return 0;
+}
+
+static struct pass_limits limits_of(const struct sft *sft)
+{
+    struct sft_batch_limits batch = sft_data_limits(&sft->data);
+    return (struct pass_limits){
+        .tokens = batch.tokens,
+        .segments = batch.segments,
+        .predictions = batch.predictions,
+        .max_rank = trainable_max_rank(&sft->trainable),
+        .training = true,
+        .checkpointing = sft->recipe->gradient_checkpointing,
+        .dropout = sft->trainable.adapter && sft->trainable.adapter->dropout > 0,
+    };
+}
+
+static int plan_memory(struct sft *sft, struct err *err)
+{
+    struct memory_plan plan = {0};
+    if (trainable_plan(&sft->trainable, sft->backend, &plan, err) != 0 ||
+        pass_plan(sft->trainable.model, &sft->limits, sft->backend, &plan, err) != 0)
+        return -1;
+    optimizer_plan(trainable_count(&sft->trainable), &plan);
+    if (sft->data.samples) {
+        struct generator_limits generator = sft_samples_limits(&sft->data, sft->limits.max_rank);
+        if (generator_plan(sft->trainable.model, &generator, sft->backend, &plan, err) != 0)
+            return -1;
+    }
+    plan.bytes[MEMORY_DATA] = sft->data.train->bytes;
+    memory_plan_print(&plan);
+    return memory_plan_check(&plan, (size_t)sft->recipe->max_memory_mib << 20,
+                             "gradient_checkpointing: true, a smaller per_device_train_batch_size (with more "
+                             "gradient_accumulation_steps) or max_length, or finetuning_type: lora would shrink it",
+                             err);
+}
+
+static void introduce(const struct sft *sft)
+{
+    const struct model *model = sft->trainable.model;
+    int64_t all = model_parameter_count(model), trained = trainable_count(&sft->trainable);
+    log_info("model %s: %.1f M parameters on %s", model->folder, (double)all / 1e6, sft->backend->name);
+    if (sft->trainable.adapter)
+        log_info("  LoRA of rank %d on %d linear layers: %.2f M trained (%.2f %%)", sft->trainable.adapter->rank,
+                 sft->trainable.adapter->target_count, (double)trained / 1e6, 100.0 * (double)trained / (double)all);
+    else
+        log_info("  all %.1f M trained", (double)trained / 1e6);
+}
+
+static int open_run(struct sft *sft, struct err *err)
+{
+    struct run_identity identity = {.numerics = sft->backend->numerics};
+    hash_text(identity.base, model_fingerprint(sft->trainable.model));
+    hash_text(identity.data, sft_data_fingerprint(&sft->data));
+    return run_open(&sft->loop.run, sft->recipe, &identity, sft->data.total_steps, err);
+}
+
+/* All memory, then the tensors. */
+static int make_parts(struct sft *sft, struct err *err)
+{
+    const struct recipe *recipe = sft->recipe;
+    struct sft_loop *loop = &sft->loop;
+    struct optimizer_options optimizer = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
+                                          recipe->weight_decay, recipe->max_grad_norm};
+    size_t predictions = (size_t)sft->limits.predictions;
+    if (trainable_load(&sft->trainable, sft->backend, err) != 0 ||
+        optimizer_create(&loop->optimizer, sft->backend, sft->trainable.parameters, &optimizer, err) != 0 ||
+        pass_create(&loop->pass, sft->trainable.model, &sft->limits, err) != 0 ||
+        batch_create(&loop->batch, sft->limits.tokens, sft->limits.segments, sft->limits.predictions, err) != 0)
+        return -1;
+    if (sft->data.samples) {
+        struct generator_limits generator = sft_samples_limits(&sft->data, sft->limits.max_rank);
+        if (generator_create(&loop->generator, sft->trainable.model, &generator, err) != 0)
+            return -1;
+    }
+    loop->dlogprob = mem_alloc(predictions, sizeof *loop->dlogprob, err);
+    loop->logprob = mem_alloc(predictions, sizeof *loop->logprob, err);
+    loop->argmax = mem_alloc(predictions, sizeof *loop->argmax, err);
+    if (!loop->dlogprob || !loop->logprob || !loop->argmax)
+        return -1;
+    loop->recipe = recipe;
+    loop->backend = sft->backend;
+    loop->data = &sft->data;
+    loop->trainable = &sft->trainable;
+    loop->schedule = (struct schedule){
+        .kind = recipe->lr_scheduler_type,
+        .learning_rate = recipe->learning_rate,
+        .min_lr_rate = recipe->min_lr_rate,
+        .warmup_steps = schedule_warmup_steps(recipe->warmup_steps, sft->data.total_steps),
+        .total_steps = sft->data.total_steps,
+    };
+    return 0;
+}
+
+static enum sft_outcome run_all(struct sft *sft, const struct sft_options *options, struct err *err)
+{
+    if (trainable_open(&sft->trainable, sft->recipe, err) != 0)
+        return SFT_FAILED;
+    introduce(sft);
+    if (sft_data_open(&sft->data, sft->recipe, err) != 0 || check_together(sft, err) != 0)
+        return SFT_FAILED;
+    sft->limits = limits_of(sft);
+    if (plan_memory(sft, err) != 0)
+        return SFT_FAILED;
+    if (options->dry_run)
+        return SFT_FINISHED;
+    if (open_run(sft, err) != 0)
+        return SFT_FAILED;
+    struct run *run = sft->loop.run;
+    if (run->already_finished) {
+        log_info("%s is finished (%lld steps); nothing to do", sft->recipe->output_dir, (long long)run->state.step);
+        return SFT_FINISHED;
+    }
+    if (make_parts(sft, err) != 0)
+        return SFT_FAILED;
+    if (run->resume_folder) {
+        if (run_load_checkpoint(run, &sft->trainable, sft->loop.optimizer, err) != 0)
+            return SFT_FAILED;
+        log_info("resumed from %s", run->resume_folder);
+    }
+    enum sft_outcome outcome = sft_loop_run(&sft->loop, err);
+    if (outcome == SFT_FINISHED)
+        log_info("finished: %s holds the %s", sft->recipe->output_dir,
+                 sft->trainable.adapter ? "adapter (attune export merges it into the model)" : "model");
+    return outcome;
+}
+
+enum sft_outcome sft_run(const struct recipe *recipe, struct backend *backend, const struct sft_options *options,
+                         struct err *err)
+{
+    struct sft sft = {.recipe = recipe, .backend = backend};
+    enum sft_outcome outcome = run_all(&sft, options, err);
+    close_all(&sft);
+    return outcome;
+}

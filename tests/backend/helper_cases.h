@@ -1,0 +1,163 @@
+/*
+ * tests/backend/helper_cases.h - the cases of every operation: which shapes, which nullable arguments, which aliases.
+ *
+ * A spec names one case; case_*() builds it. The lists that all backends must answer are behind cases_each(). Other
+ * tests (rows alone, gradients, time) build from specs of their own.
+ */
+#ifndef ATTUNE_TESTS_BACKEND_HELPER_CASES_H
+#define ATTUNE_TESTS_BACKEND_HELPER_CASES_H
+
+#include "helper_ops.h"
+
+typedef void (*case_visit)(struct op_case *c, void *context);
+
+/* Builds every listed case of the operation, visits it and frees it. */
+void cases_each(enum backend_operation operation, case_visit visit, void *context);
+
+/* ---- embedding and products: helper_cases_linear.c ---- */
+
+struct embed_spec {
+    int32_t rows, columns, vocabulary;
+    enum dtype dtype;
+    float scale; /* 0: 1 */
+};
+void case_embed(struct op_case *c, const struct embed_spec *spec);
+void case_embed_backward(struct op_case *c, const struct embed_spec *spec);
+
+/* Outputs and inputs are those of the weight, in linear_backward too. */
+struct linear_spec {
+    int32_t rows, inputs, outputs, rank; /* rank 0: no low-rank term */
+    enum dtype dtype;
+    float scale; /* 0: 1 */
+    bool bias, accumulate;
+    bool no_dw; /* linear_weight_backward: only dbias */
+};
+void case_linear(struct op_case *c, const struct linear_spec *spec);
+void case_linear_backward(struct op_case *c, const struct linear_spec *spec);
+void case_linear_weight_backward(struct op_case *c, const struct linear_spec *spec);
+
+struct vocabulary_spec {
+    int32_t rows, columns, vocabulary;
+    enum dtype dtype;
+    float inverse_temperature; /* 0: 1 */
+    bool entropy;              /* forward: wanted; backward: its gradient too */
+    bool argmax, dw;
+    bool sharp; /* one logit wins by far */
+    bool twins; /* each row of the weight stands there twice: argmax is the first */
+};
+void case_vocabulary(struct op_case *c, const struct vocabulary_spec *spec);
+void case_vocabulary_backward(struct op_case *c, const struct vocabulary_spec *spec);
+void case_vocabulary_both(struct op_case *c, const struct vocabulary_spec *spec);
+
+/* ---- positions and attention: helper_cases_attention.c ---- */
+
+struct rope_spec {
+    int32_t rows, heads, head_size, rotary;
+    float attention_factor;
+    bool inverse;
+};
+void case_rope(struct op_case *c, const struct rope_spec *spec);
+
+#define ATTENTION_SPANS_MAX 16
+struct attention_spec {
+    int32_t heads, kv_heads, head_size;
+    bool no_lse;
+    float sharpness;                                  /* factor of q: 0 is 1; a large one makes one key win */
+    struct attention_span spans[ATTENTION_SPANS_MAX]; /* ends with queries == 0 */
+};
+void case_attention(struct op_case *c, const struct attention_spec *spec);
+/* out and lse are computed from q, k and v. */
+void case_attention_backward(struct op_case *c, const struct attention_spec *spec);
+
+/* Span layouts by name, for use in a spec's `spans`. */
+#define SPANS_ONE(tokens)                                                                                              \
+    {                                                                                                                  \
+        {                                                                                                              \
+            0, tokens, 0, tokens, 0, 0                                                                                 \
+        }                                                                                                              \
+    }
+#define SPANS_PACKED                                                                                                   \
+    {                                                                                                                  \
+        {0, 5, 0, 5, 0, 0}, {5, 1, 5, 1, 0, 0}, {6, 37, 6, 37, 0, 0},                                                  \
+        {                                                                                                              \
+            43, 22, 43, 22, 0, 0                                                                                       \
+        }                                                                                                              \
+    }
+/* A parent of 19 with children of 7, 1 and 33; a lone one; a parent of 1 with a child of 2. */
+#define SPANS_FAMILIES                                                                                                 \
+    {                                                                                                                  \
+        {0, 19, 0, 19, 0, 0}, {19, 7, 19, 7, 0, 19}, {26, 1, 26, 1, 0, 19}, {27, 33, 27, 33, 0, 19},                   \
+            {60, 4, 60, 4, 0, 0}, {64, 1, 64, 1, 0, 0},                                                                \
+        {                                                                                                              \
+            65, 2, 65, 2, 64, 1                                                                                        \
+        }                                                                                                              \
+    }
+/* Newest tokens over a cache: two of one parent, one alone, one with several queries. */
+#define SPANS_DECODE                                                                                                   \
+    {                                                                                                                  \
+        {0, 1, 40, 13, 0, 40}, {1, 1, 60, 1, 0, 40}, {2, 1, 70, 70, 0, 0},                                             \
+        {                                                                                                              \
+            3, 4, 140, 20, 0, 0                                                                                        \
+        }                                                                                                              \
+    }
+
+/* ---- rows and elements: helper_cases_elements.c ---- */
+
+struct norm_spec {
+    int32_t rows, columns;
+    bool residual, rstd, dweight;
+    enum { NORM_NO_SUM, NORM_SUM, NORM_SUM_IS_X, NORM_Y_IS_X } place;
+};
+void case_norm(struct op_case *c, const struct norm_spec *spec);
+void case_norm_backward(struct op_case *c, const struct norm_spec *spec);
+
+/* `in_place`: the input an output stands in, or NULL; `in_place_up`: the same for dup. */
+struct gated_spec {
+    int64_t count;
+    const char *in_place, *in_place_up;
+};
+void case_gated(struct op_case *c, const struct gated_spec *spec);
+void case_gated_backward(struct op_case *c, const struct gated_spec *spec);
+
+struct rows_spec {
+    int32_t rows, columns, of; /* rows out of `of` */
+};
+void case_gather_rows(struct op_case *c, const struct rows_spec *spec);
+void case_scatter_rows(struct op_case *c, const struct rows_spec *spec);
+void case_scatter_add_rows(struct op_case *c, const struct rows_spec *spec);
+
+struct dropout_spec {
+    int32_t rows, columns;
+    float probability;
+    bool accumulate, in_place;
+};
+void case_dropout(struct op_case *c, const struct dropout_spec *spec);
+
+struct adamw_spec {
+    int64_t count;
+    int step;
+    double decay, grad_scale;
+};
+void case_adamw(struct op_case *c, const struct adamw_spec *spec);
+
+void case_fill(struct op_case *c, int64_t count);
+void case_add(struct op_case *c, int64_t count, float scale);
+void case_sum_squares(struct op_case *c, int64_t count);
+void case_convert(struct op_case *c, int64_t count, enum dtype from, enum dtype to);
+
+/* The listed cases by file; cases_each() calls them. */
+#define X(name, args) void cases_##name(case_visit visit, void *context);
+BACKEND_OPERATIONS(X)
+#undef X
+
+/* Visits one built case and frees it. */
+void case_finish(struct op_case *c, case_visit visit, void *context);
+/* For each element of an array of specs: build, visit, free. */
+#define CASES(name, specs)                                                                                             \
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs)[0]; i++) {                                                    \
+        struct op_case c;                                                                                              \
+        case_##name(&c, &(specs)[i]);                                                                                  \
+        case_finish(&c, visit, context);                                                                               \
+    }
+
+#endif

@@ -1,0 +1,400 @@
+/* tests/backend/helper_cases_elements.c - cases of norms, gated units, rows and elements; see helper_cases.h. */
+#include "base/random.h"
+#include "helper_cases.h"
+#include "support/cmocka.h"
+#include "support/numbers.h"
+#include <math.h>
+#include <string.h>
+
+static void bit_for_bit(struct op_case *c)
+{
+    c->tolerance[DTYPE_F32] = c->tolerance[DTYPE_BF16] = OP_BIT_FOR_BIT;
+}
+
+/* ---- norm ---- */
+
+void case_norm(struct op_case *c, const struct norm_spec *spec)
+{
+    static const char *const places[] = {"no sum", "sum", "sum in x", "y in x"};
+    op_begin(c, BACKEND_norm, "%d rows of %d columns, %s%s%s", spec->rows, spec->columns, places[spec->place],
+             spec->residual ? ", residual" : "", spec->rstd ? ", rstd" : "");
+    struct norm_args *a = &c->arguments.norm;
+    a->columns = spec->columns;
+    a->epsilon = 1e-5F;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    OP_ROWS(c, a, x, OP_INPUT, spec->columns);
+    OP_ARRAY(c, a, weight, OP_INPUT, spec->columns);
+    if (spec->residual) {
+        OP_ROWS(c, a, residual, OP_INPUT, spec->columns);
+    }
+    if (spec->place == NORM_SUM) {
+        OP_ROWS(c, a, sum, OP_SET, spec->columns);
+    } else if (spec->place == NORM_SUM_IS_X) {
+        OP_IN_PLACE(c, a, sum, x);
+    }
+    if (spec->place == NORM_Y_IS_X) {
+        OP_IN_PLACE(c, a, y, x);
+    } else {
+        OP_ROWS(c, a, y, OP_SET, spec->columns);
+    }
+    if (spec->rstd) {
+        OP_ROWS(c, a, rstd, OP_SET, 1);
+    }
+    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
+    c->bytes = 4.0 * spec->rows * spec->columns * (2 + spec->residual + (spec->place == NORM_SUM));
+}
+
+void case_norm_backward(struct op_case *c, const struct norm_spec *spec)
+{
+    op_begin(c, BACKEND_norm_backward, "%d rows of %d columns%s", spec->rows, spec->columns,
+             spec->dweight ? ", dweight" : "");
+    struct norm_backward_args *a = &c->arguments.norm_backward;
+    a->columns = spec->columns;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    OP_ROWS(c, a, dy, OP_INPUT, spec->columns);
+    float *s = OP_ROWS(c, a, s, OP_INPUT, spec->columns);
+    OP_ARRAY(c, a, weight, OP_INPUT, spec->columns);
+    float *rstd = OP_ROWS(c, a, rstd, OP_INPUT, 1);
+    for (int32_t r = 0; r < spec->rows; r++) {
+        double squares = 0;
+        for (int32_t i = 0; i < spec->columns; i++) {
+            squares += pow(s[(int64_t)r * spec->columns + i], 2);
+        }
+        rstd[r] = (float)(1 / sqrt(squares / spec->columns + 1e-5F));
+    }
+    OP_ROWS(c, a, dx, OP_ADDED, spec->columns);
+    if (spec->dweight) {
+        OP_ARRAY(c, a, dweight, OP_ADDED, spec->columns);
+    }
+    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
+    c->bytes = 16.0 * spec->rows * spec->columns;
+}
+
+static const struct norm_spec norm_specs[] = {
+    {.rows = 1, .columns = 8, .residual = true, .rstd = true, .place = NORM_SUM},
+    {.rows = 65, .columns = 33, .dweight = true},
+    {.rows = 3, .columns = 576, .rstd = true, .place = NORM_SUM, .dweight = true},
+    {.rows = 65, .columns = 64, .residual = true, .rstd = true, .place = NORM_SUM_IS_X, .dweight = true},
+    {.rows = 17, .columns = 100, .residual = true, .place = NORM_SUM_IS_X},
+    {.rows = 130, .columns = 31, .rstd = true, .place = NORM_Y_IS_X, .dweight = true},
+    {.rows = 7, .columns = 64, .residual = true, .place = NORM_Y_IS_X},
+    {.rows = 9, .columns = 1, .residual = true, .rstd = true, .place = NORM_NO_SUM, .dweight = true},
+};
+
+void cases_norm(case_visit visit, void *context)
+{
+    CASES(norm, norm_specs);
+}
+
+void cases_norm_backward(case_visit visit, void *context)
+{
+    CASES(norm_backward, norm_specs);
+}
+
+/* ---- gated unit ---- */
+
+/* The ends of f32, where exp() overflows one way or the other. */
+static void put_extremes(float *gate, int64_t count)
+{
+    static const float extremes[] = {100, -100, 88.8F, -88.8F, 0, -0.0F, 1e-30F, -1e-30F, 500, -500};
+    for (int64_t i = 0; i < count && i < (int64_t)(sizeof extremes / sizeof *extremes); i++) {
+        gate[count - 1 - i] = extremes[i];
+    }
+}
+
+static void op_maybe_in_place(struct op_case *c, const char *output, const void *place, const char *input)
+{
+    if (input != NULL) {
+        op_in_place(c, output, place, input);
+    } else {
+        op_array(c, output, place, OP_F32, OP_SET, c->rows, 1, true);
+    }
+}
+
+void case_gated(struct op_case *c, const struct gated_spec *spec)
+{
+    op_begin(c, BACKEND_gated, "%lld elements%s%s", (long long)spec->count, spec->in_place ? ", in the place of " : "",
+             spec->in_place ? spec->in_place : "");
+    struct gated_args *a = &c->arguments.gated;
+    OP_ROW_COUNT(c, a, count, spec->count);
+    put_extremes(OP_ROWS(c, a, gate, OP_INPUT, 1), spec->count);
+    OP_ROWS(c, a, up, OP_INPUT, 1);
+    op_maybe_in_place(c, "out", &a->out, spec->in_place);
+    c->bytes = 12.0 * (double)spec->count;
+}
+
+void case_gated_backward(struct op_case *c, const struct gated_spec *spec)
+{
+    op_begin(c, BACKEND_gated_backward, "%lld elements, in the places of %s and %s", (long long)spec->count,
+             spec->in_place ? spec->in_place : "none", spec->in_place_up ? spec->in_place_up : "none");
+    struct gated_backward_args *a = &c->arguments.gated_backward;
+    OP_ROW_COUNT(c, a, count, spec->count);
+    put_extremes(OP_ROWS(c, a, gate, OP_INPUT, 1), spec->count);
+    OP_ROWS(c, a, up, OP_INPUT, 1);
+    OP_ROWS(c, a, dout, OP_INPUT, 1);
+    op_maybe_in_place(c, "dgate", &a->dgate, spec->in_place);
+    op_maybe_in_place(c, "dup", &a->dup, spec->in_place_up);
+    c->bytes = 20.0 * (double)spec->count;
+}
+
+void cases_gated(case_visit visit, void *context)
+{
+    const struct gated_spec specs[] = {{1, NULL, NULL},   {7, NULL, NULL},      {64, "gate", NULL},
+                                       {100, "up", NULL}, {100003, NULL, NULL}, {4099, "gate", NULL}};
+    CASES(gated, specs);
+}
+
+void cases_gated_backward(case_visit visit, void *context)
+{
+    const struct gated_spec specs[] = {{1, NULL, NULL},        {33, "gate", "up"},     {100, "up", "gate"},
+                                       {1000, "dout", "up"},   {1001, "gate", "dout"}, {1002, "up", "dout"},
+                                       {1003, "dout", "gate"}, {1004, NULL, "gate"},   {100003, "gate", "up"}};
+    CASES(gated_backward, specs);
+}
+
+/* ---- rows ---- */
+
+static struct rows_args *begin_rows(struct op_case *c, enum backend_operation operation, const struct rows_spec *spec)
+{
+    op_begin(c, operation, "%d rows of %d, %d columns", spec->rows, spec->of, spec->columns);
+    struct rows_args *a = &c->arguments.gather_rows;
+    a->columns = spec->columns;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    bit_for_bit(c);
+    c->limits =
+        (struct backend_limits){.rows = spec->rows > spec->of ? spec->rows : spec->of, .columns = spec->columns};
+    c->bytes = 8.0 * spec->rows * spec->columns;
+    return a;
+}
+
+static void draw_index(int32_t *index, const struct rows_spec *spec)
+{
+    for (int32_t i = 0; i < spec->rows; i++) {
+        index[i] = (int32_t)(random_u64(9, RANDOM_INIT, 2, (uint64_t)i) % (uint64_t)spec->of);
+    }
+}
+
+void case_gather_rows(struct op_case *c, const struct rows_spec *spec)
+{
+    struct rows_args *a = begin_rows(c, BACKEND_gather_rows, spec);
+    draw_index(OP_ROWS(c, a, index, OP_INPUT, 1), spec);
+    OP_ARRAY(c, a, src, OP_INPUT, (int64_t)spec->of * spec->columns);
+    OP_ROWS(c, a, dst, OP_SET, spec->columns);
+}
+
+/* Rows that no index names keep what they hold. */
+void case_scatter_rows(struct op_case *c, const struct rows_spec *spec)
+{
+    struct rows_args *a = begin_rows(c, BACKEND_scatter_rows, spec);
+    int64_t order[1024];
+    assert_true(spec->of <= 1024 && spec->rows <= spec->of);
+    random_permutation(order, (size_t)spec->of, 9, RANDOM_INIT, 3);
+    int32_t *index = OP_ROWS(c, a, index, OP_INPUT, 1);
+    for (int32_t i = 0; i < spec->rows; i++) {
+        index[i] = (int32_t)order[i];
+    }
+    OP_ROWS(c, a, src, OP_INPUT, spec->columns);
+    OP_ARRAY(c, a, dst, OP_ADDED, (int64_t)spec->of * spec->columns);
+}
+
+void case_scatter_add_rows(struct op_case *c, const struct rows_spec *spec)
+{
+    struct rows_args *a = begin_rows(c, BACKEND_scatter_add_rows, spec);
+    draw_index(OP_ROWS(c, a, index, OP_INPUT, 1), spec);
+    OP_ROWS(c, a, src, OP_INPUT, spec->columns);
+    OP_ARRAY(c, a, dst, OP_ADDED, (int64_t)spec->of * spec->columns);
+}
+
+static const struct rows_spec rows_specs[] = {{1, 1, 1}, {1, 64, 9}, {65, 33, 97}, {40, 100, 41}, {7, 576, 130}};
+
+void cases_gather_rows(case_visit visit, void *context)
+{
+    CASES(gather_rows, rows_specs);
+    const struct rows_spec more_than_there_are[] = {{130, 17, 5}};
+    CASES(gather_rows, more_than_there_are);
+}
+
+void cases_scatter_rows(case_visit visit, void *context)
+{
+    CASES(scatter_rows, rows_specs);
+}
+
+void cases_scatter_add_rows(case_visit visit, void *context)
+{
+    CASES(scatter_add_rows, rows_specs);
+    const struct rows_spec many_on_one[] = {{130, 17, 5}};
+    CASES(scatter_add_rows, many_on_one);
+}
+
+/* ---- dropout ---- */
+
+void case_dropout(struct op_case *c, const struct dropout_spec *spec)
+{
+    op_begin(c, BACKEND_dropout, "%d rows of %d columns, probability %g%s%s", spec->rows, spec->columns,
+             (double)spec->probability, spec->accumulate ? ", accumulate" : "", spec->in_place ? ", in place" : "");
+    struct dropout_args *a = &c->arguments.dropout;
+    a->columns = spec->columns;
+    a->probability = spec->probability;
+    a->accumulate = spec->accumulate;
+    a->stream = 7;
+    a->seed = 1234567890123;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    OP_ROWS(c, a, x, OP_INPUT, spec->columns);
+    uint64_t *keys = OP_ROWS(c, a, keys, OP_INPUT, 1);
+    for (int32_t r = 0; r < spec->rows; r++) {
+        keys[r] = (uint64_t)r << 33 | 5;
+    }
+    if (spec->in_place) {
+        OP_IN_PLACE(c, a, out, x);
+    } else {
+        OP_ROWS(c, a, out, spec->accumulate ? OP_ADDED : OP_SET, spec->columns);
+    }
+    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
+    c->bytes = 8.0 * spec->rows * spec->columns;
+}
+
+void cases_dropout(case_visit visit, void *context)
+{
+    const struct dropout_spec specs[] = {
+        {.rows = 1, .columns = 1, .probability = 0.5F},
+        {.rows = 65, .columns = 33, .probability = 0.1F},
+        {.rows = 65, .columns = 64, .probability = 0.9F, .accumulate = true},
+        {.rows = 9, .columns = 130, .probability = 0.3F, .in_place = true},
+        {.rows = 5, .columns = 100, .probability = 0},
+    };
+    CASES(dropout, specs);
+}
+
+/* ---- elements ---- */
+
+void case_fill(struct op_case *c, int64_t count)
+{
+    op_begin(c, BACKEND_fill, "%lld elements", (long long)count);
+    struct fill_args *a = &c->arguments.fill;
+    a->value = -1.25F;
+    OP_ROW_COUNT(c, a, count, count);
+    OP_ROWS(c, a, x, OP_SET, 1);
+    bit_for_bit(c);
+    c->bytes = 4.0 * (double)count;
+}
+
+void case_add(struct op_case *c, int64_t count, float scale)
+{
+    op_begin(c, BACKEND_add, "%lld elements, scale %g", (long long)count, (double)scale);
+    struct add_args *a = &c->arguments.add;
+    a->scale = scale;
+    OP_ROW_COUNT(c, a, count, count);
+    OP_ROWS(c, a, x, OP_INPUT, 1);
+    OP_ROWS(c, a, out, OP_ADDED, 1);
+    c->bytes = 12.0 * (double)count;
+}
+
+void case_sum_squares(struct op_case *c, int64_t count)
+{
+    op_begin(c, BACKEND_sum_squares, "%lld elements", (long long)count);
+    struct sum_squares_args *a = &c->arguments.sum_squares;
+    a->count = count;
+    OP_ARRAY(c, a, x, OP_INPUT, count);
+    *(double *)OP_ARRAY(c, a, out, OP_ADDED, 1) = 3.5;
+    c->tolerance[DTYPE_F32] = c->tolerance[DTYPE_BF16] = (struct op_tolerance){1e-20, 0.01};
+    c->bytes = 4.0 * (double)count;
+}
+
+static const int64_t counts[] = {1, 7, 16, 33, 1000, 100003};
+#define COUNTS (sizeof counts / sizeof *counts)
+
+void cases_fill(case_visit visit, void *context)
+{
+    for (size_t i = 0; i < COUNTS; i++) {
+        struct op_case c;
+        case_fill(&c, counts[i]);
+        case_finish(&c, visit, context);
+    }
+}
+
+void cases_add(case_visit visit, void *context)
+{
+    for (size_t i = 0; i < COUNTS; i++) {
+        struct op_case c;
+        case_add(&c, counts[i], i % 2 ? 1 : -0.3F);
+        case_finish(&c, visit, context);
+    }
+}
+
+void cases_sum_squares(case_visit visit, void *context)
+{
+    for (size_t i = 0; i < COUNTS; i++) {
+        struct op_case c;
+        case_sum_squares(&c, counts[i]);
+        case_finish(&c, visit, context);
+    }
+}
+
+void case_adamw(struct op_case *c, const struct adamw_spec *spec)
+{
+    op_begin(c, BACKEND_adamw, "%lld elements, step %d", (long long)spec->count, spec->step);
+    struct adamw_args *a = &c->arguments.adamw;
+    *a = (struct adamw_args){.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = spec->decay};
+    a->bias1 = 1 - pow(a->beta1, spec->step);
+    a->bias2 = 1 - pow(a->beta2, spec->step);
+    a->grad_scale = spec->grad_scale;
+    OP_ROW_COUNT(c, a, count, spec->count);
+    OP_ROWS(c, a, master, OP_ADDED, 1);
+    OP_ROWS(c, a, grad, OP_INPUT, 1);
+    float *m = OP_ROWS(c, a, m, OP_ADDED, 1);
+    float *v = OP_ROWS(c, a, v, OP_ADDED, 1);
+    for (int64_t i = 0; i < spec->count; i++) {
+        m[i] = spec->step == 1 ? 0 : 0.1F * m[i];
+        v[i] = spec->step == 1 ? 0 : v[i] * v[i];
+    }
+    c->bytes = 28.0 * (double)spec->count;
+}
+
+void cases_adamw(case_visit visit, void *context)
+{
+    const struct adamw_spec specs[] = {{1, 1, 0, 1}, {33, 1, 0.01, 0.5}, {1000, 7, 0, 1e-3}, {100003, 1000, 0.1, 1}};
+    CASES(adamw, specs);
+}
+
+/* Random numbers, and those where rounding is a decision: ties both ways, overflow, infinities, the smallest. */
+static void put_roundings(void *values, int64_t count, enum dtype dtype)
+{
+    static const uint32_t bits[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f807fff, 0x7f7fffff, 0xff7fffff,
+                                    0x7f800000, 0xff800000, 0x00000001, 0x80008000, 0x00018000, 0x80000000};
+    for (int64_t i = 0; i < count; i++) {
+        float value = (float)random_normal(3, RANDOM_INIT, 4, (uint64_t)i);
+        if (i % 3 == 2) {
+            memcpy(&value, &bits[(size_t)(i / 3) % (sizeof bits / sizeof *bits)], sizeof value);
+        }
+        if (dtype == DTYPE_F32) {
+            ((float *)values)[i] = value;
+        } else {
+            ((uint16_t *)values)[i] = bf16_from_float(value);
+        }
+    }
+}
+
+void case_convert(struct op_case *c, int64_t count, enum dtype from, enum dtype to)
+{
+    op_begin(c, BACKEND_convert, "%lld elements, %s -> %s", (long long)count, dtype_name(from), dtype_name(to));
+    struct convert_args *a = &c->arguments.convert;
+    a->from = from;
+    a->to = to;
+    OP_ROW_COUNT(c, a, count, count);
+    void *src = op_array(c, "src", &a->src, from == DTYPE_F32 ? OP_F32 : OP_BF16, OP_INPUT, count, 1, true);
+    put_roundings(src, count, from);
+    op_array(c, "dst", &a->dst, to == DTYPE_F32 ? OP_F32 : OP_BF16, OP_SET, count, 1, true);
+    bit_for_bit(c);
+    c->bytes = (double)count * (double)(dtype_size(from) + dtype_size(to));
+}
+
+void cases_convert(case_visit visit, void *context)
+{
+    for (size_t i = 0; i < COUNTS; i++) {
+        struct op_case c;
+        case_convert(&c, counts[i], DTYPE_F32, DTYPE_BF16);
+        case_finish(&c, visit, context);
+        case_convert(&c, counts[i], DTYPE_BF16, DTYPE_F32);
+        case_finish(&c, visit, context);
+    }
+}

@@ -1,0 +1,121 @@
+/* tests/backend/helper_time.c - see helper_time.h. */
+#include "helper_time.h"
+#include "base/log.h"
+#include "helper_backends.h"
+#include "helper_cases.h"
+#include "support/cmocka.h"
+#include <stdio.h>
+
+/* Each case runs at least so long and so often; the fastest run counts, since others share the machine. */
+#define SECONDS_LEAST 0.3
+#define RUNS_LEAST    3
+
+static double fastest_run(struct backend *backend, const struct op_case *c)
+{
+    struct op_device device;
+    struct err err;
+    double fastest = 1e30, begin = clock_seconds();
+    op_prepare(&device, backend, c, 0);
+    op_call(&device);
+    assert_int_equal(backend->synchronize(backend, &err), 0);
+    for (int run = 0; run < RUNS_LEAST || clock_seconds() - begin < SECONDS_LEAST; run++) {
+        double start = clock_seconds();
+        op_call(&device);
+        assert_int_equal(backend->synchronize(backend, &err), 0);
+        double seconds = clock_seconds() - start;
+        fastest = seconds < fastest ? seconds : fastest;
+    }
+    op_drop(&device);
+    return fastest;
+}
+
+static void time_case(struct op_case *c, void *context)
+{
+    const struct backends *backends = context;
+    printf("%s\n", c->name);
+    for (int i = 0; i < backends->count; i++) {
+        double seconds = fastest_run(backends->list[i], c);
+        double rate = (c->flops > 0 ? c->flops : c->bytes) / seconds * 1e-9;
+        printf("    %-36s %10.3f ms  %8.1f %s\n", backends->list[i]->name, seconds * 1e3, rate,
+               c->flops > 0 ? "GFLOP/s" : "GB/s");
+        fflush(stdout);
+    }
+}
+
+static void time_products(case_visit visit, void *context)
+{
+    const struct linear_spec specs[] = {
+        {.rows = 2048, .inputs = 576, .outputs = 576, .dtype = DTYPE_BF16},
+        {.rows = 2048, .inputs = 576, .outputs = 576, .dtype = DTYPE_BF16, .rank = 16},
+        {.rows = 2048, .inputs = 576, .outputs = 1536, .dtype = DTYPE_BF16},
+        {.rows = 2048, .inputs = 1536, .outputs = 576, .dtype = DTYPE_BF16},
+        {.rows = 2048, .inputs = 576, .outputs = 16},
+        {.rows = 1024, .inputs = 768, .outputs = 768},
+        {.rows = 16, .inputs = 576, .outputs = 1536, .dtype = DTYPE_BF16},
+        {.rows = 1, .inputs = 576, .outputs = 576, .dtype = DTYPE_BF16},
+        {.rows = 1, .inputs = 576, .outputs = 1536, .dtype = DTYPE_BF16},
+    };
+    CASES(linear, specs);
+    CASES(linear_backward, specs);
+    const struct linear_spec weights[] = {{.rows = 2048, .inputs = 576, .outputs = 576},
+                                          {.rows = 2048, .inputs = 576, .outputs = 1536},
+                                          {.rows = 2048, .inputs = 1536, .outputs = 576},
+                                          {.rows = 2048, .inputs = 576, .outputs = 16},
+                                          {.rows = 2048, .inputs = 16, .outputs = 1536}};
+    CASES(linear_weight_backward, weights);
+    const struct vocabulary_spec vocabulary[] = {
+        {.rows = 256, .columns = 576, .vocabulary = 49152, .dtype = DTYPE_BF16}};
+    CASES(vocabulary, vocabulary);
+    CASES(vocabulary_both, vocabulary);
+}
+
+static void time_attention(case_visit visit, void *context)
+{
+    const struct rope_spec rope[] = {{.rows = 2048, .heads = 9, .head_size = 64, .rotary = 64}};
+    CASES(rope, rope);
+    const struct attention_spec specs[] = {
+        {.heads = 9, .kv_heads = 3, .head_size = 64, .spans = SPANS_ONE(512)},
+        {.heads = 9, .kv_heads = 3, .head_size = 64, .spans = SPANS_ONE(2048)},
+        {.heads = 9, .kv_heads = 3, .head_size = 64, .spans = SPANS_DECODE},
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        struct op_case c;
+        case_attention(&c, &specs[i]);
+        case_finish(&c, visit, context);
+    }
+    /* The naive forward pass that the backward case begins with is cubic in patience: one size. */
+    struct op_case c;
+    case_attention_backward(&c, &specs[0]);
+    case_finish(&c, visit, context);
+}
+
+static void time_elements(case_visit visit, void *context)
+{
+    const struct norm_spec norm[] = {
+        {.rows = 2048, .columns = 576, .residual = true, .rstd = true, .dweight = true, .place = NORM_SUM}};
+    CASES(norm, norm);
+    CASES(norm_backward, norm);
+    const struct gated_spec gated[] = {{(int64_t)2048 * 1536, NULL, NULL}};
+    CASES(gated, gated);
+    CASES(gated_backward, gated);
+    const struct dropout_spec dropout[] = {{.rows = 2048, .columns = 576, .probability = 0.1F}};
+    CASES(dropout, dropout);
+    const struct adamw_spec adamw[] = {{(int64_t)1 << 22, 7, 0, 1}};
+    CASES(adamw, adamw);
+    struct op_case c;
+    case_sum_squares(&c, (int64_t)1 << 22);
+    case_finish(&c, visit, context);
+    case_convert(&c, (int64_t)1 << 22, DTYPE_F32, DTYPE_BF16);
+    case_finish(&c, visit, context);
+}
+
+int time_operations(void)
+{
+    struct backends backends;
+    backends_open(&backends, 0, false);
+    time_products(time_case, &backends);
+    time_attention(time_case, &backends);
+    time_elements(time_case, &backends);
+    backends_close(&backends);
+    return 0;
+}

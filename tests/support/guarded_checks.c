@@ -1,0 +1,563 @@
+/* tests/support/guarded_checks.c - see guarded_checks.h. */
+#include "support/guarded_checks.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void guarded_breach(const char *operation, const char *field, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "guarded backend: %s: %s ", operation, field);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    abort();
+}
+
+static bool overlap(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    return a < b + b_size && b < a + a_size;
+}
+
+const struct guarded_block *guarded_block_of(const struct guarded_book *book, const void *pointer, size_t size)
+{
+    const char *start = pointer;
+    for (size_t i = 0; i < book->block_count; i++) {
+        const struct guarded_block *block = &book->blocks[i];
+        if (start >= block->data && start <= block->data + block->size &&
+            size <= (size_t)(block->data + block->size - start)) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+bool guarded_touches(const struct guarded_book *book, const void *pointer, size_t size)
+{
+    for (size_t i = 0; i < book->block_count; i++) {
+        if (overlap(pointer, size, book->blocks[i].region, book->blocks[i].region_size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void guarded_check_extent(const struct guarded_book *book, const char *operation, const char *field,
+                          const void *pointer, size_t size)
+{
+    if (guarded_block_of(book, pointer, size) == NULL) {
+        const char *why = guarded_touches(book, pointer, 1) ? "runs out of its allocation" : "is not device memory";
+        guarded_breach(operation, field, "[%zu bytes] %s", size, why);
+    }
+    for (size_t i = 0; i < book->weight_count; i++) {
+        if (overlap(pointer, size, book->weights[i].memory, book->weights[i].size)) {
+            guarded_breach(operation, field, "overlaps the memory of a weight, which is the backend's");
+        }
+    }
+}
+
+/* ---- the fields of one call ---- */
+
+#define FIELDS_MAX 16
+
+struct field {
+    const char *name, *start;
+    size_t size;
+    bool written;
+    const char *may_be[4]; /* fields at whose place this output may stand */
+};
+
+struct checker {
+    const struct guarded_book *book;
+    const char *operation;
+    bool running;
+    struct field fields[FIELDS_MAX];
+    int count;
+};
+
+static void touch(struct checker *c, const char *name, const void *pointer, int64_t count, size_t size, bool written)
+{
+    if (count < 0) {
+        guarded_breach(c->operation, name, "has a negative size");
+    }
+    if (count == 0) {
+        return;
+    }
+    if (pointer == NULL) {
+        guarded_breach(c->operation, name, "is NULL");
+    }
+    guarded_check_extent(c->book, c->operation, name, pointer, (size_t)count * size);
+    c->fields[c->count++] = (struct field){name, pointer, (size_t)count * size, written, {NULL}};
+}
+
+static void allow(struct checker *c, const char *output, const char *input)
+{
+    for (int i = 0; i < c->count; i++) {
+        if (strcmp(c->fields[i].name, output) == 0) {
+            int n = 0;
+            while (c->fields[i].may_be[n] != NULL) {
+                n++;
+            }
+            c->fields[i].may_be[n] = input;
+        }
+    }
+}
+
+static bool allowed(const struct field *output, const struct field *input)
+{
+    for (int n = 0; output->written && !input->written && output->may_be[n] != NULL; n++) {
+        if (strcmp(output->may_be[n], input->name) == 0) {
+            return output->start == input->start && output->size == input->size;
+        }
+    }
+    return false;
+}
+
+/* No output may share a byte with another field, but for what was allowed. */
+static void check_overlaps(const struct checker *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        for (int j = 0; j < i; j++) {
+            const struct field *a = &c->fields[i], *b = &c->fields[j];
+            if ((a->written || b->written) && overlap(a->start, a->size, b->start, b->size) && !allowed(a, b) &&
+                !allowed(b, a)) {
+                guarded_breach(c->operation, a->name, "overlaps %s", b->name);
+            }
+        }
+    }
+}
+
+static void weigh(struct checker *c, const char *name, const struct weight *weight, unsigned uses)
+{
+    for (size_t i = 0; i < c->book->weight_count; i++) {
+        if (c->book->weights[i].weight == weight) {
+            if ((weight_shape(weight)->uses & uses) != uses) {
+                guarded_breach(c->operation, name, "was not made for this use");
+            }
+            return;
+        }
+    }
+    guarded_breach(c->operation, name, "is not a living weight");
+}
+
+static void limit(struct checker *c, const char *name, int64_t value, int64_t most)
+{
+    if (value < 0 || value > most) {
+        guarded_breach(c->operation, name, "is %lld, and reserve() was told at most %lld", (long long)value,
+                       (long long)most);
+    }
+}
+
+/* Numbers in device memory. */
+static void range(struct checker *c, const char *name, const int32_t *values, int64_t count, int64_t below)
+{
+    for (int64_t i = 0; c->running && i < count; i++) {
+        if (values[i] < 0 || values[i] >= below) {
+            guarded_breach(c->operation, name, "[%lld] is %d, not in 0 .. %lld", (long long)i, values[i],
+                           (long long)below - 1);
+        }
+    }
+}
+
+/* The largest value; 0 while it cannot be read; -1 of none. */
+static int64_t highest(const struct checker *c, const int32_t *values, int64_t count)
+{
+    int64_t most = c->running || count == 0 ? -1 : 0;
+    for (int64_t i = 0; c->running && i < count; i++) {
+        most = values[i] > most ? values[i] : most;
+    }
+    return most;
+}
+
+/* In the tables below `c` is the checker, `a` the arguments, and a count is in elements. */
+#define READS(field, count)  touch(c, #field, a->field, count, sizeof *a->field, false)
+#define WRITES(field, count) touch(c, #field, a->field, count, sizeof *a->field, true) /* set or added to */
+#define READS_OR_NULL(field, count)                                                                                    \
+    if (a->field != NULL)                                                                                              \
+    READS(field, count)
+#define WRITES_OR_NULL(field, count)                                                                                   \
+    if (a->field != NULL)                                                                                              \
+    WRITES(field, count)
+#define MAY_BE(output, input)          allow(c, #output, #input)
+#define WEIGHT(field, uses)            weigh(c, #field, a->field, uses)
+#define LIMIT(field, most)             limit(c, #field, a->field, most)
+#define ALL_BELOW(field, count, below) range(c, #field, a->field, count, below)
+#define BREACH_IF(condition, field, ...)                                                                               \
+    if (condition)                                                                                                     \
+    guarded_breach(c->operation, #field, __VA_ARGS__)
+
+/* ---- what each operation touches ---- */
+
+static void check_embed(struct checker *c, const struct embed_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    WEIGHT(table, WEIGHT_LOOKUP);
+    READS(ids, a->rows);
+    ALL_BELOW(ids, a->rows, weight_shape(a->table)->rows);
+    WRITES(out, (int64_t)a->rows * weight_shape(a->table)->columns);
+}
+
+static void check_embed_backward(struct checker *c, const struct embed_backward_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    READS(ids, a->rows);
+    ALL_BELOW(ids, a->rows, a->vocabulary);
+    READS(dout, (int64_t)a->rows * a->columns);
+    WRITES(dtable, (int64_t)a->vocabulary * a->columns);
+}
+
+static void check_norm(struct checker *c, const struct norm_args *a)
+{
+    int64_t count = (int64_t)a->rows * a->columns;
+    LIMIT(rows, c->book->limits.rows);
+    READS(x, count);
+    READS_OR_NULL(residual, count);
+    READS(weight, a->columns);
+    WRITES_OR_NULL(sum, count);
+    WRITES(y, count);
+    WRITES_OR_NULL(rstd, a->rows);
+    MAY_BE(sum, x);
+    MAY_BE(y, x);
+}
+
+static void check_norm_backward(struct checker *c, const struct norm_backward_args *a)
+{
+    int64_t count = (int64_t)a->rows * a->columns;
+    LIMIT(rows, c->book->limits.rows);
+    READS(dy, count);
+    READS(s, count);
+    READS(rstd, a->rows);
+    READS(weight, a->columns);
+    WRITES(dx, count);
+    WRITES_OR_NULL(dweight, a->columns);
+}
+
+static void check_linear_limits(struct checker *c, int64_t outputs, int64_t inputs)
+{
+    const struct backend_limits *limits = &c->book->limits;
+    int64_t most = limits->columns > limits->vocabulary ? limits->columns : limits->vocabulary;
+    limit(c, "outputs", outputs, most);
+    limit(c, "inputs", inputs, most);
+}
+
+static void check_linear(struct checker *c, const struct linear_args *a)
+{
+    WEIGHT(w, WEIGHT_FORWARD);
+    int64_t inputs = weight_shape(a->w)->columns, outputs = weight_shape(a->w)->rows;
+    LIMIT(rows, c->book->limits.rows);
+    check_linear_limits(c, outputs, inputs);
+    READS(x, a->rows * inputs);
+    READS_OR_NULL(bias, outputs);
+    BREACH_IF((a->u == NULL) != (a->b == NULL), u, "and b must be given or left out together");
+    if (a->b != NULL) {
+        WEIGHT(b, WEIGHT_FORWARD);
+        READS(u, (int64_t)a->rows * weight_shape(a->b)->columns);
+        BREACH_IF(weight_shape(a->b)->rows != outputs, b, "has not the rows of w");
+        BREACH_IF(a->scale != 1, scale, "must be 1 where u is given");
+    }
+    WRITES(y, a->rows * outputs);
+}
+
+static void check_linear_backward(struct checker *c, const struct linear_backward_args *a)
+{
+    WEIGHT(w, WEIGHT_BACKWARD);
+    int64_t inputs = weight_shape(a->w)->columns, outputs = weight_shape(a->w)->rows;
+    LIMIT(rows, c->book->limits.rows);
+    check_linear_limits(c, outputs, inputs);
+    READS(dy, a->rows * outputs);
+    BREACH_IF((a->du == NULL) != (a->a == NULL), du, "and a must be given or left out together");
+    if (a->a != NULL) {
+        WEIGHT(a, WEIGHT_BACKWARD);
+        READS(du, (int64_t)a->rows * weight_shape(a->a)->rows);
+        BREACH_IF(weight_shape(a->a)->columns != inputs, a, "has not the columns of w");
+        BREACH_IF(a->scale != 1, scale, "must be 1 where du is given");
+    }
+    WRITES(dx, a->rows * inputs);
+}
+
+static void check_linear_weight_backward(struct checker *c, const struct linear_weight_backward_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    check_linear_limits(c, a->outputs, a->inputs);
+    READS(dy, (int64_t)a->rows * a->outputs);
+    READS(x, (int64_t)a->rows * a->inputs);
+    WRITES_OR_NULL(dw, (int64_t)a->outputs * a->inputs);
+    WRITES_OR_NULL(dbias, a->outputs);
+}
+
+static void check_rope(struct checker *c, const struct rope_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    BREACH_IF(a->rotary % 2 != 0 || a->rotary > a->head_size, rotary, "must be even and at most head_size");
+    WRITES(x, (int64_t)a->rows * a->heads * a->head_size);
+    READS(positions, a->rows);
+    ALL_BELOW(positions, a->rows, INT32_MAX);
+    READS(frequencies, a->rotary / 2);
+}
+
+/* Rows of q and of k that the spans reach; while those cannot be read, one of each. */
+struct span_rows {
+    int64_t queries, keys;
+};
+
+static struct span_rows check_spans(struct checker *c, const struct attention_span *spans, int64_t count)
+{
+    int64_t least = c->running || count == 0 ? 0 : 1;
+    struct span_rows rows = {least, least};
+    for (int64_t i = 0; c->running && i < count; i++) {
+        const struct attention_span *s = &spans[i];
+        int64_t query_end = (int64_t)s->query + s->queries;
+        int64_t key_end = (int64_t)s->key + s->keys, parent_end = (int64_t)s->parent + s->parent_keys;
+        if (s->query < 0 || s->queries < 1 || s->key < 0 || s->keys < s->queries || s->parent_keys < 0 ||
+            (s->parent_keys > 0 && s->parent < 0)) {
+            guarded_breach(c->operation, "spans", "[%lld] has an impossible range", (long long)i);
+        }
+        for (int64_t j = 0; j < i; j++) {
+            if (s->query < spans[j].query + spans[j].queries && spans[j].query < query_end) {
+                guarded_breach(c->operation, "spans", "[%lld] and [%lld] share queries", (long long)j, (long long)i);
+            }
+        }
+        rows.queries = query_end > rows.queries ? query_end : rows.queries;
+        rows.keys = key_end > rows.keys ? key_end : rows.keys;
+        rows.keys = s->parent_keys > 0 && parent_end > rows.keys ? parent_end : rows.keys;
+    }
+    return rows;
+}
+
+/* Training: own keys are the own tokens, and a child stands behind its parent or another child of it. */
+static void check_families(struct checker *c, const struct attention_span *spans, int64_t count)
+{
+    for (int64_t i = 0; c->running && i < count; i++) {
+        if (spans[i].key != spans[i].query || spans[i].keys != spans[i].queries) {
+            guarded_breach(c->operation, "spans", "[%lld] is not a training span", (long long)i);
+        }
+        if (spans[i].parent_keys == 0) {
+            continue;
+        }
+        int64_t first = i;
+        while (first > 0 && spans[first].parent_keys > 0) {
+            first--;
+        }
+        if (spans[first].parent_keys > 0 || spans[first].key != spans[i].parent ||
+            spans[first].keys != spans[i].parent_keys) {
+            guarded_breach(c->operation, "spans", "[%lld] does not stand behind its parent", (long long)i);
+        }
+    }
+}
+
+static void check_heads(struct checker *c, int64_t heads, int64_t kv_heads, int64_t head_size)
+{
+    const struct backend_limits *limits = &c->book->limits;
+    limit(c, "heads", heads, limits->heads);
+    limit(c, "kv_heads", kv_heads, limits->kv_heads);
+    limit(c, "head_size", head_size, limits->head_size);
+    if (kv_heads < 1 || heads % kv_heads != 0) {
+        guarded_breach(c->operation, "heads", "(%lld) is not a multiple of kv_heads (%lld)", (long long)heads,
+                       (long long)kv_heads);
+    }
+}
+
+static void check_attention(struct checker *c, const struct attention_args *a)
+{
+    LIMIT(span_count, c->book->limits.spans);
+    check_heads(c, a->heads, a->kv_heads, a->head_size);
+    READS(spans, a->span_count);
+    struct span_rows rows = check_spans(c, a->spans, a->span_count);
+    limit(c, "queries", rows.queries, c->book->limits.rows);
+    READS(q, rows.queries * a->heads * a->head_size);
+    READS(k, rows.keys * a->kv_heads * a->head_size);
+    READS(v, rows.keys * a->kv_heads * a->head_size);
+    WRITES(out, rows.queries * a->heads * a->head_size);
+    WRITES_OR_NULL(lse, rows.queries * a->heads);
+}
+
+static void check_attention_backward(struct checker *c, const struct attention_backward_args *a)
+{
+    LIMIT(span_count, c->book->limits.spans);
+    check_heads(c, a->heads, a->kv_heads, a->head_size);
+    READS(spans, a->span_count);
+    check_families(c, a->spans, a->span_count);
+    struct span_rows rows = check_spans(c, a->spans, a->span_count);
+    int64_t queries = rows.queries * a->heads * a->head_size, keys = rows.keys * a->kv_heads * a->head_size;
+    limit(c, "queries", rows.queries, c->book->limits.rows);
+    READS(q, queries);
+    READS(k, keys);
+    READS(v, keys);
+    READS(out, queries);
+    READS(lse, rows.queries * a->heads);
+    READS(dout, queries);
+    WRITES(dq, queries);
+    WRITES(dk, keys);
+    WRITES(dv, keys);
+}
+
+static void check_gated(struct checker *c, const struct gated_args *a)
+{
+    READS(gate, a->count);
+    READS(up, a->count);
+    WRITES(out, a->count);
+    MAY_BE(out, gate);
+    MAY_BE(out, up);
+}
+
+static void check_gated_backward(struct checker *c, const struct gated_backward_args *a)
+{
+    READS(gate, a->count);
+    READS(up, a->count);
+    READS(dout, a->count);
+    WRITES(dgate, a->count);
+    WRITES(dup, a->count);
+    MAY_BE(dgate, gate);
+    MAY_BE(dgate, up);
+    MAY_BE(dgate, dout);
+    MAY_BE(dup, gate);
+    MAY_BE(dup, up);
+    MAY_BE(dup, dout);
+}
+
+static void check_vocabulary_inputs(struct checker *c, const struct vocabulary_args *a, unsigned uses)
+{
+    WEIGHT(w, uses);
+    LIMIT(rows, c->book->limits.rows);
+    limit(c, "vocabulary", weight_shape(a->w)->rows, c->book->limits.vocabulary);
+    limit(c, "columns", weight_shape(a->w)->columns, c->book->limits.vocabulary_columns);
+    READS(x, (int64_t)a->rows * weight_shape(a->w)->columns);
+    READS(targets, a->rows);
+    ALL_BELOW(targets, a->rows, weight_shape(a->w)->rows);
+}
+
+static void check_vocabulary_gradients(struct checker *c, const struct vocabulary_args *a)
+{
+    int64_t columns = weight_shape(a->w)->columns;
+    READS(dlogprob, a->rows);
+    WRITES(dx, a->rows * columns);
+    WRITES_OR_NULL(dw, weight_shape(a->w)->rows * columns);
+}
+
+static void check_vocabulary(struct checker *c, const struct vocabulary_args *a)
+{
+    check_vocabulary_inputs(c, a, WEIGHT_FORWARD);
+    WRITES(logprob, a->rows);
+    WRITES(lse, a->rows);
+    WRITES_OR_NULL(entropy, a->rows);
+    WRITES_OR_NULL(argmax, a->rows);
+}
+
+static void check_vocabulary_backward(struct checker *c, const struct vocabulary_args *a)
+{
+    check_vocabulary_inputs(c, a, WEIGHT_FORWARD | WEIGHT_BACKWARD);
+    READS(lse, a->rows);
+    if (a->dentropy != NULL) {
+        READS(dentropy, a->rows);
+        READS(entropy, a->rows);
+    }
+    check_vocabulary_gradients(c, a);
+}
+
+static void check_vocabulary_both(struct checker *c, const struct vocabulary_args *a)
+{
+    BREACH_IF(a->dentropy != NULL, dentropy, "must be NULL");
+    check_vocabulary_inputs(c, a, WEIGHT_FORWARD | WEIGHT_BACKWARD);
+    WRITES(logprob, a->rows);
+    WRITES(lse, a->rows);
+    WRITES_OR_NULL(argmax, a->rows);
+    check_vocabulary_gradients(c, a);
+}
+
+static void check_gather_rows(struct checker *c, const struct rows_args *a)
+{
+    READS(index, a->rows);
+    ALL_BELOW(index, a->rows, INT32_MAX);
+    READS(src, (highest(c, a->index, a->rows) + 1) * a->columns);
+    WRITES(dst, (int64_t)a->rows * a->columns);
+}
+
+static void check_scatter_add_rows(struct checker *c, const struct rows_args *a)
+{
+    READS(index, a->rows);
+    ALL_BELOW(index, a->rows, INT32_MAX);
+    READS(src, (int64_t)a->rows * a->columns);
+    WRITES(dst, (highest(c, a->index, a->rows) + 1) * a->columns);
+}
+
+static void check_scatter_rows(struct checker *c, const struct rows_args *a)
+{
+    check_scatter_add_rows(c, a);
+    for (int64_t i = 0; c->running && i < a->rows; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            BREACH_IF(a->index[i] == a->index[j], index, "names row %d twice", a->index[i]);
+        }
+    }
+}
+
+static void check_dropout(struct checker *c, const struct dropout_args *a)
+{
+    int64_t count = (int64_t)a->rows * a->columns;
+    LIMIT(rows, c->book->limits.rows);
+    READS(x, count);
+    READS(keys, a->rows);
+    WRITES(out, count);
+    if (!a->accumulate) {
+        MAY_BE(out, x);
+    }
+}
+
+static void check_fill(struct checker *c, const struct fill_args *a)
+{
+    WRITES(x, a->count);
+}
+
+static void check_add(struct checker *c, const struct add_args *a)
+{
+    READS(x, a->count);
+    WRITES(out, a->count);
+}
+
+static void check_sum_squares(struct checker *c, const struct sum_squares_args *a)
+{
+    READS(x, a->count);
+    WRITES(out, 1);
+}
+
+static void check_adamw(struct checker *c, const struct adamw_args *a)
+{
+    WRITES(master, a->count);
+    READS(grad, a->count);
+    WRITES(m, a->count);
+    WRITES(v, a->count);
+}
+
+static void check_weight_update(struct checker *c, const struct weight_update_args *a)
+{
+    WEIGHT(weight, 0);
+    READS(master, (int64_t)weight_shape(a->weight)->rows * weight_shape(a->weight)->columns);
+}
+
+static void check_convert(struct checker *c, const struct convert_args *a)
+{
+    BREACH_IF(a->from == DTYPE_F16 || a->to == DTYPE_F16, from, "and to must be f32 or bf16");
+    touch(c, "src", a->src, a->count, dtype_size(a->from), false);
+    touch(c, "dst", a->dst, a->count, dtype_size(a->to), true);
+}
+
+void guarded_check(const struct guarded_book *book, enum backend_operation operation,
+                   const union guarded_arguments *arguments, bool running)
+{
+    struct checker checker = {.book = book, .operation = backend_operation_name(operation), .running = running};
+    if (!book->reserved) {
+        guarded_breach(checker.operation, "reserve()", "was not called before the first operation");
+    }
+    switch (operation) {
+#define X(name, args)                                                                                                  \
+    case BACKEND_##name:                                                                                               \
+        check_##name(&checker, &arguments->name);                                                                      \
+        break;
+        BACKEND_OPERATIONS(X)
+#undef X
+    case BACKEND_OPERATION_COUNT:
+        break;
+    }
+    check_overlaps(&checker);
+}

@@ -1,0 +1,703 @@
+/* tests/support/reference_backend.c - the reference table; see reference_backend.h. */
+#include "support/reference_backend.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "support/numbers.h"
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIGNMENT 64
+
+struct reference {
+    struct backend table; /* first: a struct backend * is a struct reference * */
+    struct backend_limits limits;
+    double *wide;  /* [scratch_columns] in f64: logits of a row, or sums of a head */
+    float *narrow; /* [scratch_columns] in f32: a row of a norm, or gradients of logits */
+};
+
+struct weight {
+    struct weight_shape shape; /* first, see weight_shape() */
+    float *values;             /* [rows, columns] */
+};
+
+static struct reference *reference(struct backend *backend)
+{
+    return (struct reference *)(void *)backend;
+}
+
+/* ---- memory and weights ---- */
+
+/* The pointer to free stands in the 64 bytes before the aligned memory. */
+static int reference_alloc(struct backend *backend, void **out, size_t size, struct err *err)
+{
+    (void)backend;
+    assert(size <= SIZE_MAX - 2 * ALIGNMENT);
+    char *block = mem_alloc(size + 2 * ALIGNMENT, 1, err);
+    if (block == NULL) {
+        return -1;
+    }
+    char *aligned = block + 2 * ALIGNMENT - (uintptr_t)block % ALIGNMENT;
+    memcpy(aligned - sizeof block, &block, sizeof block);
+    *out = aligned;
+    return 0;
+}
+
+static void reference_release(struct backend *backend, void *memory)
+{
+    (void)backend;
+    if (memory != NULL) {
+        void *block;
+        memcpy(&block, (char *)memory - sizeof block, sizeof block);
+        mem_free(block);
+    }
+}
+
+static void reference_upload(struct backend *backend, void *device, const void *host, size_t size)
+{
+    (void)backend;
+    if (size > 0) {
+        memcpy(device, host, size);
+    }
+}
+
+static int reference_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err)
+{
+    (void)backend;
+    (void)err;
+    if (size > 0) {
+        memcpy(host, device, size);
+    }
+    return 0;
+}
+
+static int reference_synchronize(struct backend *backend, struct err *err)
+{
+    (void)backend;
+    (void)err;
+    return 0;
+}
+
+static size_t reference_weight_size(struct backend *backend, const struct weight_shape *shape)
+{
+    (void)backend;
+    return (size_t)shape->rows * (size_t)shape->columns * sizeof(float);
+}
+
+static int reference_weight_create(struct backend *backend, struct weight **out, const struct weight_shape *shape,
+                                   void *memory, const void *source, struct err *err)
+{
+    (void)backend;
+    struct weight *weight = mem_alloc(1, sizeof *weight, err);
+    if (weight == NULL) {
+        return -1;
+    }
+    weight->shape = *shape;
+    weight->values = memory;
+    if (source != NULL) {
+        for (int64_t i = 0; i < (int64_t)shape->rows * shape->columns; i++) {
+            weight->values[i] = float_from_dtype(source, shape->dtype, i);
+        }
+    }
+    *out = weight;
+    return 0;
+}
+
+static void reference_weight_free(struct backend *backend, struct weight *weight)
+{
+    (void)backend;
+    mem_free(weight);
+}
+
+static void reference_weight_update(struct backend *backend, const struct weight_update_args *a)
+{
+    (void)backend;
+    struct weight *weight = a->weight;
+    for (int64_t i = 0; i < (int64_t)weight->shape.rows * weight->shape.columns; i++) {
+        weight->values[i] = a->master[i];
+    }
+}
+
+/* ---- scratch ---- */
+
+/* The most of a row of logits, a row of a norm, and the gradients of one head's key and value. */
+static size_t scratch_columns(const struct backend_limits *limits)
+{
+    int32_t most = limits->vocabulary > limits->columns ? limits->vocabulary : limits->columns;
+    return (size_t)(most > 2 * limits->head_size ? most : 2 * limits->head_size);
+}
+
+static size_t reference_scratch_size(struct backend *backend, const struct backend_limits *limits)
+{
+    (void)backend;
+    return scratch_columns(limits) * (sizeof(double) + sizeof(float));
+}
+
+static int reference_reserve(struct backend *backend, const struct backend_limits *limits, struct err *err)
+{
+    struct reference *self = reference(backend);
+    size_t columns = scratch_columns(limits);
+    double *wide = mem_alloc(columns + 1, sizeof *wide, err);
+    float *narrow = wide ? mem_alloc(columns + 1, sizeof *narrow, err) : NULL;
+    if (narrow == NULL) {
+        mem_free(wide);
+        return -1;
+    }
+    mem_free(self->wide);
+    mem_free(self->narrow);
+    self->wide = wide;
+    self->narrow = narrow;
+    self->limits = *limits;
+    return 0;
+}
+
+static void reference_free(struct backend *backend)
+{
+    struct reference *self = reference(backend);
+    mem_free(self->wide);
+    mem_free(self->narrow);
+    mem_free(self);
+}
+
+/* ---- embedding and norm ---- */
+
+static void reference_embed(struct backend *backend, const struct embed_args *a)
+{
+    (void)backend;
+    int64_t columns = a->table->shape.columns;
+    for (int64_t t = 0; t < a->rows; t++) {
+        assert(a->ids[t] >= 0 && a->ids[t] < a->table->shape.rows);
+        for (int64_t c = 0; c < columns; c++) {
+            a->out[t * columns + c] = a->scale * a->table->values[a->ids[t] * columns + c];
+        }
+    }
+}
+
+static void reference_embed_backward(struct backend *backend, const struct embed_backward_args *a)
+{
+    (void)backend;
+    for (int64_t t = 0; t < a->rows; t++) {
+        assert(a->ids[t] >= 0 && a->ids[t] < a->vocabulary);
+        for (int64_t c = 0; c < a->columns; c++) {
+            a->dtable[(int64_t)a->ids[t] * a->columns + c] += a->scale * a->dout[t * a->columns + c];
+        }
+    }
+}
+
+static void reference_norm(struct backend *backend, const struct norm_args *a)
+{
+    float *s = reference(backend)->narrow;
+    assert(a->columns <= (int32_t)scratch_columns(&reference(backend)->limits));
+    for (int64_t r = 0; r < a->rows; r++) {
+        int64_t row = r * a->columns;
+        double squares = 0;
+        for (int64_t c = 0; c < a->columns; c++) {
+            s[c] = a->x[row + c] + (a->residual ? a->residual[row + c] : 0.0F);
+            squares += (double)s[c] * s[c];
+        }
+        double rstd = 1 / sqrt(squares / a->columns + a->epsilon);
+        for (int64_t c = 0; c < a->columns; c++) {
+            a->y[row + c] = (float)(s[c] * rstd * a->weight[c]);
+            if (a->sum) {
+                a->sum[row + c] = s[c];
+            }
+        }
+        if (a->rstd) {
+            a->rstd[r] = (float)rstd;
+        }
+    }
+}
+
+/* With n = s rstd and g = dy weight:  ds = rstd (g - n mean(g n));  dweight += dy n */
+static void reference_norm_backward(struct backend *backend, const struct norm_backward_args *a)
+{
+    (void)backend;
+    for (int64_t r = 0; r < a->rows; r++) {
+        int64_t row = r * a->columns;
+        double rstd = a->rstd[r];
+        double mean = 0;
+        for (int64_t c = 0; c < a->columns; c++) {
+            mean += (double)a->dy[row + c] * a->weight[c] * a->s[row + c] * rstd / a->columns;
+        }
+        for (int64_t c = 0; c < a->columns; c++) {
+            double normed = a->s[row + c] * rstd;
+            a->dx[row + c] += (float)(rstd * ((double)a->dy[row + c] * a->weight[c] - normed * mean));
+            if (a->dweight) {
+                a->dweight[c] += (float)(a->dy[row + c] * normed);
+            }
+        }
+    }
+}
+
+/* ---- linear ---- */
+
+static double operand(const struct backend *backend, float value)
+{
+    return backend->compute == DTYPE_BF16 ? bf16_round(value) : value;
+}
+
+/* sum over i of a[i * a_step] * b[i * b_step] */
+static double dot(const struct backend *backend, const float *a, int64_t a_step, const float *b, int64_t b_step,
+                  int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        sum += operand(backend, a[i * a_step]) * operand(backend, b[i * b_step]);
+    }
+    return sum;
+}
+
+static void reference_linear(struct backend *backend, const struct linear_args *a)
+{
+    int64_t inputs = a->w->shape.columns, outputs = a->w->shape.rows, rank = a->b ? a->b->shape.columns : 0;
+    assert((a->u == NULL) == (a->b == NULL) && (a->u == NULL || a->scale == 1));
+    assert(a->b == NULL || a->b->shape.rows == outputs);
+    for (int64_t r = 0; r < a->rows; r++) {
+        for (int64_t o = 0; o < outputs; o++) {
+            double sum = dot(backend, a->x + r * inputs, 1, a->w->values + o * inputs, 1, inputs);
+            if (a->bias) {
+                sum += a->bias[o];
+            }
+            if (a->u) {
+                sum += dot(backend, a->u + r * rank, 1, a->b->values + o * rank, 1, rank);
+            }
+            float *y = a->y + r * outputs + o;
+            *y = (float)((a->accumulate ? *y : 0.0) + a->scale * sum);
+        }
+    }
+}
+
+static void reference_linear_backward(struct backend *backend, const struct linear_backward_args *a)
+{
+    int64_t inputs = a->w->shape.columns, outputs = a->w->shape.rows, rank = a->a ? a->a->shape.rows : 0;
+    assert((a->du == NULL) == (a->a == NULL) && (a->du == NULL || a->scale == 1));
+    assert(a->a == NULL || a->a->shape.columns == inputs);
+    for (int64_t r = 0; r < a->rows; r++) {
+        for (int64_t i = 0; i < inputs; i++) {
+            double sum = dot(backend, a->dy + r * outputs, 1, a->w->values + i, inputs, outputs);
+            if (a->du) {
+                sum += dot(backend, a->du + r * rank, 1, a->a->values + i, inputs, rank);
+            }
+            float *dx = a->dx + r * inputs + i;
+            *dx = (float)((a->accumulate ? *dx : 0.0) + a->scale * sum);
+        }
+    }
+}
+
+static void reference_linear_weight_backward(struct backend *backend, const struct linear_weight_backward_args *a)
+{
+    for (int64_t o = 0; a->dw && o < a->outputs; o++) {
+        for (int64_t i = 0; i < a->inputs; i++) {
+            float *dw = a->dw + o * a->inputs + i;
+            *dw = (float)(*dw + a->scale * dot(backend, a->dy + o, a->outputs, a->x + i, a->inputs, a->rows));
+        }
+    }
+    for (int64_t o = 0; a->dbias && o < a->outputs; o++) {
+        double sum = 0;
+        for (int64_t r = 0; r < a->rows; r++) {
+            sum += a->dy[r * a->outputs + o];
+        }
+        a->dbias[o] = (float)(a->dbias[o] + sum);
+    }
+}
+
+/* ---- rotary positions ---- */
+
+static void reference_rope(struct backend *backend, const struct rope_args *a)
+{
+    (void)backend;
+    int64_t half = a->rotary / 2;
+    for (int64_t r = 0; r < a->rows; r++) {
+        for (int64_t head = 0; head < a->heads; head++) {
+            float *x = a->x + (r * a->heads + head) * a->head_size;
+            for (int64_t i = 0; i < half; i++) {
+                float angle = (float)a->positions[r] * a->frequencies[i];
+                double cosine = cos(angle) * a->attention_factor;
+                double sine = sin(angle) * a->attention_factor * (a->inverse ? -1 : 1);
+                double first = x[i], second = x[i + half];
+                x[i] = (float)(first * cosine - second * sine);
+                x[i + half] = (float)(second * cosine + first * sine);
+            }
+        }
+    }
+}
+
+/* ---- attention ---- */
+
+/* How many keys a query row sees: the parent's, and its span's own up to itself. */
+static int64_t keys_seen(const struct attention_span *span, int64_t query)
+{
+    return span->parent_keys + span->keys - span->queries + (query - span->query) + 1;
+}
+
+/* The row of k and v of the n-th of them. */
+static int64_t key_row(const struct attention_span *span, int64_t n)
+{
+    return n < span->parent_keys ? span->parent + n : span->key + (n - span->parent_keys);
+}
+
+static bool sees(const struct attention_span *span, int64_t query, int64_t key)
+{
+    bool in_parent = key >= span->parent && key < span->parent + span->parent_keys;
+    bool in_own = key >= span->key && key <= span->key + span->keys - span->queries + (query - span->query);
+    return in_parent || in_own;
+}
+
+static void attention_row(struct backend *backend, const struct attention_args *a, const struct attention_span *span,
+                          int64_t query, int64_t head)
+{
+    int64_t size = a->head_size, stride = a->kv_heads * size, kv_head = head / (a->heads / a->kv_heads);
+    const float *q = a->q + (query * a->heads + head) * size;
+    double *out = reference(backend)->wide;
+    double largest = -INFINITY, sum = 0;
+    for (int64_t n = 0; n < keys_seen(span, query); n++) {
+        const float *k = a->k + key_row(span, n) * stride + kv_head * size;
+        largest = fmax(largest, a->scale * dot(backend, q, 1, k, 1, size));
+    }
+    memset(out, 0, (size_t)size * sizeof *out);
+    for (int64_t n = 0; n < keys_seen(span, query); n++) {
+        const float *k = a->k + key_row(span, n) * stride + kv_head * size;
+        const float *v = a->v + key_row(span, n) * stride + kv_head * size;
+        double weight = exp(a->scale * dot(backend, q, 1, k, 1, size) - largest);
+        sum += weight;
+        for (int64_t i = 0; i < size; i++) {
+            out[i] += weight * operand(backend, v[i]);
+        }
+    }
+    for (int64_t i = 0; i < size; i++) {
+        a->out[(query * a->heads + head) * size + i] = (float)(out[i] / sum);
+    }
+    if (a->lse) {
+        a->lse[query * a->heads + head] = (float)(largest + log(sum));
+    }
+}
+
+static void reference_attention(struct backend *backend, const struct attention_args *a)
+{
+    assert(a->head_size <= reference(backend)->limits.head_size);
+    for (int64_t s = 0; s < a->span_count; s++) {
+        const struct attention_span *span = &a->spans[s];
+        for (int64_t query = span->query; query < span->query + span->queries; query++) {
+            for (int64_t head = 0; head < a->heads; head++) {
+                attention_row(backend, a, span, query, head);
+            }
+        }
+    }
+}
+
+/* Of one query head and one key: p = exp(scale q k - lse), and the gradient of the score by p (dout v - dout out). */
+struct attention_pair {
+    double probability, dscore;
+};
+
+static struct attention_pair attention_pair(const struct backend *backend, const struct attention_backward_args *a,
+                                            int64_t query, int64_t head, int64_t key)
+{
+    int64_t size = a->head_size, at_query = (query * a->heads + head) * size;
+    int64_t at_key = (key * a->kv_heads + head / (a->heads / a->kv_heads)) * size;
+    const float *dout = a->dout + at_query;
+    double score = a->scale * dot(backend, a->q + at_query, 1, a->k + at_key, 1, size);
+    double dprobability = dot(backend, dout, 1, a->v + at_key, 1, size);
+    double delta = 0;
+    for (int64_t i = 0; i < size; i++) {
+        delta += (double)dout[i] * a->out[at_query + i];
+    }
+    double p = exp(score - a->lse[query * a->heads + head]);
+    return (struct attention_pair){p, p * (dprobability - delta)};
+}
+
+static void attention_query_backward(struct backend *backend, const struct attention_backward_args *a,
+                                     const struct attention_span *span, int64_t query, int64_t head)
+{
+    int64_t size = a->head_size, kv_head = head / (a->heads / a->kv_heads);
+    double *dq = reference(backend)->wide;
+    memset(dq, 0, (size_t)size * sizeof *dq);
+    for (int64_t n = 0; n < keys_seen(span, query); n++) {
+        int64_t key = key_row(span, n);
+        struct attention_pair pair = attention_pair(backend, a, query, head, key);
+        for (int64_t i = 0; i < size; i++) {
+            dq[i] += a->scale * pair.dscore * operand(backend, a->k[(key * a->kv_heads + kv_head) * size + i]);
+        }
+    }
+    for (int64_t i = 0; i < size; i++) {
+        a->dq[(query * a->heads + head) * size + i] = (float)dq[i];
+    }
+}
+
+/* Sums what every query of every span that sees the key gives to its dk and dv. */
+static void attention_key_backward(struct backend *backend, const struct attention_backward_args *a, int64_t key,
+                                   int64_t kv_head)
+{
+    int64_t size = a->head_size, group = a->heads / a->kv_heads, at_key = (key * a->kv_heads + kv_head) * size;
+    double *dk = reference(backend)->wide, *dv = dk + size;
+    memset(dk, 0, 2 * (size_t)size * sizeof *dk);
+    for (int64_t s = 0; s < a->span_count; s++) {
+        const struct attention_span *span = &a->spans[s];
+        for (int64_t query = span->query; query < span->query + span->queries; query++) {
+            for (int64_t head = kv_head * group; sees(span, query, key) && head < (kv_head + 1) * group; head++) {
+                struct attention_pair pair = attention_pair(backend, a, query, head, key);
+                int64_t at_query = (query * a->heads + head) * size;
+                for (int64_t i = 0; i < size; i++) {
+                    dk[i] += a->scale * pair.dscore * operand(backend, a->q[at_query + i]);
+                    dv[i] += pair.probability * operand(backend, a->dout[at_query + i]);
+                }
+            }
+        }
+    }
+    for (int64_t i = 0; i < size; i++) {
+        a->dk[at_key + i] = (float)dk[i];
+        a->dv[at_key + i] = (float)dv[i];
+    }
+}
+
+static void reference_attention_backward(struct backend *backend, const struct attention_backward_args *a)
+{
+    assert(a->head_size <= reference(backend)->limits.head_size);
+    for (int64_t s = 0; s < a->span_count; s++) {
+        const struct attention_span *span = &a->spans[s];
+        assert(span->key == span->query && span->keys == span->queries);
+        for (int64_t row = span->query; row < span->query + span->queries; row++) {
+            for (int64_t head = 0; head < a->heads; head++) {
+                attention_query_backward(backend, a, span, row, head);
+            }
+            for (int64_t kv_head = 0; kv_head < a->kv_heads; kv_head++) {
+                attention_key_backward(backend, a, row, kv_head);
+            }
+        }
+    }
+}
+
+/* ---- gated unit ---- */
+
+static void reference_gated(struct backend *backend, const struct gated_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->count; i++) {
+        double z = a->gate[i];
+        a->out[i] = (float)(z / (1 + exp(-z)) * a->up[i]);
+    }
+}
+
+/* With s = 1 / (1 + exp(-z)):  silu(z) = z s,  silu'(z) = s (1 + z (1 - s)) */
+static void reference_gated_backward(struct backend *backend, const struct gated_backward_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->count; i++) {
+        double z = a->gate[i], up = a->up[i], dout = a->dout[i];
+        double s = 1 / (1 + exp(-z));
+        a->dgate[i] = (float)(dout * up * s * (1 + z * (1 - s)));
+        a->dup[i] = (float)(dout * z * s);
+    }
+}
+
+/* ---- vocabulary ---- */
+
+/* The logits z of one row, into the wide scratch. */
+static double *vocabulary_logits(struct backend *backend, const struct vocabulary_args *a, int64_t row)
+{
+    double *z = reference(backend)->wide;
+    int64_t columns = a->w->shape.columns;
+    assert(a->w->shape.rows <= reference(backend)->limits.vocabulary);
+    for (int64_t v = 0; v < a->w->shape.rows; v++) {
+        z[v] = dot(backend, a->x + row * columns, 1, a->w->values + v * columns, 1, columns) * a->inverse_temperature;
+    }
+    return z;
+}
+
+static void vocabulary_forward(struct backend *backend, const struct vocabulary_args *a, float *entropy)
+{
+    int64_t vocabulary = a->w->shape.rows;
+    for (int64_t r = 0; r < a->rows; r++) {
+        const double *z = vocabulary_logits(backend, a, r);
+        int64_t largest = 0;
+        for (int64_t v = 1; v < vocabulary; v++) {
+            largest = z[v] > z[largest] ? v : largest;
+        }
+        double sum = 0, weighted = 0;
+        for (int64_t v = 0; v < vocabulary; v++) {
+            sum += exp(z[v] - z[largest]);
+            weighted += exp(z[v] - z[largest]) * z[v];
+        }
+        double lse = z[largest] + log(sum);
+        assert(a->targets[r] >= 0 && a->targets[r] < vocabulary);
+        a->lse[r] = (float)lse;
+        a->logprob[r] = (float)(z[a->targets[r]] - lse);
+        if (entropy) {
+            entropy[r] = (float)(lse - weighted / sum);
+        }
+        if (a->argmax) {
+            a->argmax[r] = (int32_t)largest;
+        }
+    }
+}
+
+static void reference_vocabulary(struct backend *backend, const struct vocabulary_args *a)
+{
+    vocabulary_forward(backend, a, a->entropy);
+}
+
+static void reference_vocabulary_backward(struct backend *backend, const struct vocabulary_args *a)
+{
+    int64_t columns = a->w->shape.columns, vocabulary = a->w->shape.rows;
+    float *dz = reference(backend)->narrow;
+    for (int64_t r = 0; r < a->rows; r++) {
+        const double *z = vocabulary_logits(backend, a, r);
+        for (int64_t v = 0; v < vocabulary; v++) {
+            double logp = z[v] - a->lse[r], p = exp(logp);
+            double d = a->dlogprob[r] * ((v == a->targets[r]) - p);
+            if (a->dentropy) {
+                d -= a->dentropy[r] * p * (logp + a->entropy[r]);
+            }
+            dz[v] = (float)d;
+        }
+        for (int64_t c = 0; c < columns; c++) {
+            double sum = dot(backend, dz, 1, a->w->values + c, columns, vocabulary);
+            a->dx[r * columns + c] = (float)(a->inverse_temperature * sum);
+        }
+        for (int64_t v = 0; a->dw && v < vocabulary; v++) {
+            for (int64_t c = 0; c < columns; c++) {
+                double product = operand(backend, dz[v]) * operand(backend, a->x[r * columns + c]);
+                a->dw[v * columns + c] += (float)(a->inverse_temperature * product);
+            }
+        }
+    }
+}
+
+static void reference_vocabulary_both(struct backend *backend, const struct vocabulary_args *a)
+{
+    assert(a->dentropy == NULL);
+    vocabulary_forward(backend, a, NULL);
+    reference_vocabulary_backward(backend, a);
+}
+
+/* ---- rows, elements ---- */
+
+static void reference_gather_rows(struct backend *backend, const struct rows_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->rows; i++) {
+        for (int64_t c = 0; c < a->columns; c++) {
+            a->dst[i * a->columns + c] = a->src[(int64_t)a->index[i] * a->columns + c];
+        }
+    }
+}
+
+static void reference_scatter_rows(struct backend *backend, const struct rows_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->rows; i++) {
+        for (int64_t c = 0; c < a->columns; c++) {
+            a->dst[(int64_t)a->index[i] * a->columns + c] = a->src[i * a->columns + c];
+        }
+    }
+}
+
+static void reference_scatter_add_rows(struct backend *backend, const struct rows_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->rows; i++) {
+        for (int64_t c = 0; c < a->columns; c++) {
+            a->dst[(int64_t)a->index[i] * a->columns + c] += a->src[i * a->columns + c];
+        }
+    }
+}
+
+static void reference_dropout(struct backend *backend, const struct dropout_args *a)
+{
+    (void)backend;
+    for (int64_t r = 0; r < a->rows; r++) {
+        for (int64_t c = 0; c < a->columns; c++) {
+            uint32_t words[4];
+            random_block(words, a->seed, RANDOM_DROPOUT, a->keys[r], (uint64_t)a->stream << 32 | (uint64_t)c / 4);
+            bool dropped = words[c % 4] < a->probability * 4294967296.0;
+            double value = dropped ? 0 : a->x[r * a->columns + c] / (1.0 - a->probability);
+            float *out = a->out + r * a->columns + c;
+            *out = (float)((a->accumulate ? *out : 0.0) + value);
+        }
+    }
+}
+
+static void reference_fill(struct backend *backend, const struct fill_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->count; i++) {
+        a->x[i] = a->value;
+    }
+}
+
+static void reference_add(struct backend *backend, const struct add_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->count; i++) {
+        a->out[i] = (float)(a->out[i] + (double)a->scale * a->x[i]);
+    }
+}
+
+static void reference_sum_squares(struct backend *backend, const struct sum_squares_args *a)
+{
+    (void)backend;
+    double sum = 0;
+    for (int64_t i = 0; i < a->count; i++) {
+        sum += (double)a->x[i] * a->x[i];
+    }
+    *a->out += sum;
+}
+
+static void reference_adamw(struct backend *backend, const struct adamw_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->count; i++) {
+        double g = a->grad[i] * a->grad_scale;
+        double m = a->beta1 * a->m[i] + (1 - a->beta1) * g;
+        double v = a->beta2 * a->v[i] + (1 - a->beta2) * g * g;
+        double w = a->master[i] * (1 - a->lr * a->decay);
+        a->master[i] = (float)(w - a->lr / a->bias1 * m / (sqrt(v) / sqrt(a->bias2) + a->epsilon));
+        a->m[i] = (float)m;
+        a->v[i] = (float)v;
+    }
+}
+
+static void reference_convert(struct backend *backend, const struct convert_args *a)
+{
+    (void)backend;
+    for (int64_t i = 0; i < a->count; i++) {
+        float value = float_from_dtype(a->src, a->from, i);
+        if (a->to == DTYPE_F32) {
+            ((float *)a->dst)[i] = value;
+        } else {
+            ((uint16_t *)a->dst)[i] = bf16_from_float(value);
+        }
+    }
+}
+
+/* ---- the table ---- */
+
+int reference_backend_create(struct backend **out, enum dtype compute, struct err *err)
+{
+    assert(compute == DTYPE_F32 || compute == DTYPE_BF16);
+    struct reference *self = mem_alloc(1, sizeof *self, err);
+    if (self == NULL) {
+        return -1;
+    }
+    self->table = (struct backend){.name = compute == DTYPE_F32 ? "reference (f32)" : "reference (bf16)",
+                                    .numerics = compute == DTYPE_F32 ? "reference f32" : "reference bf16",
+                                   .compute = compute,
+                                   .alloc = reference_alloc,
+                                   .release = reference_release,
+                                   .upload = reference_upload,
+                                   .download = reference_download,
+                                   .synchronize = reference_synchronize,
+                                   .weight_size = reference_weight_size,
+                                   .weight_create = reference_weight_create,
+                                   .weight_free = reference_weight_free,
+                                   .scratch_size = reference_scratch_size,
+                                   .reserve = reference_reserve,
+                                   .free = reference_free,
+#define X(name, args) .name = reference_##name,
+                                   BACKEND_OPERATIONS(X)
+#undef X
+    };
+    *out = &self->table;
+    return 0;
+}

@@ -1,0 +1,226 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "text/helper_dataset.h"
+#include <cmocka.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define IM_START   256
+#define SHOWN_SIZE 4096
+
+static char folder[64];
+static struct tokenizer *tokenizers[2];
+static struct chat_template *chatml_template;
+
+int dataset_setup(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/attune-test-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+int dataset_teardown(void **state)
+{
+    (void)state;
+    struct err err;
+    tokenizer_free(tokenizers[0]);
+    tokenizer_free(tokenizers[1]);
+    chat_template_free(chatml_template);
+    return file_remove_tree(folder, &err);
+}
+
+const char *scratch_path(const char *name)
+{
+    static char paths[8][PATH_MAX];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    return path;
+}
+
+const char *scratch_bytes(const char *name, const char *bytes, size_t length)
+{
+    struct err err;
+    const char *path = scratch_path(name);
+    if (file_write_whole(path, bytes, length, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return path;
+}
+
+const char *scratch_file(const char *name, const char *text)
+{
+    return scratch_bytes(name, text, strlen(text));
+}
+
+const char *scratch_gzip(const char *name, const char *text)
+{
+    const char *path = scratch_path(name);
+    gzFile file = gzopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(gzwrite(file, text, (unsigned)strlen(text)), strlen(text));
+    assert_int_equal(gzclose(file), Z_OK);
+    return path;
+}
+
+/* GPT-2's characters for bytes: printable ones stand for themselves, the others for U+0100 and on. */
+static void put_vocabulary(struct strbuf *json)
+{
+    unsigned next = 0x100;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+        struct strbuf character = {0};
+        strbuf_put_utf8(&character, printable ? byte : next++);
+        strbuf_putc(json, byte > 0 ? ',' : '{');
+        strbuf_put_json(json, character.data, character.length);
+        strbuf_printf(json, ":%u", byte);
+        strbuf_free(&character);
+    }
+    strbuf_putc(json, '}');
+}
+
+static void write_tokenizer(const char *name, bool bos)
+{
+    static const char *const special[] = {"<|im_start|>", "<|im_end|>", "<s>"};
+    struct err err;
+    struct strbuf json = {0};
+    strbuf_puts(&json, "{\"version\":\"1.0\",\"added_tokens\":[");
+    for (int i = 0; i < 3; i++) {
+        strbuf_printf(&json,
+                      "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                      "\"normalized\":false,\"special\":true}",
+                      i > 0 ? "," : "", IM_START + i, special[i]);
+    }
+    strbuf_puts(&json,
+                "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                "\"trim_offsets\":true,\"use_regex\":true},\"decoder\":{\"type\":\"ByteLevel\"},\"post_processor\":");
+    strbuf_puts(
+        &json,
+        bos ? "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},"
+              "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+              "{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}],"
+              "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[258],\"tokens\":[\"<s>\"]}}}"
+            : "null");
+    strbuf_puts(&json, ",\"model\":{\"type\":\"BPE\",\"vocab\":");
+    put_vocabulary(&json);
+    strbuf_puts(&json, ",\"merges\":[]}}");
+    assert_int_equal(file_make_dirs(scratch_path(name), &err), 0);
+    char file[64];
+    snprintf(file, sizeof file, "%s/tokenizer.json", name);
+    scratch_file(file, json.data);
+    snprintf(file, sizeof file, "%s/tokenizer_config.json", name);
+    scratch_file(file, "{\"bos_token\":\"<s>\",\"eos_token\":\"<|im_end|>\"}");
+    strbuf_free(&json);
+}
+
+const struct tokenizer *byte_tokenizer(enum byte_tokenizer kind)
+{
+    const char *name = kind == WITH_BOS ? "tokenizer-bos" : "tokenizer";
+    if (!tokenizers[kind]) {
+        struct err err;
+        write_tokenizer(name, kind == WITH_BOS);
+        if (tokenizer_open(&tokenizers[kind], scratch_path(name), &err) != 0) {
+            fail_msg("%s", err.text);
+        }
+    }
+    return tokenizers[kind];
+}
+
+const struct chat_template *chatml(void)
+{
+    struct err err;
+    if (!chatml_template && chat_template_builtin(&chatml_template, "chatml", &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return chatml_template;
+}
+
+struct dataset_options plain_options(void)
+{
+    return (struct dataset_options){.tokenizer = byte_tokenizer(WITHOUT_BOS), .chat = chatml()};
+}
+
+struct dataset *load_one(const char *path, const char *format, const struct dataset_options *options)
+{
+    struct err err;
+    struct dataset *dataset = NULL;
+    const struct dataset_source source = {.path = path, .format = format};
+    if (dataset_load(&dataset, &source, 1, options, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return dataset;
+}
+
+void expect_load_error(const char *path, const char *format, const struct dataset_options *options, const char *part)
+{
+    struct err err = {0};
+    struct dataset *dataset = NULL;
+    const struct dataset_source source = {.path = path, .format = format};
+    assert_int_equal(dataset_load(&dataset, &source, 1, options, &err), -1);
+    assert_null(dataset);
+    if (!strstr(err.text, part)) {
+        fail_msg("'%s' is not in: %s", part, err.text);
+    }
+}
+
+static void put_token(struct strbuf *out, int32_t id)
+{
+    static const char *const special[] = {"{start}", "{end}", "{bos}"};
+    if (id < IM_START) {
+        strbuf_putc(out, (char)id);
+    } else {
+        strbuf_puts(out, special[id - IM_START]);
+    }
+}
+
+static const char *kept(const struct strbuf *text)
+{
+    static char buffers[8][SHOWN_SIZE];
+    static int next;
+    char *buffer = buffers[next++ % 8];
+    assert_true(text->length < SHOWN_SIZE);
+    memcpy(buffer, strbuf_text(text), text->length + 1);
+    return buffer;
+}
+
+const char *shown(const struct example *example)
+{
+    struct strbuf out = {0};
+    for (int32_t i = 0; i < example->length; i++) {
+        bool before = i > 0 && example->trained[i - 1], after = i + 1 < example->length && example->trained[i + 1];
+        if (example->trained[i] && !before) {
+            strbuf_putc(&out, '[');
+        }
+        put_token(&out, example->ids[i]);
+        if (example->trained[i] && !after) {
+            strbuf_putc(&out, ']');
+        }
+    }
+    const char *text = kept(&out);
+    strbuf_free(&out);
+    return text;
+}
+
+const char *shown_ids(const int32_t *ids, int32_t count)
+{
+    struct strbuf out = {0};
+    for (int32_t i = 0; i < count; i++) {
+        put_token(&out, ids[i]);
+    }
+    const char *text = kept(&out);
+    strbuf_free(&out);
+    return text;
+}
+
+const char *real_model(void)
+{
+    const char *path = getenv("ATTUNE_TEST_MODEL");
+    return path && file_is_dir(path) ? path : NULL;
+}

@@ -1,0 +1,407 @@
+/* The spans of a rendered chat. */
+#include "text/chat_template_spans.h"
+#include "base/mem.h"
+#include <assert.h>
+#include <string.h>
+
+struct finder {
+    const struct jinja_output *rendered;
+    const struct chat_renderer *renderer;
+    const struct chat_options *options;
+    const json_t *messages;
+    struct chat_prompt prompt;
+    struct chat_span *spans;
+    size_t count, capacity;
+};
+
+/* ---- which messages train */
+
+static bool trains(const struct finder *finder, int32_t message)
+{
+    static const char *const assistant[] = {"assistant"};
+    const char *const *roles = finder->options->roles ? finder->options->roles : assistant;
+    size_t count = finder->options->roles ? finder->options->role_count : 1;
+    const char *role = "assistant"; /* of a generation block outside of any message */
+    if (message >= 0)
+        role = json_string_value(json_object_get(json_array_get(finder->messages, (size_t)message), "role"));
+    for (size_t i = 0; role && i < count; i++)
+        if (strcmp(roles[i], role) == 0)
+            return true;
+    return false;
+}
+
+static bool any_trains(const struct finder *finder)
+{
+    for (size_t i = 0; i < json_array_size(finder->messages); i++)
+        if (trains(finder, (int32_t)i))
+            return true;
+    return false;
+}
+
+static bool is_assistant(const struct finder *finder, int32_t message)
+{
+    const char *role = json_string_value(json_object_get(json_array_get(finder->messages, (size_t)message), "role"));
+    return role && strcmp(role, "assistant") == 0;
+}
+
+/* ---- text and its runs */
+
+static size_t run_start(const struct jinja_output *output, size_t run)
+{
+    return run > 0 ? output->runs[run - 1].end : 0;
+}
+
+/* The run that holds byte `at`, or the number of runs behind the last. */
+static size_t run_at(const struct jinja_output *output, size_t at)
+{
+    size_t low = 0, high = output->run_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (output->runs[middle].end <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Whether a run is text that came out of messages, not out of the template. */
+static bool is_told(struct jinja_origin origin)
+{
+    return origin.source == JINJA_CONTENT || origin.source == JINJA_HEADER;
+}
+
+/* Whether a run belongs to another message than `message`, by what it holds or by the turn it was written in. */
+static bool is_of_another(struct jinja_origin origin, int32_t message)
+{
+    return origin.message >= 0 && origin.message != message;
+}
+
+static size_t find_text(const struct jinja_output *output, size_t from, size_t to, const char *text, size_t length)
+{
+    const char *found = memmem(output->text.data + from, to - from, text, length);
+    return found ? (size_t)(found - output->text.data) : SIZE_MAX;
+}
+
+/* The last occurrence in from..to. */
+static size_t find_last_text(const struct jinja_output *output, size_t from, size_t to, const char *text, size_t length)
+{
+    for (size_t at = to >= length ? to - length + 1 : 0; at-- > from;)
+        if (memcmp(output->text.data + at, text, length) == 0)
+            return at;
+    return SIZE_MAX;
+}
+
+/* ---- the end of a turn */
+
+/* Length of a word in angle brackets, like <end_of_turn>, </s> and <|im_end|>, at the start of the text; 0: none. */
+static size_t bracketed_word(const char *text, size_t length)
+{
+    if (length < 3 || text[0] != '<')
+        return 0;
+    for (size_t i = 1; i < length && !strchr(" \t\r\n<", text[i]); i++)
+        if (text[i] == '>')
+            return i > 1 ? i + 1 : 0;
+    return 0;
+}
+
+/* Length of the longest special token at the start of the text, 0: none. */
+static size_t special_token(const struct chat_options *options, const char *text, size_t length)
+{
+    size_t longest = options->eos_token ? strlen(options->eos_token) : 0;
+    if (longest > length || (longest > 0 && memcmp(text, options->eos_token, longest) != 0))
+        longest = 0;
+    for (size_t i = 0; options->special_tokens && i < options->special_token_count; i++) {
+        const char *token = options->special_tokens[i];
+        if (token[0] != text[0])
+            continue;
+        size_t size = strlen(token);
+        if (size > longest && size <= length && memcmp(text, token, size) == 0)
+            longest = size;
+    }
+    return longest == 0 && !options->special_tokens ? bracketed_word(text, length) : longest;
+}
+
+/* Whether a token like </tool_call> or [/THINK] closes what was opened in from..at, and so ends no turn. */
+static bool closes_tag(const struct jinja_output *output, size_t from, size_t at, size_t length)
+{
+    const char *token = output->text.data + at;
+    char open[64];
+    if (length < 4 || length >= sizeof open || token[1] != '/')
+        return false;
+    open[0] = token[0];
+    memcpy(open + 1, token + 2, length - 2);
+    return find_text(output, from, at, open, length - 1) != SIZE_MAX;
+}
+
+/*
+ * Where the turn ends whose core ends at `core_end`, behind its end-of-turn token; core_end itself where there is none.
+ * Only text of the template is looked at, up to another message.
+ */
+static size_t turn_end(const struct finder *finder, int32_t message, size_t start, size_t core_end)
+{
+    const struct jinja_output *output = finder->rendered;
+    size_t limit = core_end;
+    for (size_t run = run_at(output, core_end); run < output->run_count; run++) {
+        if (is_told(output->runs[run].origin) || is_of_another(output->runs[run].origin, message))
+            break;
+        limit = output->runs[run].end;
+    }
+    for (size_t at = core_end; at < limit; at++) {
+        size_t length = special_token(finder->options, output->text.data + at, limit - at);
+        if (length == 0 || closes_tag(output, start, at, length))
+            continue;
+        at += length;
+        /* <|tool_calls_end|><|end_of_sentence|>: what follows at once in the same turn. */
+        while (at < limit && output->runs[run_at(output, at)].origin.message == message &&
+               (length = special_token(finder->options, output->text.data + at, limit - at)) > 0)
+            at += length;
+        return at;
+    }
+    return core_end;
+}
+
+/* ---- what asks for an answer */
+
+static json_t *probe_messages(bool with_answer, struct err *err)
+{
+    json_t *probe = with_answer ? json_pack("[{s:s,s:s},{s:s,s:s}]", "role", "user", "content", "question", "role",
+                                            "assistant", "content", "answer")
+                                : json_pack("[{s:s,s:s}]", "role", "user", "content", "question");
+    if (!probe)
+        err_set(err, "out of memory while preparing a chat");
+    return probe;
+}
+
+/* Renders a probe. A template may refuse it (it asks for a system message, say): then *out is empty. */
+static int render_probe(const struct finder *finder, bool with_answer, bool add_generation_prompt,
+                        struct jinja_output *out, struct err *err)
+{
+    struct err refused = {0};
+    json_t *probe = probe_messages(with_answer, err);
+    *out = (struct jinja_output){0};
+    if (!probe)
+        return -1;
+    finder->renderer->render(finder->renderer, probe, add_generation_prompt, out, &refused);
+    json_decref(probe);
+    return 0;
+}
+
+/* Where the rendering with a generation prompt begins to differ from the one without, run by run. */
+static size_t first_difference(const struct jinja_output *asked, const struct jinja_output *plain)
+{
+    for (size_t run = 0; run < asked->run_count; run++) {
+        size_t start = run_start(asked, run), end = asked->runs[run].end;
+        if (run == plain->run_count)
+            return start;
+        struct jinja_origin a = asked->runs[run].origin, b = plain->runs[run].origin;
+        bool same =
+            end <= plain->text.length && memcmp(asked->text.data + start, plain->text.data + start, end - start) == 0;
+        if (a.source != b.source || a.place != b.place || !same)
+            return start;
+    }
+    return asked->text.length;
+}
+
+static bool has_word(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((text[i] | 0x20) >= 'a' && (text[i] | 0x20) <= 'z')
+            return true;
+    return false;
+}
+
+/* The literal text with words before a plain answer, in its turn, as prompt->heading. */
+static int learn_heading(struct finder *finder, struct err *err)
+{
+    struct jinja_output answered;
+    if (render_probe(finder, true, false, &answered, err) != 0)
+        return -1;
+    size_t run = 0, start = SIZE_MAX;
+    for (; run < answered.run_count; run++) {
+        struct jinja_origin origin = answered.runs[run].origin;
+        if (origin.source == JINJA_CONTENT && origin.message == 1)
+            break;
+        bool in_turn = origin.message == 1;
+        if (in_turn && start == SIZE_MAX)
+            start = run_start(&answered, run);
+        else if (is_told(origin) && !in_turn)
+            start = SIZE_MAX;
+    }
+    int result = 0;
+    finder->prompt.refused = answered.text.length == 0;
+    size_t end = run < answered.run_count ? run_start(&answered, run) : 0;
+    if (start < end && has_word(answered.text.data + start, end - start)) {
+        finder->prompt.heading_length = end - start;
+        finder->prompt.heading = mem_copy_string(answered.text.data + start, end - start, err);
+        result = finder->prompt.heading ? 0 : -1;
+    }
+    jinja_output_free(&answered);
+    return result;
+}
+
+static int learn_prompt(struct finder *finder, struct err *err)
+{
+    struct chat_prompt *prompt = &finder->prompt;
+    struct jinja_output plain;
+    if (render_probe(finder, false, true, &prompt->asked, err) != 0)
+        return -1;
+    if (render_probe(finder, false, false, &plain, err) != 0)
+        return -1;
+    prompt->start = first_difference(&prompt->asked, &plain);
+    jinja_output_free(&plain);
+    return prompt->start < prompt->asked.text.length ? 0 : learn_heading(finder, err);
+}
+
+/*
+ * Where the trained bytes start whose core starts at `core`: behind what asks for the answer. Where only the first
+ * literals of the generation prompt stand there (it also opens a thought, say, and this turn has none), behind those.
+ */
+static size_t turn_start(const struct finder *finder, int32_t message, size_t core)
+{
+    const struct jinja_output *output = finder->rendered, *asked = &finder->prompt.asked;
+    size_t prompt = finder->prompt.start, first = core, own = core;
+    for (size_t run = run_at(output, core); run-- > 0;) {
+        struct jinja_origin origin = output->runs[run].origin;
+        if (is_told(origin) && origin.message != message)
+            break;
+        first = run_start(output, run);
+        if (origin.message == message && own == output->runs[run].end)
+            own = first;
+    }
+    for (size_t run = asked->run_count; run-- > 0 && asked->runs[run].end > prompt;) {
+        size_t length = asked->runs[run].end - prompt;
+        size_t at = find_last_text(output, first, core, asked->text.data + prompt, length);
+        if (at != SIZE_MAX)
+            return at + length;
+    }
+    if (prompt < asked->text.length)
+        return core;
+    /* No generation prompt: the model writes the whole turn, except for its heading. */
+    if (!finder->prompt.heading)
+        return finder->prompt.refused ? core : own;
+    size_t at = find_text(output, own, core, finder->prompt.heading, finder->prompt.heading_length);
+    return at == SIZE_MAX ? core : at + finder->prompt.heading_length;
+}
+
+/* ---- collecting */
+
+static int add_span(struct finder *finder, struct chat_span span, struct err *err)
+{
+    struct chat_span *spans = mem_grow(finder->spans, &finder->capacity, finder->count + 1, sizeof *spans, err);
+    if (!spans)
+        return -1;
+    finder->spans = spans;
+    finder->spans[finder->count++] = span;
+    return 0;
+}
+
+/* The span of a core, unless its message does not train or has its spans from generation blocks. */
+static int add_core(struct finder *finder, int32_t message, size_t start, size_t end, struct err *err)
+{
+    if (message < 0 || !trains(finder, message) ||
+        (jinja_has_generation(finder->renderer->template) && is_assistant(finder, message)))
+        return 0;
+    struct chat_span span = {.message = message};
+    span.start = turn_start(finder, message, start);
+    span.end = turn_end(finder, message, span.start, end);
+    span.closed = span.end > end;
+    return add_span(finder, span, err);
+}
+
+static int add_cores(struct finder *finder, struct err *err)
+{
+    const struct jinja_output *output = finder->rendered;
+    int32_t message = -1; /* whose core is open */
+    size_t start = 0, end = 0;
+    for (size_t run = 0; run < output->run_count; run++) {
+        struct jinja_origin origin = output->runs[run].origin;
+        bool core = origin.source == JINJA_CONTENT;
+        if (message >= 0 && is_of_another(origin, message)) {
+            if (add_core(finder, message, start, end, err) != 0)
+                return -1;
+            message = -1;
+        }
+        if (core && message < 0) {
+            message = origin.message;
+            start = run_start(output, run);
+        }
+        if (core)
+            end = output->runs[run].end;
+    }
+    return add_core(finder, message, start, end, err);
+}
+
+/* The message of a generation block that was written outside of a loop over messages: that of its first bytes that have
+ * one. */
+static int32_t block_message(const struct finder *finder, const struct jinja_generation *block)
+{
+    const struct jinja_output *output = finder->rendered;
+    if (block->message >= 0)
+        return block->message;
+    for (size_t run = run_at(output, block->start); run < output->run_count && run_start(output, run) < block->end;
+         run++)
+        if (is_told(output->runs[run].origin))
+            return output->runs[run].origin.message;
+    return -1;
+}
+
+static int add_blocks(struct finder *finder, struct err *err)
+{
+    for (size_t i = 0; i < finder->rendered->generation_count; i++) {
+        const struct jinja_generation *block = &finder->rendered->generations[i];
+        int32_t message = block_message(finder, block);
+        struct chat_span span = {block->start, block->end, message, true};
+        if (trains(finder, message) && (message < 0 || is_assistant(finder, message)) &&
+            add_span(finder, span, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Puts the spans in order, cuts what overlaps and drops what is empty. */
+static void tidy_spans(struct finder *finder)
+{
+    size_t count = 0, last_end = 0;
+    for (size_t i = 1; i < finder->count; i++) { /* all but sorted already: blocks stand behind cores */
+        struct chat_span span = finder->spans[i];
+        size_t at = i;
+        for (; at > 0 && finder->spans[at - 1].start > span.start; at--)
+            finder->spans[at] = finder->spans[at - 1];
+        finder->spans[at] = span;
+    }
+    for (size_t i = 0; i < finder->count; i++) {
+        struct chat_span span = finder->spans[i];
+        if (span.start < last_end)
+            span.start = last_end;
+        if (span.start >= span.end)
+            continue;
+        last_end = span.end;
+        finder->spans[count++] = span;
+    }
+    finder->count = count;
+}
+
+int chat_find_spans(struct chat_text *out, const struct jinja_output *rendered, const struct chat_renderer *renderer,
+                    const json_t *messages, struct err *err)
+{
+    struct finder finder = {
+        .rendered = rendered, .renderer = renderer, .options = renderer->options, .messages = messages};
+    int result = 0;
+    if (any_trains(&finder))
+        result = learn_prompt(&finder, err);
+    if (result == 0)
+        result = add_cores(&finder, err);
+    if (result == 0)
+        result = add_blocks(&finder, err);
+    tidy_spans(&finder);
+    jinja_output_free(&finder.prompt.asked);
+    mem_free(finder.prompt.heading);
+    if (result != 0) {
+        mem_free(finder.spans);
+        return -1;
+    }
+    out->spans = finder.spans;
+    out->span_count = finder.count;
+    return 0;
+}

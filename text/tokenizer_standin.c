@@ -1,0 +1,148 @@
+#include "text/tokenizer_standin.h"
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "text/unicode.h"
+#include <stdio.h>
+
+#define CODE_POINTS 0x110000u
+
+static const char *const category_names[] = {
+    [UNICODE_LL] = "Ll", [UNICODE_LM] = "Lm", [UNICODE_LO] = "Lo", [UNICODE_LT] = "Lt", [UNICODE_LU] = "Lu",
+    [UNICODE_ND] = "Nd", [UNICODE_NL] = "Nl", [UNICODE_NO] = "No", [UNICODE_MC] = "Mc", [UNICODE_ME] = "Me",
+    [UNICODE_MN] = "Mn", [UNICODE_CC] = "Cc", [UNICODE_CF] = "Cf", [UNICODE_CN] = "Cn", [UNICODE_CO] = "Co",
+    [UNICODE_CS] = "Cs", [UNICODE_PC] = "Pc", [UNICODE_PD] = "Pd", [UNICODE_PE] = "Pe", [UNICODE_PF] = "Pf",
+    [UNICODE_PI] = "Pi", [UNICODE_PO] = "Po", [UNICODE_PS] = "Ps", [UNICODE_SC] = "Sc", [UNICODE_SK] = "Sk",
+    [UNICODE_SM] = "Sm", [UNICODE_SO] = "So", [UNICODE_ZL] = "Zl", [UNICODE_ZP] = "Zp", [UNICODE_ZS] = "Zs",
+};
+#define CATEGORIES (sizeof(category_names) / sizeof(*category_names))
+
+/* A general category, and behind all of them the same again for what is white space. */
+static size_t group_of(uint32_t code_point)
+{
+    struct unicode_class class = unicode_class(code_point);
+    return class.category + ((class.flags & UNICODE_SPACE) ? CATEGORIES : 0);
+}
+
+/* Marks the code points of a text that a pattern matches. */
+static int mark_matches(unsigned char *marks, const struct strbuf *text, const char *pattern,
+                        pcre2_compile_context *context, struct err *err)
+{
+    int number = 0;
+    PCRE2_SIZE offset = 0;
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number, &offset, context);
+    pcre2_match_data *data = code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
+    if (!data) {
+        pcre2_code_free(code);
+        return err_set(err, "PCRE2 does not compile the pattern %s, or is out of memory; is it built without Unicode?",
+                       pattern);
+    }
+    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+    size_t at = 0;
+    while (pcre2_match(code, (PCRE2_SPTR)text->data, text->length, at, PCRE2_NO_UTF_CHECK, data, NULL) > 0) {
+        at = pcre2_get_ovector_pointer(data)[0];
+        marks[unicode_read(text->data, &at)] = 1;
+    }
+    pcre2_match_data_free(data);
+    pcre2_code_free(code);
+    return 0;
+}
+
+/* Marks the code points of one class that PCRE2 has in another. */
+static int mark_group(unsigned char *marks, size_t group, const struct strbuf *text, pcre2_compile_context *context,
+                      struct err *err)
+{
+    char pattern[24];
+    const char *space = group < CATEGORIES ? "\\s" : "\\S";
+    snprintf(pattern, sizeof(pattern), "\\P{%s}|%s", category_names[group % CATEGORIES], space);
+    return text->length > 0 ? mark_matches(marks, text, pattern, context, err) : 0;
+}
+
+/* The nearest code point before, else behind, of the same class and as many bytes, that PCRE2 knows; itself: none. */
+static uint32_t nearest(const unsigned char *marks, uint32_t code_point)
+{
+    uint32_t low = code_point < 0x80 ? 0 : code_point < 0x800 ? 0x80 : code_point < 0x10000 ? 0x800 : 0x10000;
+    uint32_t high = code_point < 0x80      ? 0x80
+                    : code_point < 0x800   ? 0x800
+                    : code_point < 0x10000 ? 0x10000
+                                           : CODE_POINTS;
+    size_t group = group_of(code_point);
+    for (uint32_t at = code_point; at > low; at--) {
+        if (!marks[at - 1] && group_of(at - 1) == group) {
+            return at - 1;
+        }
+    }
+    for (uint32_t at = code_point + 1; at < high; at++) {
+        if (!marks[at] && group_of(at) == group) {
+            return at;
+        }
+    }
+    return code_point;
+}
+
+static int add(struct stand_ins *stand_ins, uint32_t code_point, uint32_t shown, struct err *err)
+{
+    struct stand_in *last = stand_ins->count > 0 ? &stand_ins->runs[stand_ins->count - 1] : NULL;
+    if (last && last->last + 1 == code_point && last->shown == shown) {
+        last->last = code_point;
+        return 0;
+    }
+    struct stand_in *runs = mem_grow(stand_ins->runs, &stand_ins->capacity, stand_ins->count + 1, sizeof(*runs), err);
+    if (!runs) {
+        return -1;
+    }
+    stand_ins->runs = runs;
+    runs[stand_ins->count++] = (struct stand_in){code_point, code_point, shown};
+    return 0;
+}
+
+int stand_ins_find(struct stand_ins *stand_ins, pcre2_compile_context *context, struct err *err)
+{
+    struct strbuf groups[2 * CATEGORIES] = {0};
+    unsigned char *marks = mem_alloc(CODE_POINTS, 1, err);
+    int result = marks ? 0 : -1;
+    for (uint32_t c = 0; c < CODE_POINTS && result == 0; c++) {
+        if (c < 0xD800 || c > 0xDFFF) {
+            strbuf_put_utf8(&groups[group_of(c)], c);
+        }
+    }
+    for (size_t i = 0; i < 2 * CATEGORIES; i++) {
+        if (result == 0 && strbuf_check(&groups[i], err) == 0) {
+            result = mark_group(marks, i, &groups[i], context, err);
+        } else {
+            result = -1;
+        }
+        strbuf_free(&groups[i]);
+    }
+    for (uint32_t c = 0; c < CODE_POINTS && result == 0; c++) {
+        if (marks[c]) {
+            result = add(stand_ins, c, nearest(marks, c), err);
+        }
+    }
+    mem_free(marks);
+    return result;
+}
+
+uint32_t stand_in_for(const struct stand_ins *stand_ins, uint32_t code_point)
+{
+    size_t low = 0, high = stand_ins->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct stand_in *run = &stand_ins->runs[middle];
+        if (code_point < run->first) {
+            high = middle;
+        } else if (code_point > run->last) {
+            low = middle + 1;
+        } else {
+            return run->shown;
+        }
+    }
+    return code_point;
+}
+
+void stand_ins_free(struct stand_ins *stand_ins)
+{
+    mem_free(stand_ins->runs);
+    *stand_ins = (struct stand_ins){0};
+}

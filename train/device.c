@@ -1,0 +1,48 @@
+/* train/device.c - see device.h. */
+#include "train/device.h"
+#include "backend/cpu/cpu.h"
+#include "base/log.h"
+#include <string.h>
+
+int device_open(struct backend **out, const struct device_options *options, struct err *err)
+{
+    struct cpu_options cpu = {.compute = cpu_auto_dtype(), .threads = options->threads};
+    if (strcmp(options->dtype, "f32") == 0)
+        cpu.compute = DTYPE_F32;
+    else if (strcmp(options->dtype, "bf16") == 0)
+        cpu.compute = DTYPE_BF16;
+    else if (strcmp(options->dtype, "auto") != 0)
+        return err_set(err, "dtype '%s' is unknown; take auto, f32 or bf16", options->dtype);
+    if (strcmp(options->device, "cuda") == 0)
+        return err_set(err, "this attune was built without CUDA; take device cpu or auto");
+    if (strcmp(options->device, "cpu") != 0 && strcmp(options->device, "auto") != 0)
+        return err_set(err, "device '%s' is unknown; take auto or cpu", options->device);
+    return cpu_backend_create(out, &cpu, err);
+}
+
+static double mib(size_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+void memory_plan_print(const struct memory_plan *plan)
+{
+    log_info("memory plan");
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+        if (plan->bytes[i])
+            log_info("  %-18s %9.1f MiB", memory_kind_name((enum memory_kind)i), mib(plan->bytes[i]));
+    size_t available = memory_available();
+    if (available == SIZE_MAX)
+        log_info("  %-18s %9.1f MiB", "total", mib(memory_plan_total(plan)));
+    else
+        log_info("  %-18s %9.1f MiB of %.1f MiB free", "total", mib(memory_plan_total(plan)), mib(available));
+}
+
+int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err)
+{
+    size_t total = memory_plan_total(plan), most = limit ? limit : memory_available();
+    if (total <= most)
+        return 0;
+    return err_set(err, "the run would take %.0f MiB of memory, but only %.0f MiB %s; %s", mib(total), mib(most),
+                   limit ? "are allowed (max_memory_mib)" : "are free", advice);
+}

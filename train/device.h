@@ -1,0 +1,27 @@
+/*
+ * train/device.h - the backend that dtype, device and threads of a recipe or a command line ask for.
+ */
+#ifndef ATTUNE_TRAIN_DEVICE_H
+#define ATTUNE_TRAIN_DEVICE_H
+
+#include "backend/backend.h"
+#include "model/memory.h"
+
+struct device_options {
+    const char *dtype;  /* "auto", "f32", "bf16" */
+    const char *device; /* "auto", "cpu", "cuda" */
+    int threads;        /* 0: as many as this process may use */
+};
+
+/* Makes *out; free it with (*out)->free(*out). */
+int device_open(struct backend **out, const struct device_options *options, struct err *err);
+
+/* Prints the plan by kind, what the machine has left, and the total. */
+void memory_plan_print(const struct memory_plan *plan);
+/*
+ * Fails when the plan is larger than what may be taken (limit in bytes; 0: what the machine has free). `advice` names
+ * the recipe keys that would make it smaller.
+ */
+int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err);
+
+#endif

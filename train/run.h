@@ -1,0 +1,75 @@
+/*
+ * train/run.h - the folder of a run: what is in it, how it is resumed, and how it ends.
+ *
+ *     recipe.resolved.yaml     every key, as this run uses it
+ *     metrics.jsonl            train/metrics.h
+ *     samples.jsonl            answers at evaluations: {"step","epoch","prompt","answer"}, where the recipe asks for
+ * them checkpoint-N/            trained tensors, optimizer.safetensors, state.json, recipe.resolved.yaml adapter_*.* or
+ * model.*   the result, once the run is finished state.json               written last: the run is finished
+ *
+ * A run killed at any moment and resumed gives the same bytes as one that was never killed. So a checkpoint is written
+ * beside its place, synced and renamed; it remembers what decides the numbers besides the recipe (instruction set,
+ * dtype of products, base weights, examples), and resuming refuses to go on when one of them changed.
+ */
+#ifndef ATTUNE_TRAIN_RUN_H
+#define ATTUNE_TRAIN_RUN_H
+
+#include "train/metrics.h"
+#include "train/optimizer.h"
+#include "train/recipe.h"
+#include "train/trainable.h"
+
+/* What a checkpoint remembers beside the tensors. */
+struct run_state {
+    int64_t step;                    /* optimizer steps done */
+    int64_t total_steps;             /* planned when it was written */
+    int64_t tokens;                  /* tokens that went through the model in training */
+    int64_t skipped, skipped_in_row; /* steps left out because a gradient was not finite */
+    double best_eval_loss;           /* NaN: none yet */
+    int64_t best_step;
+    int64_t evaluations_without_gain;
+    bool finished, stopped_early;
+    /* Sums since the last record in metrics.jsonl: a resumed run writes the same record. */
+    double window_loss;
+    int64_t window_steps, window_predictions, window_correct;
+};
+
+/* What decides the numbers besides the recipe; two runs that differ in it do not give the same bytes. */
+struct run_identity {
+    const char *numerics; /* of the backend */
+    char base[HASH_TEXT_SIZE];
+    char data[HASH_TEXT_SIZE]; /* fingerprint of the tokenised examples */
+};
+
+struct run {
+    const struct recipe *recipe;
+    struct run_identity identity;
+    struct run_state state;
+    struct metrics *metrics, *samples; /* metrics.jsonl, samples.jsonl */
+    char *resume_folder;               /* the checkpoint to load, or NULL: a fresh start */
+    bool already_finished;
+};
+
+/*
+ * Looks at recipe->output_dir and decides: fresh, resumed (resume_folder), or already finished. Makes the folder, cuts
+ * metrics.jsonl back, writes recipe.resolved.yaml. Fails, touching nothing, when the folder holds a run that this
+ * recipe would not continue.
+ */
+int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
+             struct err *err);
+void run_close(struct run *run);
+
+/* Loads the tensors and the optimizer's state of run->resume_folder. */
+int run_load_checkpoint(struct run *run, struct trainable *trainable, struct optimizer *optimizer, struct err *err);
+/* Writes checkpoint-<state.step>, and removes the oldest past save_total_limit (never the best one when it is still
+ * needed). */
+int run_save_checkpoint(struct run *run, const struct trainable *trainable, const struct optimizer *optimizer,
+                        struct err *err);
+/* Writes the result and marks the run finished. With load_best_model_at_end the trained tensors are first set back to
+ * the best checkpoint's. */
+int run_finish(struct run *run, struct trainable *trainable, struct err *err);
+
+/* output_dir/name; free with mem_free(). */
+char *run_path(const struct run *run, const char *name, struct err *err);
+
+#endif

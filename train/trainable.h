@@ -1,0 +1,37 @@
+/*
+ * train/trainable.h - what a stage trains: an adapter on a frozen model, or all of the model's weights.
+ *
+ *     trainable_open()    the model and adapter that the recipe names, checked
+ *     trainable_plan()    their memory
+ *     trainable_load()    their values
+ *
+ * A checkpoint holds the trained tensors exactly (f32): adapter files, or masters as model.safetensors. The final
+ * result is an adapter in PEFT's form, or a model folder in the base's dtype.
+ */
+#ifndef ATTUNE_TRAIN_TRAINABLE_H
+#define ATTUNE_TRAIN_TRAINABLE_H
+
+#include "lora/adapter.h"
+#include "train/recipe.h"
+
+struct trainable {
+    struct model *model;
+    struct adapter *adapter;                 /* NULL: full tuning */
+    const struct overlay *overlay;           /* the adapter's, or NULL; set by trainable_load() */
+    const struct parameter_list *parameters; /* set by trainable_load() */
+};
+
+int trainable_open(struct trainable *trainable, const struct recipe *recipe, struct err *err);
+int trainable_plan(struct trainable *trainable, struct backend *backend, struct memory_plan *plan, struct err *err);
+int trainable_load(struct trainable *trainable, struct backend *backend, struct err *err);
+void trainable_close(struct trainable *trainable);
+/* Trained numbers, and the rank that passes must have room for. */
+int64_t trainable_count(const struct trainable *trainable);
+int32_t trainable_max_rank(const struct trainable *trainable);
+
+int trainable_save_checkpoint(const struct trainable *trainable, const char *folder, struct err *err);
+int trainable_load_checkpoint(struct trainable *trainable, const char *folder, struct err *err);
+/* The result, at the top of the run's folder, each file written whole or not at all. */
+int trainable_save_result(const struct trainable *trainable, const char *folder, struct err *err);
+
+#endif
