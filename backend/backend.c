@@ -17,6 +17,23 @@ const struct weight_shape *weight_shape(const struct weight *weight)
     return (const struct weight_shape *)(const void *)weight;
 }
 
+static void widen(int32_t *limit, int32_t more)
+{
+    *limit = *limit > more ? *limit : more;
+}
+
+void backend_limits_widen(struct backend_limits *limits, const struct backend_limits *more)
+{
+    widen(&limits->rows, more->rows);
+    widen(&limits->columns, more->columns);
+    widen(&limits->vocabulary, more->vocabulary);
+    widen(&limits->vocabulary_columns, more->vocabulary_columns);
+    widen(&limits->spans, more->spans);
+    widen(&limits->heads, more->heads);
+    widen(&limits->kv_heads, more->kv_heads);
+    widen(&limits->head_size, more->head_size);
+}
+
 const char *backend_operation_name(enum backend_operation operation)
 {
     static const char *const names[] = {

@@ -342,6 +342,8 @@ struct backend_limits {
     int32_t vocabulary_columns;
     int32_t spans, heads, kv_heads, head_size;
 };
+/* Each of *limits becomes the larger of the two. */
+void backend_limits_widen(struct backend_limits *limits, const struct backend_limits *more);
 
 struct backend {
     const char *name;     /* "cpu (avx512, f32, 2 threads)" */
@@ -367,7 +369,10 @@ struct backend {
 
     /* Bytes of scratch that reserve() will take. */
     size_t (*scratch_size)(struct backend *backend, const struct backend_limits *limits);
-    /* Takes the scratch; called before the first operation and again when the limits grow. */
+    /*
+     * Takes the scratch that calls within these limits, or any reserved before, need. Called before the first
+     * operation; weight_update alone needs none.
+     */
     int (*reserve)(struct backend *backend, const struct backend_limits *limits, struct err *err);
 
     void (*free)(struct backend *backend);

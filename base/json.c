@@ -28,7 +28,7 @@ static const char *type_name(const json_t *value)
     return "null";
 }
 
-json_t *json_read_text(const char *text, size_t length, const char *where, struct err *err)
+static json_t *read_text(const char *text, size_t length, size_t flags, const char *where, struct err *err)
 {
     assert(text || length == 0);
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
@@ -38,8 +38,8 @@ json_t *json_read_text(const char *text, size_t length, const char *where, struc
     }
     json_error_t error;
     long failures = mem_library_failures();
-    json_t *value =
-        json_loadb(length > 0 ? text + skipped : "", length - skipped, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    json_t *value = json_loadb(length > 0 ? text + skipped : "", length - skipped,
+                               JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, &error);
     if (value) {
         return value;
     }
@@ -49,6 +49,16 @@ json_t *json_read_text(const char *text, size_t length, const char *where, struc
         err_set(err, "%s: not valid JSON at line %d, column %d: %s", where, error.line, error.column, error.text);
     }
     return NULL;
+}
+
+json_t *json_read_text(const char *text, size_t length, const char *where, struct err *err)
+{
+    return read_text(text, length, 0, where, err);
+}
+
+json_t *json_read_text_strict(const char *text, size_t length, const char *where, struct err *err)
+{
+    return read_text(text, length, JSON_REJECT_DUPLICATES, where, err);
 }
 
 json_t *json_read_file(const char *path, size_t max, struct err *err)

@@ -17,6 +17,8 @@
 json_t *json_read_file(const char *path, size_t max, struct err *err);
 /* The value of a text; `where` names it in errors. Anything after the value but white space is an error. */
 json_t *json_read_text(const char *text, size_t length, const char *where, struct err *err);
+/* The same; an object with a key that stands in it twice is an error. */
+json_t *json_read_text_strict(const char *text, size_t length, const char *where, struct err *err);
 
 /*
  * Typed members of an object. An absent or null member leaves *out as it is (so set the default before); a member of

@@ -68,6 +68,10 @@ static int answer_turn(struct chat *chat, struct err *err)
         prompt_list_free(prompts);
         return err_prefix(err, "the conversation cannot go on (/reset begins a new one)");
     }
+    if (opened_check_ids(&chat->opened, prompts->items[0].ids, prompts->items[0].count, err) != 0) {
+        prompt_list_free(prompts);
+        return -1;
+    }
     int32_t stop_tokens[STOP_TOKENS_MAX + 2];
     struct generate_options options = answering_options(&chat->answering, &chat->opened, stop_tokens);
     struct generate_request request = {prompts->items[0].ids, prompts->items[0].count, 1,

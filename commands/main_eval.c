@@ -82,6 +82,10 @@ static int make_parts(struct eval *eval, struct err *err)
     options.show_progress = true;
     if (dataset_load(&eval->dataset, &source, 1, &options, err) != 0)
         return -1;
+    for (size_t e = 0; e < eval->dataset->count; e++)
+        if (opened_check_ids(&eval->opened, eval->dataset->examples[e].ids, eval->dataset->examples[e].length, err) !=
+            0)
+            return -1;
     int32_t tokens = eval->dataset->longest * (int32_t)eval->batch_size;
     struct pass_limits limits = {.tokens = tokens,
                                  .segments = (int32_t)eval->batch_size,

@@ -80,9 +80,13 @@ static int make_parts(struct generation *generation, struct err *err)
                                       .max_prompt = 1,
                                       .max_new = (int32_t)generation->answering.max_new_tokens,
                                       .max_rank = opened_max_rank(opened)};
-    for (size_t i = 0; i < generation->prompts->count; i++)
-        if (generation->prompts->items[i].count > limits.max_prompt)
-            limits.max_prompt = generation->prompts->items[i].count;
+    for (size_t i = 0; i < generation->prompts->count; i++) {
+        const struct prompt *prompt = &generation->prompts->items[i];
+        if (opened_check_ids(opened, prompt->ids, prompt->count, err) != 0)
+            return -1;
+        if (prompt->count > limits.max_prompt)
+            limits.max_prompt = prompt->count;
+    }
     generation->answers =
         mem_alloc(generation->prompts->count * (size_t)generation->n, sizeof *generation->answers, err);
     return generation->answers ? generator_create(&generation->generator, opened->model, &limits, err) : -1;

@@ -45,6 +45,18 @@ struct dataset_options opened_dataset_options(const struct opened *opened, int64
     };
 }
 
+int opened_check_ids(const struct opened *opened, const int32_t *ids, int32_t count, struct err *err)
+{
+    int32_t vocabulary = opened->model->config.vocabulary;
+    for (int32_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocabulary)
+            return err_set(err,
+                           "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer "
+                           "belongs to another model",
+                           opened->folder, ids[i], vocabulary);
+    return 0;
+}
+
 int32_t opened_max_rank(const struct opened *opened)
 {
     return opened->overlay ? opened->overlay->max_rank : 0;

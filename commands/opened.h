@@ -58,6 +58,9 @@ void opened_close(struct opened *opened);
 /* Options for text/dataset.h that go with the model. max_length 0: what the model was made for. */
 struct dataset_options opened_dataset_options(const struct opened *opened, int64_t max_length);
 
+/* Fails when an id is none of the model's: the tokenizer was made for another one. */
+int opened_check_ids(const struct opened *opened, const int32_t *ids, int32_t count, struct err *err);
+
 /* Rank that passes must have room for. */
 int32_t opened_max_rank(const struct opened *opened);
 

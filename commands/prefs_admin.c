@@ -378,5 +378,9 @@ int prefs_command_backup(int argc, char **argv)
     if (prefs_open(&store, words[0], PREFS_READ, &err) != 0) {
         return prefs_fail(&err);
     }
-    return finish(store, prefs_backup(store, words[1], &err), &err);
+    code = finish(store, prefs_backup(store, words[1], &err), &err);
+    if (code == 0) {
+        printf("%s: a copy of %s\n", words[1], words[0]);
+    }
+    return code;
 }

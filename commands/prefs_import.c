@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BATCH_RECORDS   1000
+/* Keys are hashes, so a commit rewrites index pages all over the file: few large commits are many times faster. */
+#define BATCH_RECORDS   20000
+#define UPDATE_RECORDS  500
 #define REJECTS_PRINTED 20
 
 _Static_assert(PREFERENCE_ANSWERS_MAX == PREFS_ANSWERS_MAX, "a record fits an item");
@@ -133,12 +135,12 @@ static int import_records(struct import *import, struct preference_reader *reade
         } else {
             report_reject(import, err->text);
         }
-        if (import->records % BATCH_RECORDS == 0) {
+        if (import->records % UPDATE_RECORDS == 0) {
             snprintf(note, sizeof note, "%lld rejected", (long long)import->rejected);
             progress_update(import->records, note);
-            if (commit_batch(import, err) != 0) {
-                return -1;
-            }
+        }
+        if (import->records % BATCH_RECORDS == 0 && commit_batch(import, err) != 0) {
+            return -1;
         }
     }
     return 0;

@@ -114,6 +114,8 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
     int64_t count = (int64_t)pass->tokens * pass->model->config.intermediate;
     backend->gated(backend,
                    &(struct gated_args){.gate = tape->gate, .up = tape->up, .out = pass->wide, .count = count});
+    if (pass->limits.checkpointing) /* the layer was run again up to here */
+        pass_low_rank_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, true);
     linear_backward(pass, overlay, layer, LINEAR_DOWN, pass->dstream, pass->wide, pass->dwide, false);
     float *dgate = tape->gate, *dup = tape->up; /* in place: this layer's tape is not read again */
     backend->gated_backward(

@@ -72,6 +72,21 @@ static const char *torch_dtype(enum dtype dtype)
     return names[dtype];
 }
 
+/* With the fewest digits that give every number back: 1e-05 does not become 1.0000000000000001e-05. */
+static char *config_text(const json_t *config)
+{
+    for (size_t digits = 15; digits <= 17; digits++) {
+        char *text = json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+        bool same = again && json_equal(config, again);
+        json_decref(again);
+        if (same || !text)
+            return text;
+        mem_free(text);
+    }
+    return NULL;
+}
+
 /* config.json with the dtype and the tie as they now are; every other key and their order are kept. */
 static int write_config(const struct model *model, const char *path, const struct export_options *options,
                         struct err *err)
@@ -88,7 +103,7 @@ static int write_config(const struct model *model, const char *path, const struc
     }
     if (options->untie)
         edits |= json_object_set_new(config, "tie_word_embeddings", json_false());
-    text = edits == 0 ? json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    text = edits == 0 ? config_text(config) : NULL;
     if (!text) {
         err_set(err, "out of memory while writing %s", path);
         goto done;

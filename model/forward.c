@@ -45,25 +45,34 @@ static const float *drop(struct pass *pass, const struct overlay *overlay, int32
     return pass->dropped;
 }
 
+const float *pass_low_rank_forward(struct pass *pass, const struct overlay *overlay, int32_t layer,
+                                   enum linear_kind kind, const float *x, bool training)
+{
+    const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
+    if (!low_rank || !low_rank->a)
+        return NULL;
+    assert(low_rank->rank <= pass->limits.max_rank);
+    float *u = pass->tapes[layer].u[kind];
+    const float *input = drop(pass, overlay, layer, kind, x, weight_shape(low_rank->a)->columns, training);
+    pass->backend->linear(
+        pass->backend,
+        &(struct linear_args){.x = input, .w = low_rank->a, .y = u, .rows = pass->tokens, .scale = low_rank->scale});
+    return u;
+}
+
 void pass_linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
                          const float *x, float *y, bool training)
 {
-    struct backend *backend = pass->backend;
     const struct linear *linear = &pass->model->layers[layer].linears[kind];
-    const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
-    struct linear_args args = {
-        .x = x, .w = linear->weight, .bias = linear->bias, .y = y, .rows = pass->tokens, .scale = 1};
-    if (low_rank && low_rank->a) {
-        assert(low_rank->rank <= pass->limits.max_rank);
-        float *u = pass->tapes[layer].u[kind];
-        const float *input = drop(pass, overlay, layer, kind, x, weight_shape(linear->weight)->columns, training);
-        backend->linear(backend,
-                        &(struct linear_args){
-                            .x = input, .w = low_rank->a, .y = u, .rows = pass->tokens, .scale = low_rank->scale});
-        args.u = u;
-        args.b = low_rank->b;
-    }
-    backend->linear(backend, &args);
+    const float *u = pass_low_rank_forward(pass, overlay, layer, kind, x, training);
+    pass->backend->linear(pass->backend, &(struct linear_args){.x = x,
+                                                               .w = linear->weight,
+                                                               .bias = linear->bias,
+                                                               .u = u,
+                                                               .b = u ? overlay_linear(overlay, layer, kind)->b : NULL,
+                                                               .y = y,
+                                                               .rows = pass->tokens,
+                                                               .scale = 1});
 }
 
 static void rotate(struct pass *pass, float *x, int32_t heads)
@@ -83,8 +92,8 @@ static void rotate(struct pass *pass, float *x, int32_t heads)
 
 /*
  * A layer from pass->normed (the first norm is already applied) to pass->delta, what the MLP adds to tape->middle.
- * with_down false stops before the down product: the backward pass, which runs checkpointed layers again, does not need
- * it.
+ * with_down false stops before the down product: the backward pass, which runs checkpointed layers again, makes its
+ * input anyway and does not need its output.
  */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down)
 {

@@ -150,9 +150,12 @@ int pass_plan(struct model *model, const struct pass_limits *limits, struct back
     struct regions regions;
     regions_begin(&regions, backend);
     take_all(&pass, &regions);
-    struct backend_limits backend_limits = pass_backend_limits(&pass);
-    regions.plan.bytes[MEMORY_SCRATCH] += backend->scratch_size(backend, &backend_limits);
     memory_plan_add(plan, &regions.plan);
+    /* Scratch is shared by all passes over a backend: the largest counts. */
+    struct backend_limits backend_limits = pass_backend_limits(&pass);
+    size_t scratch = backend->scratch_size(backend, &backend_limits);
+    if (scratch > plan->bytes[MEMORY_SCRATCH])
+        plan->bytes[MEMORY_SCRATCH] = scratch;
     return 0;
 }
 

@@ -174,7 +174,7 @@ static int read_header(struct shard *shard, size_t *data_start, struct err *err)
         return err_set(err, "%s: the header is longer than the file; it was cut, fetch it again", shard->path);
     char where[512];
     snprintf(where, sizeof where, "%s (header)", shard->path);
-    shard->header = json_read_text((const char *)data + 8, (size_t)length, where, err);
+    shard->header = json_read_text_strict((const char *)data + 8, (size_t)length, where, err);
     if (!shard->header)
         return -1;
     if (!json_is_object(shard->header))

@@ -82,19 +82,19 @@ static void put_previous(struct strbuf *out, const struct prefs_task *task)
     strbuf_putc(out, '}');
 }
 
-unsigned api_next(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, struct strbuf *out)
+/* Appends "task":{..} or "task":null. */
+static int put_next(struct prefs *store, int64_t project, int64_t annotator, struct strbuf *out, struct err *err)
 {
     struct prefs_task task = {0};
-    struct err        err;
-    int               got = prefs_next_task(store, project, annotator->id, &task, &err);
+    int               got = prefs_next_task(store, project, annotator, &task, err);
     if (got < 0) {
-        return failed(out, got, &err);
+        return got;
     }
     if (got == 0) {
-        strbuf_puts(out, "{\"task\":null}");
-        return 200;
+        strbuf_puts(out, "\"task\":null");
+        return 0;
     }
-    strbuf_printf(out, "{\"task\":{\"assignment\":%lld,\"messages\":%s,\"answers\":[", (long long)task.assignment,
+    strbuf_printf(out, "\"task\":{\"assignment\":%lld,\"messages\":%s,\"answers\":[", (long long)task.assignment,
                   strbuf_text(&task.messages));
     for (size_t i = 0; i < task.count; i++) {
         const char *answer = prefs_task_answer(&task, i);
@@ -107,9 +107,18 @@ unsigned api_next(struct prefs *store, int64_t project, const struct prefs_annot
     } else {
         strbuf_puts(out, "null");
     }
-    strbuf_puts(out, "}}");
+    strbuf_putc(out, '}');
     prefs_task_free(&task);
-    return 200;
+    return 0;
+}
+
+unsigned api_next(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, struct strbuf *out)
+{
+    struct err err;
+    strbuf_putc(out, '{');
+    int result = put_next(store, project, annotator->id, out, &err);
+    strbuf_putc(out, '}');
+    return result == 0 ? 200 : failed(out, result, &err);
 }
 
 /* 32 hexadecimal digits. */
@@ -181,6 +190,16 @@ static int read_flags(const json_t *body, unsigned flags[PREFS_ANSWERS_MAX], str
     return 0;
 }
 
+/* A string that may be absent; one with a zero byte would be cut where C ends it. */
+static int read_text(const json_t *body, const char *key, const char **out, struct err *err)
+{
+    const json_t *value = json_object_get(body, key);
+    if (json_is_string(value) && strlen(json_string_value(value)) != json_string_length(value)) {
+        return err_set(err, "%s may hold no zero byte", key);
+    }
+    return json_get_string(body, key, out, "judgment", err);
+}
+
 /* Strings of *judgment point into `body`. */
 static int read_judgment(const json_t *body, struct prefs_judgment *judgment, struct err *err)
 {
@@ -193,8 +212,7 @@ static int read_judgment(const json_t *body, struct prefs_judgment *judgment, st
         read_ranks(body, judgment->ranks, err) != 0 || read_flags(body, judgment->flags, err) != 0 ||
         json_get_int(body, "strength", &strength, -1, 4, "judgment", err) != 0 ||
         json_get_int(body, "thumb", &thumb, -1, 1, "judgment", err) != 0 ||
-        json_get_string(body, "comment", &judgment->comment, "judgment", err) != 0 ||
-        json_get_string(body, "skip_reason", &judgment->skip_reason, "judgment", err) != 0 ||
+        read_text(body, "comment", &judgment->comment, err) != 0 || read_text(body, "skip_reason", &judgment->skip_reason, err) != 0 ||
         json_get_int(body, "active_ms", &judgment->active_ms, 0, INT32_MAX, "judgment", err) != 0 ||
         json_get_int(body, "wall_ms", &judgment->wall_ms, 0, INT64_MAX, "judgment", err) != 0) {
         return -1;
@@ -219,23 +237,41 @@ static json_t *read_body(const char *body, size_t length, struct err *err)
     return value;
 }
 
-unsigned api_judgment(struct prefs *store, const struct prefs_annotator *annotator, const char *body, size_t length, struct strbuf *out)
+/* The judgment and the next task in one commit: half of the waiting for the disk. */
+static int submit_and_next(struct prefs *store, int64_t project, int64_t annotator, const struct prefs_judgment *judgment, bool next,
+                           struct strbuf *out, struct err *err)
+{
+    int64_t id = 0;
+    if (prefs_batch_begin(store, err) != 0) {
+        return -1;
+    }
+    int result = prefs_submit(store, annotator, judgment, &id, err);
+    strbuf_printf(out, "{\"judgment\":%lld", (long long)id);
+    if (result == 0 && next) {
+        strbuf_putc(out, ',');
+        result = put_next(store, project, annotator, out, err);
+    }
+    strbuf_putc(out, '}');
+    if (result != 0) {
+        prefs_batch_rollback(store);
+        return result;
+    }
+    return prefs_batch_commit(store, err);
+}
+
+unsigned api_judgment(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body, size_t length,
+                      struct strbuf *out)
 {
     struct err            err;
     struct prefs_judgment judgment = {0};
-    int64_t               id = 0;
     json_t               *value = read_body(body, length, &err);
     if (value == NULL || read_judgment(value, &judgment, &err) != 0) {
         json_decref(value);
         return api_error(out, 400, err.text);
     }
-    int result = prefs_submit(store, annotator->id, &judgment, &id, &err);
+    int result = submit_and_next(store, project, annotator->id, &judgment, json_is_true(json_object_get(value, "next")), out, &err);
     json_decref(value);
-    if (result != 0) {
-        return failed(out, result, &err);
-    }
-    strbuf_printf(out, "{\"judgment\":%lld}", (long long)id);
-    return 200;
+    return result == 0 ? 200 : failed(out, result, &err);
 }
 
 unsigned api_undo(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body, size_t length,

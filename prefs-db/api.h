@@ -12,7 +12,9 @@
 unsigned api_error(struct strbuf *out, unsigned status, const char *sentence);
 unsigned api_state(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, struct strbuf *out);
 unsigned api_next(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, struct strbuf *out);
-unsigned api_judgment(struct prefs *store, const struct prefs_annotator *annotator, const char *body, size_t length, struct strbuf *out);
+/* With "next": true the answer brings the next task along, as api_next() gives it. */
+unsigned api_judgment(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body, size_t length,
+                      struct strbuf *out);
 unsigned api_undo(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body, size_t length,
                   struct strbuf *out);
 unsigned api_overview(struct prefs *store, int64_t project, struct strbuf *out);

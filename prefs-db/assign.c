@@ -51,7 +51,8 @@ static int find_repeat(struct prefs *store, int64_t project, int64_t annotator, 
 {
     return sql_number(store, err, item,
                       "SELECT a.item_id FROM assignment a JOIN item i ON i.id=a.item_id WHERE a.annotator_id=?2 AND i.project_id=?1 "
-                      "AND a.state='submitted' AND a.repeat=0 AND NOT EXISTS (SELECT 1 FROM assignment r WHERE r.item_id=a.item_id "
+                      "AND a.state='submitted' AND a.repeat=0 AND NOT EXISTS (SELECT 1 FROM gold g WHERE g.item_id=a.item_id) "
+                      "AND NOT EXISTS (SELECT 1 FROM assignment r WHERE r.item_id=a.item_id "
                       "AND r.annotator_id=?2 AND r.attempt>a.attempt AND r.state<>'expired') AND (SELECT count(*) FROM (SELECT 1 FROM "
                       "assignment b WHERE b.annotator_id=?2 AND b.judgment_id>a.judgment_id LIMIT ?3))=?3 ORDER BY a.judgment_id LIMIT 1",
                       "iii", project, annotator, (int64_t)PREFS_REPEAT_AFTER);

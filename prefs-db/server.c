@@ -184,7 +184,7 @@ static unsigned dispatch_post(struct server *server, struct MHD_Connection *conn
     } else if (strcmp(url, "/api/next") == 0) {
         status = api_next(server->store, server->project, &annotator, out);
     } else if (strcmp(url, "/api/judgment") == 0) {
-        status = api_judgment(server->store, &annotator, body, request->body.length, out);
+        status = api_judgment(server->store, server->project, &annotator, body, request->body.length, out);
     } else if (strcmp(url, "/api/undo") == 0) {
         status = api_undo(server->store, server->project, &annotator, body, request->body.length, out);
     } else {
@@ -365,6 +365,14 @@ static void stop_deadlines(struct server *server)
     pthread_join(server->deadlines, NULL);
 }
 
+/* Paths are compared as they came: "%2e", "%00" and their like name nothing here. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
 static void free_server(struct server *server)
 {
     strbuf_free(&server->overview);
@@ -432,7 +440,7 @@ static int start_daemon(struct server *server, const struct server_options *opti
         flags, server->port, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)SERVER_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_IP, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)SERVER_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION, connection_changed,
-        server, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, server->tls ? tls : tls + 2, MHD_OPTION_END);
+        server, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, server->tls ? tls : tls + 2, MHD_OPTION_END);
     if (server->daemon == NULL) {
         close(listener);
         return err_set(err, "cannot start the server%s", server->tls ? "; are the certificate and the key in PEM form and of each other?" : "");

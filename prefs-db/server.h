@@ -12,7 +12,8 @@
  *     GET  / overview and the files they load           POST /api/login {"token"}     sets the cookie
  *     GET  /api/state     who, progress, rules          POST /api/logout {}
  *     GET  /api/overview  the report, admins only       POST /api/next {}             {"task":{..}} or {"task":null}
- *                                                       POST /api/judgment {..}       {"judgment":id}
+ *                                                       POST /api/judgment {..}       {"judgment":id}, and "task"
+ *                                                       where the body says "next": true
  *                                                       POST /api/undo {"nonce"}      {"undone":true|false}
  * An error is {"error":"a sentence"}: 4xx stays wrong, 503 may be sent again (same nonce).
  */

@@ -1,12 +1,23 @@
 /* sft/main.c - the command line of attune-sft. */
+#include "backend/profile.h"
 #include "base/args.h"
 #include "base/mem.h"
 #include "sft/sft.h"
 #include "train/device.h"
 #include "train/interrupt.h"
-#include <string.h>
+#include <stdio.h>
+#include <stdio.h>
 
-static enum sft_outcome run(const struct recipe *recipe, const struct sft_options *options, struct err *err)
+static void print_profile(const struct backend *profiled)
+{
+    struct strbuf report = {0};
+    profile_report(profiled, &report);
+    fputs(strbuf_text(&report), stderr);
+    strbuf_free(&report);
+}
+
+static enum sft_outcome run(const struct recipe *recipe, const struct sft_options *options, bool profile,
+                            struct err *err)
 {
     struct device_options device = {.dtype = recipe_choice(recipe, "dtype"),
                                     .device = recipe_choice(recipe, "device"),
@@ -14,7 +25,13 @@ static enum sft_outcome run(const struct recipe *recipe, const struct sft_option
     struct backend *backend;
     if (device_open(&backend, &device, err) != 0)
         return SFT_FAILED;
+    if (profile && profile_create(&backend, backend, err) != 0) {
+        backend->free(backend);
+        return SFT_FAILED;
+    }
     enum sft_outcome outcome = interrupt_install(err) == 0 ? sft_run(recipe, backend, options, err) : SFT_FAILED;
+    if (profile)
+        print_profile(backend);
     backend->free(backend);
     return outcome;
 }
@@ -24,11 +41,14 @@ int main(int argc, char **argv)
     mem_hook_libraries();
     const char *path = NULL;
     struct sft_options options = {0};
+    bool profile = false;
     struct args_list keys = {0};
     const struct args_operand operands[] = {{.name = "RECIPE", .help = "the recipe, a YAML file", .text = &path}};
-    const struct args_option table[] = {{.name = "dry-run",
-                                         .help = "print the data and the memory plan, and stop before the first step",
-                                         .flag = &options.dry_run}};
+    const struct args_option table[] = {
+        {.name = "dry-run",
+         .help = "print the data and the memory plan, and stop before the first step",
+         .flag = &options.dry_run},
+        {.name = "profile", .help = "print at the end how long each kind of operation took", .flag = &profile}};
     const struct args_command command = {
         .name = "attune sft",
         .summary = "Fine-tunes a model on examples, with LoRA or of all weights.",
@@ -54,7 +74,7 @@ int main(int argc, char **argv)
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }
-    enum sft_outcome outcome = run(recipe, &options, &err);
+    enum sft_outcome outcome = run(recipe, &options, profile, &err);
     recipe_free(recipe);
     args_list_free(&keys);
     if (outcome == SFT_INTERRUPTED)

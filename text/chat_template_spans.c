@@ -74,7 +74,14 @@ static bool is_told(struct jinja_origin origin)
 /* Whether a run belongs to another message than `message`, by what it holds or by the turn it was written in. */
 static bool is_of_another(struct jinja_origin origin, int32_t message)
 {
-    return origin.message >= 0 && origin.message != message;
+    return (origin.message >= 0 && origin.message != message) || (origin.turn >= 0 && origin.turn != message);
+}
+
+/* Whether a run is what a message says, in its own turn; quoted in another's, it is not what that one's author wrote.
+ */
+static bool is_core(struct jinja_origin origin)
+{
+    return origin.source == JINJA_CONTENT && !is_of_another(origin, origin.message);
 }
 
 static size_t find_text(const struct jinja_output *output, size_t from, size_t to, const char *text, size_t length)
@@ -122,7 +129,8 @@ static size_t special_token(const struct chat_options *options, const char *text
     return longest == 0 && !options->special_tokens ? bracketed_word(text, length) : longest;
 }
 
-/* Whether a token like </tool_call> or [/THINK] closes what was opened in from..at, and so ends no turn. */
+/* Whether a token like </tool_call> or [/THINK] closes what was opened in from..at (as <tool_call> or <tool_call=...>),
+ * and so ends no turn. */
 static bool closes_tag(const struct jinja_output *output, size_t from, size_t at, size_t length)
 {
     const char *token = output->text.data + at;
@@ -130,8 +138,8 @@ static bool closes_tag(const struct jinja_output *output, size_t from, size_t at
     if (length < 4 || length >= sizeof open || token[1] != '/')
         return false;
     open[0] = token[0];
-    memcpy(open + 1, token + 2, length - 2);
-    return find_text(output, from, at, open, length - 1) != SIZE_MAX;
+    memcpy(open + 1, token + 2, length - 3);
+    return find_text(output, from, at, open, length - 2) != SIZE_MAX;
 }
 
 /*
@@ -153,7 +161,7 @@ static size_t turn_end(const struct finder *finder, int32_t message, size_t star
             continue;
         at += length;
         /* <|tool_calls_end|><|end_of_sentence|>: what follows at once in the same turn. */
-        while (at < limit && output->runs[run_at(output, at)].origin.message == message &&
+        while (at < limit && output->runs[run_at(output, at)].origin.turn == message &&
                (length = special_token(finder->options, output->text.data + at, limit - at)) > 0)
             at += length;
         return at;
@@ -222,14 +230,14 @@ static int learn_heading(struct finder *finder, struct err *err)
         struct jinja_origin origin = answered.runs[run].origin;
         if (origin.source == JINJA_CONTENT && origin.message == 1)
             break;
-        bool in_turn = origin.message == 1;
+        bool in_turn = origin.turn == 1;
         if (in_turn && start == SIZE_MAX)
             start = run_start(&answered, run);
         else if (is_told(origin) && !in_turn)
             start = SIZE_MAX;
     }
     int result = 0;
-    finder->prompt.refused = answered.text.length == 0;
+    finder->prompt.refused = run == answered.run_count; /* or the template asks for another form of content */
     size_t end = run < answered.run_count ? run_start(&answered, run) : 0;
     if (start < end && has_word(answered.text.data + start, end - start)) {
         finder->prompt.heading_length = end - start;
@@ -254,34 +262,51 @@ static int learn_prompt(struct finder *finder, struct err *err)
 }
 
 /*
- * Where the trained bytes start whose core starts at `core`: behind what asks for the answer. Where only the first
- * literals of the generation prompt stand there (it also opens a thought, say, and this turn has none), behind those.
+ * Where what asks for the answer ends, in the bytes from..core-1 before an answer; SIZE_MAX: it is not there. Where
+ * only its first literals stand (it also opens a thought, say, and this turn has none), behind those; at last without
+ * the white space at its end ("assistant\n" where the turn goes on as "assistant<tool_call>").
  */
-static size_t turn_start(const struct finder *finder, int32_t message, size_t core)
+static size_t prompt_end(const struct finder *finder, size_t from, size_t core)
 {
     const struct jinja_output *output = finder->rendered, *asked = &finder->prompt.asked;
-    size_t prompt = finder->prompt.start, first = core, own = core;
-    for (size_t run = run_at(output, core); run-- > 0;) {
-        struct jinja_origin origin = output->runs[run].origin;
-        if (is_told(origin) && origin.message != message)
-            break;
-        first = run_start(output, run);
-        if (origin.message == message && own == output->runs[run].end)
-            own = first;
-    }
+    size_t prompt = finder->prompt.start;
+    const char *text = asked->text.data + prompt;
     for (size_t run = asked->run_count; run-- > 0 && asked->runs[run].end > prompt;) {
         size_t length = asked->runs[run].end - prompt;
-        size_t at = find_last_text(output, first, core, asked->text.data + prompt, length);
+        size_t at = find_last_text(output, from, core, text, length);
         if (at != SIZE_MAX)
             return at + length;
     }
-    if (prompt < asked->text.length)
-        return core;
+    size_t words = asked->text.length - prompt;
+    while (words > 0 && strchr(" \n", text[words - 1]))
+        words--;
+    size_t at = words > 0 ? find_last_text(output, from, core, text, words) : SIZE_MAX;
+    return at == SIZE_MAX ? SIZE_MAX : at + words;
+}
+
+/* Where the trained bytes start whose core starts at `core`. */
+static size_t turn_start(const struct finder *finder, int32_t message, size_t core)
+{
+    const struct jinja_output *output = finder->rendered;
+    const struct chat_prompt *prompt = &finder->prompt;
+    size_t first = core, own = core; /* starts of the text before it: any, and of the same turn */
+    for (size_t run = run_at(output, core); run-- > 0;) {
+        struct jinja_origin origin = output->runs[run].origin;
+        if (is_told(origin) && is_of_another(origin, message))
+            break;
+        first = run_start(output, run);
+        if (origin.turn == message && own == output->runs[run].end)
+            own = first;
+    }
+    if (prompt->start < prompt->asked.text.length) {
+        size_t end = prompt_end(finder, first, core);
+        return end == SIZE_MAX ? core : end;
+    }
     /* No generation prompt: the model writes the whole turn, except for its heading. */
-    if (!finder->prompt.heading)
-        return finder->prompt.refused ? core : own;
-    size_t at = find_text(output, own, core, finder->prompt.heading, finder->prompt.heading_length);
-    return at == SIZE_MAX ? core : at + finder->prompt.heading_length;
+    if (!prompt->heading)
+        return prompt->refused ? core : own;
+    size_t at = find_text(output, own, core, prompt->heading, prompt->heading_length);
+    return at == SIZE_MAX ? core : at + prompt->heading_length;
 }
 
 /* ---- collecting */
@@ -296,11 +321,16 @@ static int add_span(struct finder *finder, struct chat_span span, struct err *er
     return 0;
 }
 
-/* The span of a core, unless its message does not train or has its spans from generation blocks. */
+/* Whether a message's spans come from the origins of its bytes: it trains, and not by generation blocks. */
+static bool trains_by_origin(const struct finder *finder, int32_t message)
+{
+    return trains(finder, message) &&
+           !(jinja_has_generation(finder->renderer->template) && is_assistant(finder, message));
+}
+
 static int add_core(struct finder *finder, int32_t message, size_t start, size_t end, struct err *err)
 {
-    if (message < 0 || !trains(finder, message) ||
-        (jinja_has_generation(finder->renderer->template) && is_assistant(finder, message)))
+    if (message < 0 || !trains_by_origin(finder, message))
         return 0;
     struct chat_span span = {.message = message};
     span.start = turn_start(finder, message, start);
@@ -316,7 +346,7 @@ static int add_cores(struct finder *finder, struct err *err)
     size_t start = 0, end = 0;
     for (size_t run = 0; run < output->run_count; run++) {
         struct jinja_origin origin = output->runs[run].origin;
-        bool core = origin.source == JINJA_CONTENT;
+        bool core = is_core(origin);
         if (message >= 0 && is_of_another(origin, message)) {
             if (add_core(finder, message, start, end, err) != 0)
                 return -1;
@@ -330,6 +360,34 @@ static int add_cores(struct finder *finder, struct err *err)
             end = output->runs[run].end;
     }
     return add_core(finder, message, start, end, err);
+}
+
+/* A turn without any text of its message, runs from..to-1: what trains is the token that ends it. */
+static int add_empty_turn(struct finder *finder, int32_t message, size_t from, size_t to, struct err *err)
+{
+    const struct jinja_output *output = finder->rendered;
+    for (size_t run = from; run < to; run++)
+        if (is_core(output->runs[run].origin))
+            return 0;
+    if (message < 0 || !trains_by_origin(finder, message))
+        return 0;
+    struct chat_span span = {.message = message, .closed = true};
+    span.start = turn_start(finder, message, output->runs[to - 1].end);
+    span.end = turn_end(finder, message, span.start, span.start);
+    return span.end > span.start ? add_span(finder, span, err) : 0;
+}
+
+static int add_empty_turns(struct finder *finder, struct err *err)
+{
+    const struct jinja_output *output = finder->rendered;
+    for (size_t from = 0, to = 0; from < output->run_count; from = to) {
+        int32_t turn = output->runs[from].origin.turn;
+        while (to < output->run_count && output->runs[to].origin.turn == turn)
+            to++;
+        if (add_empty_turn(finder, turn, from, to, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* The message of a generation block that was written outside of a loop over messages: that of its first bytes that have
@@ -363,7 +421,7 @@ static int add_blocks(struct finder *finder, struct err *err)
 static void tidy_spans(struct finder *finder)
 {
     size_t count = 0, last_end = 0;
-    for (size_t i = 1; i < finder->count; i++) { /* all but sorted already: blocks stand behind cores */
+    for (size_t i = 1; i < finder->count; i++) { /* cores, empty turns and blocks are in order each */
         struct chat_span span = finder->spans[i];
         size_t at = i;
         for (; at > 0 && finder->spans[at - 1].start > span.start; at--)
@@ -392,6 +450,8 @@ int chat_find_spans(struct chat_text *out, const struct jinja_output *rendered, 
         result = learn_prompt(&finder, err);
     if (result == 0)
         result = add_cores(&finder, err);
+    if (result == 0)
+        result = add_empty_turns(&finder, err);
     if (result == 0)
         result = add_blocks(&finder, err);
     tidy_spans(&finder);

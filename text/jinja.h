@@ -14,14 +14,16 @@
  *     {{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>' }}
  *        literal         header of message 1  lit.  content of message 1       literal
  *
- * Literal text also carries the message whose turn it was written in: the element of the innermost `for` over messages.
+ * Each byte also carries the message in whose turn it was written first: the element of the innermost `for` over
+ * messages.
  *
  *     lexer (jinja_lexer.c) -> tokens -> parser (jinja_parse*.c) -> nodes -> interpreter (jinja_exec.c, jinja_eval.c)
  *       on values (jinja_value.c, jinja_string.c, ...), all in one arena that is dropped at the end (jinja_arena.c)
  *
- * Left out: recursive loops, template inheritance and inclusion (extends, block, include, import), autoescape (and so
- * Markup: `safe` gives its text back), integers beyond 64 bits, names and attributes that are not ASCII, \N{...} in
- * strings, and the filters filesizeformat, groupby, pprint, random, striptags, urlize, wordwrap, xmlattr.
+ * Left out: recursive loops, template inheritance and inclusion (extends, block, include, import), autoescape
+ * (`safe` marks text so that + escapes what is joined to it; other operations forget the mark), integers beyond 64
+ * bits, names and attributes that are not ASCII, \N{...} in strings, and the filters filesizeformat, groupby, pprint,
+ * random, striptags, urlize, wordwrap, xmlattr.
  */
 #ifndef ATTUNE_TEXT_JINJA_H
 #define ATTUNE_TEXT_JINJA_H
@@ -43,7 +45,7 @@
 
 enum jinja_source {
     JINJA_MADE,     /* computed on the way: a loop index, a length */
-    JINJA_LITERAL,  /* text or a string of the template; `place` tells which, `message` in whose turn it was written */
+    JINJA_LITERAL,  /* text or a string of the template; `place` tells which */
     JINJA_VARIABLE, /* a variable that is neither of the two below (tools, bos_token, the date) */
     JINJA_END,      /* the end-of-sequence token's variable */
     JINJA_HEADER,   /* a member of `message` that says who speaks: role, name, tool_call_id */
@@ -52,9 +54,13 @@ enum jinja_source {
 
 struct jinja_origin {
     enum jinja_source source;
-    int32_t message; /* index in the messages, -1: none */
+    int32_t message; /* of JINJA_HEADER and JINJA_CONTENT: index in the messages; else -1 */
+    int32_t turn;    /* the message in whose turn the text was written, -1: unknown */
     uint32_t place;  /* byte offset in the template of the literal or the expression that wrote it */
 };
+
+/* What was computed on the way, outside of any turn. */
+#define JINJA_NO_ORIGIN ((struct jinja_origin){JINJA_MADE, -1, -1, 0})
 
 /* Bytes from the end of the run before (0 for the first) to `end`. */
 struct jinja_run {

@@ -4,10 +4,10 @@
 
 struct jinja_origin jinja_here(const struct jinja_machine *machine)
 {
-    return (struct jinja_origin){JINJA_LITERAL, machine->message, machine->place};
+    return (struct jinja_origin){JINJA_LITERAL, -1, machine->arena.turn, machine->place};
 }
 
-/* ---- names and constants */
+/* ---- names, lists, dictionaries */
 
 static struct jinja_value evaluate_name(struct jinja_machine *machine, const struct jinja_node *node)
 {
@@ -21,16 +21,6 @@ static struct jinja_value evaluate_name(struct jinja_machine *machine, const str
         return machine->globals[node->name];
     return jinja_undefined_name(&machine->arena, NULL,
                                 jinja_string_made(&machine->arena, machine->template->names[node->name]));
-}
-
-static struct jinja_value evaluate_constant(struct jinja_machine *machine, const struct jinja_node *node)
-{
-    const struct jinja_string *string = node->constant.string;
-    if (node->constant.kind != JINJA_STRING || string->length == 0 || machine->message < 0)
-        return node->constant;
-    struct jinja_origin origin = string->runs[0].origin; /* a literal has one run */
-    origin.message = machine->message;
-    return jinja_string_of(&machine->arena, string->bytes, string->length, origin);
 }
 
 static struct jinja_value evaluate_items(struct jinja_machine *machine, const struct jinja_node *node)
@@ -158,7 +148,7 @@ static struct jinja_value method_value(struct jinja_arena *arena, struct jinja_v
                                        const struct jinja_builtin *builtin)
 {
     struct jinja_method *method = jinja_new(arena, 1, sizeof *method);
-    struct jinja_value value = {.kind = JINJA_METHOD, .origin = {.message = -1}, .method = method};
+    struct jinja_value value = {.kind = JINJA_METHOD, .origin = JINJA_NO_ORIGIN, .method = method};
     method->receiver = receiver;
     method->builtin = builtin;
     return value;
@@ -426,7 +416,7 @@ struct jinja_value jinja_evaluate(struct jinja_machine *machine, const struct ji
     jinja_charge(&machine->arena, 1);
     machine->arena.line = node->line;
     if (node->kind == JINJA_NODE_CONSTANT)
-        return evaluate_constant(machine, node);
+        return node->constant;
     if (node->kind == JINJA_NODE_NAME)
         return evaluate_name(machine, node);
     jinja_enter(&machine->arena);

@@ -99,7 +99,7 @@ static void execute_set_block(struct jinja_machine *machine, const struct jinja_
 static struct jinja_value macro_value(struct jinja_machine *machine, const struct jinja_macro_parts *parts)
 {
     struct jinja_macro *macro = jinja_new(&machine->arena, 1, sizeof *macro);
-    struct jinja_value value = {.kind = JINJA_MACRO, .origin = {.message = -1}, .macro = macro};
+    struct jinja_value value = {.kind = JINJA_MACRO, .origin = JINJA_NO_ORIGIN, .macro = macro};
     macro->parts = parts;
     macro->scope = machine->scope;
     return value;
@@ -167,8 +167,8 @@ static void bind_parameters(struct jinja_machine *machine, const struct jinja_ma
         else
             value = jinja_undefined_hint(&machine->arena, "a parameter of a macro was not given");
         set_name(machine, scope, parameter->name, value);
-        if (machine->message < 0)
-            machine->message = message_of(value);
+        if (machine->arena.turn < 0)
+            machine->arena.turn = message_of(value);
     }
 }
 
@@ -176,14 +176,14 @@ struct jinja_value jinja_call_macro(struct jinja_machine *machine, const struct 
                                     const struct jinja_arguments *arguments)
 {
     struct jinja_scope *around = machine->scope, *scope = push_scope(machine, macro->scope);
-    int32_t message = machine->message;
+    int32_t turn = machine->arena.turn;
     jinja_enter(&machine->arena);
     machine->scope = scope;
     bind_parameters(machine, macro->parts, arguments, scope);
     bind_rest(machine, macro->parts, arguments, scope);
     struct jinja_value text = capture(machine, macro->parts->body, scope);
     machine->scope = around;
-    machine->message = message;
+    machine->arena.turn = turn;
     jinja_leave(&machine->arena);
     return text;
 }
@@ -228,23 +228,23 @@ static const struct jinja_list *loop_elements(struct jinja_machine *machine, con
 static void execute_for(struct jinja_machine *machine, const struct jinja_node *node)
 {
     struct jinja_scope *around = machine->scope;
-    int32_t message = machine->message;
+    int32_t turn = machine->arena.turn;
     const struct jinja_list *items = loop_elements(machine, node);
     struct jinja_loop *loop = jinja_new(&machine->arena, 1, sizeof *loop);
-    struct jinja_value itself = {.kind = JINJA_LOOP, .origin = {.message = -1}, .loop = loop};
+    struct jinja_value itself = {.kind = JINJA_LOOP, .origin = JINJA_NO_ORIGIN, .loop = loop};
     loop->items = items;
     machine->loops++;
     machine->scope = push_scope(machine, around);
     for (enum jinja_flow flow = JINJA_FLOW_ON; loop->index < items->count && flow != JINJA_FLOW_BREAK; loop->index++) {
         struct jinja_value item = items->items[loop->index];
         machine->scope->count = 0; /* each pass starts with no variables of its own */
-        machine->message = message_of(item) >= 0 ? message_of(item) : message;
+        machine->arena.turn = message_of(item) >= 0 ? message_of(item) : turn;
         set_name(machine, machine->scope, JINJA_NAME_LOOP, itself);
         assign(machine, node->loop.target, item);
         flow = jinja_execute(machine, node->loop.body);
     }
     machine->loops--;
-    machine->message = message;
+    machine->arena.turn = turn;
     if (items->count == 0) {
         machine->scope->count = 0;
         jinja_execute(machine, node->loop.otherwise);
@@ -293,7 +293,7 @@ static void execute_generation(struct jinja_machine *machine, const struct jinja
         return;
     JINJA_PUSH(&machine->arena, machine->generations, machine->generation_count, machine->generation_capacity);
     machine->generations[machine->generation_count++] =
-        (struct jinja_generation){start, machine->out->length, machine->message};
+        (struct jinja_generation){start, machine->out->length, machine->arena.turn};
 }
 
 static void execute_set(struct jinja_machine *machine, const struct jinja_node *node)
@@ -301,8 +301,8 @@ static void execute_set(struct jinja_machine *machine, const struct jinja_node *
     struct jinja_value value = jinja_evaluate(machine, node->set.value);
     assign(machine, node->set.target, value);
     /* {% for i in range(messages | length) %}{% set message = messages[i] %} makes it that message's turn. */
-    if (machine->loops > 0 && machine->message < 0)
-        machine->message = message_of(value);
+    if (machine->loops > 0 && machine->arena.turn < 0)
+        machine->arena.turn = message_of(value);
 }
 
 static void execute_data(struct jinja_machine *machine, const struct jinja_node *node)
@@ -382,6 +382,7 @@ static void arena_start(struct jinja_arena *arena, const char *name, struct err 
 {
     arena->limit = JINJA_MEMORY_MAX;
     arena->steps = JINJA_STEPS_MAX;
+    arena->turn = -1;
     arena->name = name;
     arena->err = err;
 }
@@ -428,7 +429,7 @@ static struct jinja_value import_messages(struct jinja_arena *arena, const json_
     struct jinja_list *list = jinja_list_new(arena, json_array_size(messages));
     for (size_t i = 0; i < json_array_size(messages); i++) {
         const json_t *message = json_array_get(messages, i);
-        struct jinja_origin origin = {JINJA_CONTENT, (int32_t)i, 0};
+        struct jinja_origin origin = {JINJA_CONTENT, (int32_t)i, -1, 0};
         jinja_list_add(arena, list,
                        json_is_object(message) ? jinja_import_object(arena, message, origin, message_member)
                                                : jinja_import(arena, message, origin));
@@ -452,9 +453,9 @@ static void set_globals(struct jinja_machine *machine, const struct jinja_input 
         else if (variable)
             *global = jinja_import(
                 &machine->arena, variable->value,
-                (struct jinja_origin){variable->role == JINJA_END_TOKEN ? JINJA_END : JINJA_VARIABLE, -1, 0});
+                (struct jinja_origin){variable->role == JINJA_END_TOKEN ? JINJA_END : JINJA_VARIABLE, -1, -1, 0});
         else if (function)
-            *global = (struct jinja_value){.kind = JINJA_FUNCTION, .origin = {.message = -1}, .function = function};
+            *global = (struct jinja_value){.kind = JINJA_FUNCTION, .origin = JINJA_NO_ORIGIN, .function = function};
     }
 }
 
@@ -494,7 +495,6 @@ int jinja_render(const struct jinja_template *template, const struct jinja_input
     }
     text = jinja_text_new(&machine->arena);
     machine->template = template;
-    machine->message = -1;
     machine->now = input->now;
     machine->out = &text;
     machine->scope = push_scope(machine, NULL);

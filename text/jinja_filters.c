@@ -61,21 +61,14 @@ static struct jinja_value filter_string(struct jinja_call *call)
 
 static struct jinja_value filter_escape(struct jinja_call *call)
 {
-    static const char *const entities[] = {
-        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&#34;", ['\''] = "&#39;"};
     const struct jinja_string *string = jinja_subject_text(call);
-    struct jinja_text text = jinja_text_new(call->arena);
-    struct jinja_piece piece = jinja_pieces(string, 0, string->length);
-    while (jinja_next_piece(&piece)) {
-        for (size_t i = piece.from; i < piece.to; i++) {
-            unsigned char c = (unsigned char)string->bytes[i];
-            if (c < sizeof entities / sizeof *entities && entities[c])
-                jinja_text_puts(&text, entities[c], piece.origin);
-            else
-                jinja_text_put(&text, &string->bytes[i], 1, piece.origin);
-        }
-    }
-    return jinja_text_finish(&text);
+    bool again = call->subject.kind == JINJA_STRING && string->markup;
+    return again ? call->subject : jinja_escape(call->arena, string);
+}
+
+static struct jinja_value filter_forceescape(struct jinja_call *call)
+{
+    return jinja_escape(call->arena, jinja_subject_text(call));
 }
 
 static struct jinja_value filter_center(struct jinja_call *call)
@@ -214,7 +207,10 @@ static struct jinja_value filter_default(struct jinja_call *call)
 
 static struct jinja_value filter_safe(struct jinja_call *call)
 {
-    return jinja_to_string(call->arena, call->subject, jinja_here(call->machine));
+    const struct jinja_string *string = jinja_subject_text(call);
+    struct jinja_value safe = jinja_string_part(call->arena, string, 0, string->length);
+    safe.string->markup = true;
+    return safe;
 }
 
 static struct jinja_value filter_attr(struct jinja_call *call)
@@ -427,7 +423,7 @@ const struct jinja_builtin *jinja_find_filter(const char *name)
         {"safe", "", filter_safe},
         {"escape", "", filter_escape},
         {"e", "", filter_escape},
-        {"forceescape", "", filter_escape},
+        {"forceescape", "", filter_forceescape},
         {"center", "? width", filter_center},
         {"indent", "? width first blank", filter_indent},
         {"truncate", "? length killwords end leeway", filter_truncate},

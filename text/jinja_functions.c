@@ -92,7 +92,7 @@ static struct jinja_value call_range(struct jinja_call *call)
     if (count > JINJA_RANGE_MAX)
         jinja_fail(arena, "range() gives more than %d numbers", JINJA_RANGE_MAX);
     range->count = (size_t)count;
-    return (struct jinja_value){.kind = JINJA_RANGE, .origin = {.message = -1}, .range = range};
+    return (struct jinja_value){.kind = JINJA_RANGE, .origin = JINJA_NO_ORIGIN, .range = range};
 }
 
 /* dict(mapping or pairs, name = value, ...) */
@@ -162,7 +162,7 @@ static struct jinja_value call_strftime_now(struct jinja_call *call)
         jinja_fail(call->arena, "strftime_now() gives more than %zu bytes", sizeof text);
     char *copy = jinja_new(call->arena, length, 1);
     memcpy(copy, text, length - 1);
-    return jinja_string_of(call->arena, copy, length - 1, (struct jinja_origin){JINJA_VARIABLE, -1, 0});
+    return jinja_string_of(call->arena, copy, length - 1, (struct jinja_origin){JINJA_VARIABLE, -1, -1, 0});
 }
 
 const struct jinja_builtin *jinja_find_function(const char *name)

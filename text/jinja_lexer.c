@@ -277,7 +277,7 @@ static uint32_t escape_number(struct lexer *lexer, size_t *at, size_t end, int b
 static void lex_escape(struct lexer *lexer, size_t *at, size_t end, struct jinja_text *text)
 {
     static const char letters[] = "abfnrtv\\'\"", meanings[] = "\a\b\f\n\r\t\v\\'\"";
-    struct jinja_origin none = {.message = -1};
+    struct jinja_origin none = JINJA_NO_ORIGIN;
     char c = lexer->source[*at];
     const char *letter = c ? strchr(letters, c) : NULL;
     if (digit_of(c, 8) >= 0) {
@@ -315,7 +315,7 @@ static size_t lex_string(struct lexer *lexer, size_t at)
         size_t plain = i;
         while (plain < end && lexer->source[plain] != '\\')
             plain++;
-        jinja_text_put(&text, lexer->source + i, plain - i, (struct jinja_origin){.message = -1});
+        jinja_text_put(&text, lexer->source + i, plain - i, JINJA_NO_ORIGIN);
         i = plain;
         if (i < end) {
             i++;
@@ -323,7 +323,7 @@ static size_t lex_string(struct lexer *lexer, size_t at)
         }
     }
     struct jinja_token *token = add_token(lexer, JINJA_TOKEN_STRING, at, end + 1);
-    jinja_text_put(&text, "", 1, (struct jinja_origin){.message = -1});
+    jinja_text_put(&text, "", 1, JINJA_NO_ORIGIN);
     token->text = text.bytes;
     token->length = text.length - 1;
     return end + 1;

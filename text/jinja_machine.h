@@ -26,10 +26,9 @@ struct jinja_machine {
     struct jinja_value *globals; /* by name; JINJA_MISSING where there is none */
     struct jinja_scope *scope;
     struct jinja_text *out;
-    int captures;    /* > 0: `out` is not the rendered text but a macro's, a set block's, ... */
-    int loops;       /* passes of `for` around */
-    int32_t message; /* in whose turn text is written, -1: unknown */
-    uint32_t place;  /* of the expression that runs */
+    int captures;   /* > 0: `out` is not the rendered text but a macro's, a set block's, ... */
+    int loops;      /* passes of `for` around */
+    uint32_t place; /* of the expression that runs */
     int64_t now;
     struct jinja_generation *generations;
     size_t generation_count, generation_capacity;

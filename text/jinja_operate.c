@@ -373,7 +373,7 @@ static struct jinja_value slice_range(struct jinja_arena *arena, const struct ji
     part->stop = range->start + stop * range->step;
     part->step = range->step * step;
     part->count = (size_t)count;
-    return (struct jinja_value){.kind = JINJA_RANGE, .origin = {.message = -1}, .range = part};
+    return (struct jinja_value){.kind = JINJA_RANGE, .origin = JINJA_NO_ORIGIN, .range = part};
 }
 
 struct jinja_value jinja_slice(struct jinja_arena *arena, struct jinja_value value, struct jinja_value start,
@@ -554,9 +554,12 @@ static struct jinja_value concatenate(struct jinja_arena *arena, struct jinja_va
 {
     if (a.kind == JINJA_STRING) {
         struct jinja_text text = jinja_text_new(arena);
-        jinja_text_add(&text, a.string);
-        jinja_text_add(&text, b.string);
-        return jinja_text_finish(&text);
+        bool markup = a.string->markup || b.string->markup;
+        jinja_text_add(&text, markup && !a.string->markup ? jinja_escape(arena, a.string).string : a.string);
+        jinja_text_add(&text, markup && !b.string->markup ? jinja_escape(arena, b.string).string : b.string);
+        struct jinja_value both = jinja_text_finish(&text);
+        both.string->markup = markup;
+        return both;
     }
     struct jinja_list *list = jinja_list_new(arena, a.list->count + b.list->count);
     for (size_t i = 0; i < a.list->count; i++)

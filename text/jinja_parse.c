@@ -132,7 +132,7 @@ static struct jinja_node *parse_statements(struct jinja_parser *parser, const ch
         if (token->kind == JINJA_TOKEN_DATA) {
             node = jinja_node_new(parser, JINJA_NODE_DATA);
             node->constant = jinja_string_of(parser->arena, token->text, token->length,
-                                             (struct jinja_origin){JINJA_LITERAL, -1, token->place});
+                                             (struct jinja_origin){JINJA_LITERAL, -1, -1, token->place});
             parser->token++;
         } else if (token->kind == JINJA_TOKEN_PRINT_BEGIN) {
             node = jinja_node_new(parser, JINJA_NODE_PRINT);
@@ -214,7 +214,7 @@ static struct jinja_node *parse_target_item(struct jinja_parser *parser, bool wi
     if (with_attributes && parser->token->kind == JINJA_TOKEN_NAME && token_is(next, JINJA_TOKEN_SIGN, ".")) {
         struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_ATTRIBUTE_TARGET);
         node->attribute.name = jinja_name_index(parser, parser->token->text);
-        struct jinja_origin origin = {JINJA_LITERAL, -1, parser->token->place};
+        struct jinja_origin origin = {JINJA_LITERAL, -1, -1, parser->token->place};
         parser->token += 2;
         const struct jinja_token *name = parser->token;
         jinja_expect_name(parser);

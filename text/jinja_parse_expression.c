@@ -39,7 +39,7 @@ static struct jinja_node *constant(struct jinja_parser *parser, struct jinja_val
 static struct jinja_value literal(struct jinja_parser *parser, const struct jinja_token *token, const char *text,
                                   size_t length)
 {
-    struct jinja_origin origin = {JINJA_LITERAL, -1, token->place};
+    struct jinja_origin origin = {JINJA_LITERAL, -1, -1, token->place};
     return jinja_string_of(parser->arena, text, length, origin);
 }
 
@@ -72,7 +72,7 @@ static struct jinja_node *parse_string(struct jinja_parser *parser)
     if (parser->token->kind != JINJA_TOKEN_STRING)
         return constant(parser, literal(parser, first, first->text, first->length));
     struct jinja_text text = jinja_text_new(parser->arena); /* 'a' 'b' is 'ab' */
-    struct jinja_origin origin = {JINJA_LITERAL, -1, first->place};
+    struct jinja_origin origin = {JINJA_LITERAL, -1, -1, first->place};
     jinja_text_put(&text, first->text, first->length, origin);
     for (; parser->token->kind == JINJA_TOKEN_STRING; parser->token++)
         jinja_text_put(&text, parser->token->text, parser->token->length, origin);

@@ -6,26 +6,30 @@
 
 static bool same_origin(struct jinja_origin a, struct jinja_origin b)
 {
-    return a.source == b.source && a.message == b.message && a.place == b.place;
+    return a.source == b.source && a.message == b.message && a.turn == b.turn && a.place == b.place;
 }
 
 static struct jinja_value string_value(struct jinja_string *string)
 {
-    return (struct jinja_value){.kind = JINJA_STRING, .origin = {.message = -1}, .string = string};
+    return (struct jinja_value){.kind = JINJA_STRING, .origin = JINJA_NO_ORIGIN, .string = string};
 }
 
 struct jinja_value jinja_string_of(struct jinja_arena *arena, const char *bytes, size_t length,
                                    struct jinja_origin origin)
 {
     struct jinja_string *string = jinja_new(arena, 1, sizeof *string);
-    *string = (struct jinja_string){bytes, length, JINJA_UNCOUNTED, NULL, length > 0, {length, origin}};
+    *string = (struct jinja_string){.bytes = bytes,
+                                    .length = length,
+                                    .characters = JINJA_UNCOUNTED,
+                                    .run_count = length > 0,
+                                    .only = {length, origin}};
     string->runs = &string->only;
     return string_value(string);
 }
 
 struct jinja_value jinja_string_made(struct jinja_arena *arena, const char *text)
 {
-    return jinja_string_of(arena, text, strlen(text), (struct jinja_origin){.message = -1});
+    return jinja_string_of(arena, text, strlen(text), JINJA_NO_ORIGIN);
 }
 
 /* Index of the run that holds byte `offset`, which lies inside the string. */
@@ -47,7 +51,7 @@ struct jinja_value jinja_string_part(struct jinja_arena *arena, const struct jin
 {
     assert(from <= to && to <= string->length);
     if (from == to)
-        return jinja_string_of(arena, "", 0, (struct jinja_origin){.message = -1});
+        return jinja_string_of(arena, "", 0, JINJA_NO_ORIGIN);
     size_t first = run_at(string, from), last = run_at(string, to - 1);
     struct jinja_value value = jinja_string_of(arena, string->bytes + from, to - from, string->runs[first].origin);
     if (first == last)
@@ -168,6 +172,8 @@ void jinja_text_put(struct jinja_text *text, const char *bytes, size_t length, s
 {
     if (length == 0)
         return;
+    if (origin.turn < 0)
+        origin.turn = text->arena->turn;
     jinja_charge_bytes(text->arena, length);
     reserve(text, length);
     memcpy(text->bytes + text->length, bytes, length);
@@ -206,8 +212,8 @@ void jinja_text_add_part(struct jinja_text *text, const struct jinja_string *str
 
 struct jinja_value jinja_text_finish(struct jinja_text *text)
 {
-    struct jinja_value value = jinja_string_of(text->arena, text->bytes ? text->bytes : "", text->length,
-                                               (struct jinja_origin){.message = -1});
+    struct jinja_value value =
+        jinja_string_of(text->arena, text->bytes ? text->bytes : "", text->length, JINJA_NO_ORIGIN);
     if (text->run_count > 0) {
         value.string->runs = text->runs;
         value.string->run_count = text->run_count;

@@ -39,6 +39,9 @@ bool jinja_string_equal(const struct jinja_string *a, const struct jinja_string 
  * it). */
 uint32_t jinja_next_character(const struct jinja_string *string, size_t *offset);
 
+/* & < > " ' as HTML entities; the result is markup. */
+struct jinja_value jinja_escape(struct jinja_arena *arena, const struct jinja_string *string);
+
 /* ---- text that grows */
 
 struct jinja_text {

@@ -91,6 +91,28 @@ struct jinja_value jinja_replace(struct jinja_arena *arena, const struct jinja_s
     return jinja_text_finish(&text);
 }
 
+/* ---- escape */
+
+struct jinja_value jinja_escape(struct jinja_arena *arena, const struct jinja_string *string)
+{
+    static const char *const entities[] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&#34;", ['\''] = "&#39;"};
+    struct jinja_text text = jinja_text_new(arena);
+    struct jinja_piece piece = jinja_pieces(string, 0, string->length);
+    while (jinja_next_piece(&piece)) {
+        for (size_t i = piece.from; i < piece.to; i++) {
+            unsigned char c = (unsigned char)string->bytes[i];
+            if (c < sizeof entities / sizeof *entities && entities[c])
+                jinja_text_puts(&text, entities[c], piece.origin);
+            else
+                jinja_text_put(&text, &string->bytes[i], 1, piece.origin);
+        }
+    }
+    struct jinja_value escaped = jinja_text_finish(&text);
+    escaped.string->markup = true;
+    return escaped;
+}
+
 /* ---- case */
 
 /* A capital sigma is ς at the end of a word: behind a cased letter and not before one, ignorable characters aside. */

@@ -4,7 +4,7 @@
 
 static struct jinja_value made(enum jinja_kind kind)
 {
-    return (struct jinja_value){.kind = kind, .origin = {.message = -1}};
+    return (struct jinja_value){.kind = kind, .origin = JINJA_NO_ORIGIN};
 }
 
 struct jinja_value jinja_none(void)

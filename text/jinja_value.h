@@ -59,6 +59,7 @@ struct jinja_string {
     size_t characters; /* code points; JINJA_UNCOUNTED until jinja_characters() counted them */
     const struct jinja_run *runs;
     size_t run_count;
+    bool markup;           /* marked by `safe` or made by `escape`: joined by + with plain text, that is escaped */
     struct jinja_run only; /* where `runs` points when there is just one */
 };
 #define JINJA_UNCOUNTED SIZE_MAX

@@ -5,7 +5,10 @@
 #include "text/preference_parse.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
 
 static const struct {
     const char *name;
@@ -81,29 +84,28 @@ void preference_close(struct preference_reader *reader)
     }
 }
 
-/* Whether the first byte that is not white space opens an array. */
+/* Whether the first byte that is not white space opens an array. A file is opened twice, which a pipe would not survive. */
 static int starts_as_array(const char *path, bool *array, struct err *err)
 {
-    struct file_lines *lines = NULL;
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) {
+        return err_set(err, "%s is a pipe or a device; save it to a file first", path);
+    }
+    struct file_lines *lines = NULL; /* says best what is wrong with a file that cannot be read */
     if (file_lines_open(&lines, path, err) != 0) {
         return -1;
     }
-    const char *line = NULL;
-    size_t      length = 0;
-    int         got;
-    *array = false;
-    while ((got = file_lines_next(lines, &line, &length, err)) == 1) {
-        size_t start = 0;
-        while (start < length && isspace((unsigned char)line[start])) {
-            start++;
-        }
-        if (start < length) {
-            *array = line[start] == '[';
-            break;
-        }
-    }
     file_lines_close(lines);
-    return got < 0 ? -1 : 0;
+    gzFile file = gzopen(path, "rb");
+    if (file == NULL) {
+        return err_set_errno(err, "cannot open %s", path);
+    }
+    int byte;
+    while ((byte = gzgetc(file)) >= 0 && isspace(byte)) {
+    }
+    *array = byte == '[';
+    gzclose(file);
+    return 0;
 }
 
 static void skip_space(struct preference_reader *reader)

@@ -231,7 +231,9 @@ int preference_add_transcript(json_t *messages, const char *text, size_t length,
         }
         const char *turn = text + start;
         size_t      size = trim(&turn, end - start);
-        int         result = preference_add_message(messages, speakers[speaker].role, turn, size, err);
+        /* A prompt may end with the marker behind which the answer is to stand. */
+        bool        opened = size == 0 && end == length && speaker == 1;
+        int         result = opened ? 0 : preference_add_message(messages, speakers[speaker].role, turn, size, err);
         if (result != 0) {
             return result;
         }

@@ -355,6 +355,7 @@ int record_reader_next(struct record_reader *reader, json_t **value, struct reco
             return RECORD_VALUE;
         }
         json_decref(*value);
+        *value = NULL;
     }
 }
 

@@ -44,6 +44,21 @@ static int read_sections(struct tokenizer *tokenizer, const json_t *json, const 
     return 0;
 }
 
+static bool has_regex(const struct tokenizer *tokenizer)
+{
+    bool found = false;
+    for (size_t i = 0; i < tokenizer->normalizers.count; i++) {
+        found |= tokenizer->normalizers.steps[i].pattern.code != NULL;
+    }
+    for (size_t i = 0; i < tokenizer->splitters.count; i++) {
+        found |= tokenizer->splitters.steps[i].pattern.code != NULL;
+    }
+    for (size_t i = 0; i < tokenizer->decoders.count; i++) {
+        found |= tokenizer->decoders.steps[i].pattern.code != NULL;
+    }
+    return found;
+}
+
 /* Takes the reference to `json`, NULL after a failed read. */
 static int finish_open(struct tokenizer **out, struct tokenizer *tokenizer, json_t *json, const char *where,
                        struct err *err)
@@ -52,8 +67,11 @@ static int finish_open(struct tokenizer **out, struct tokenizer *tokenizer, json
     if (result == 0 && tokenizer->folder) {
         result = tokenizer_read_config(tokenizer, err);
     }
+    if (result == 0 && has_regex(tokenizer)) {
+        result = stand_ins_find(&tokenizer->stand_ins, err);
+    }
     if (result == 0) {
-        result = added_tokens_finish(&tokenizer->added, &tokenizer->normalizers, err);
+        result = added_tokens_finish(&tokenizer->added, &tokenizer->normalizers, &tokenizer->stand_ins, err);
     }
     if (result == 0) {
         result = frames_from_json(tokenizer, json_object_get(json, "post_processor"), where, err);
@@ -110,6 +128,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
     normalizers_free(&tokenizer->normalizers);
     splitters_free(&tokenizer->splitters);
     bpe_free(&tokenizer->model);
+    stand_ins_free(&tokenizer->stand_ins);
     word_cache_free(tokenizer->cache);
     decoders_free(&tokenizer->decoders);
     mem_free(tokenizer->front.ids);

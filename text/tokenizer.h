@@ -8,7 +8,7 @@
  * Llama 3, SmolLM2, Qwen) and SentencePiece-style with byte fallback (Llama 2, Mistral); anything the file asks for
  * that is not known here is an error that names it. Truncation and padding sections are not applied.
  *
- * Threads:   a tokenizer does not change after tokenizer_open(); any number of threads may use one at a time.
+ * Threads:   a tokenizer does not change after tokenizer_open(); any number of threads may use one at the same time.
  * Errors:    0, or -1 with a full sentence in *err. A failed call leaves its outputs as they were.
  * Ownership: strings that are returned belong to the tokenizer.
  */

@@ -206,9 +206,10 @@ static int normalize(struct added_token *token, struct aligned_text *text, const
     return token->decoded ? 0 : -1;
 }
 
-int added_tokens_finish(struct added_tokens *added, const struct normalizers *normalizers, struct err *err)
+int added_tokens_finish(struct added_tokens *added, const struct normalizers *normalizers,
+                        const struct stand_ins *stand_ins, struct err *err)
 {
-    struct normalizer_scratch scratch = {0};
+    struct normalizer_scratch scratch = {.pattern.stand_ins = stand_ins};
     int result = sort_by_id(added, err);
     /* The library lists special tokens first; it matters where two become the same text by normalizing. */
     for (int special = 1; special >= 0; special--) {

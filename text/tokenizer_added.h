@@ -56,7 +56,8 @@ struct added_tokens {
 int added_tokens_add(struct added_tokens *added, const struct vocabulary *vocabulary, const json_t *json, int64_t id,
                      const char *where, struct err *err);
 /* Makes ready for searching, once all have been added. */
-int added_tokens_finish(struct added_tokens *added, const struct normalizers *normalizers, struct err *err);
+int added_tokens_finish(struct added_tokens *added, const struct normalizers *normalizers,
+                        const struct stand_ins *stand_ins, struct err *err);
 void added_tokens_free(struct added_tokens *added);
 
 /* NULL: none. */

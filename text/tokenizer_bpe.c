@@ -1,37 +1,10 @@
 #include "text/tokenizer_bpe.h"
 
 #include "base/mem.h"
+#include "text/tokenizer_bytes.h"
 #include "text/unicode.h"
 #include <assert.h>
 #include <string.h>
-
-/*
- * GPT-2's spelling of bytes: printable Latin-1 characters stand for themselves, the 68 others for U+0100 onwards in
- * order.
- */
-static bool stands_for_itself(unsigned byte)
-{
-    return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || (byte >= 0xAE && byte <= 0xFF);
-}
-
-unsigned bpe_byte_character(unsigned char byte)
-{
-    if (stands_for_itself(byte)) {
-        return byte;
-    }
-    return byte <= ' ' ? 0x100u + byte : byte <= 0xA0 ? 0x121u + (byte - 0x7Fu) : 0x143;
-}
-
-int bpe_character_byte(unsigned character)
-{
-    if (character < 0x100) {
-        return stands_for_itself(character) ? (int)character : -1;
-    }
-    if (character <= 0x120) {
-        return (int)character - 0x100;
-    }
-    return character <= 0x142 ? (int)character - 0x121 + 0x7F : character == 0x143 ? 0xAD : -1;
-}
 
 size_t bpe_merge_slot(const struct bpe *bpe, uint32_t left, uint32_t right)
 {
@@ -252,7 +225,7 @@ static int spell(const struct bpe *bpe, struct bpe_scratch *scratch, const char 
         strbuf_puts(text, bpe->prefix);
     }
     if (bpe->byte_level) {
-        strbuf_put_utf8(text, bpe_byte_character((unsigned char)word[at.start]));
+        strbuf_put_utf8(text, byte_character((unsigned char)word[at.start]));
     } else {
         strbuf_append(text, word + at.start, at.end - at.start);
     }
@@ -349,7 +322,7 @@ static int32_t whole_word(const struct bpe *bpe, struct bpe_scratch *scratch, co
     }
     strbuf_clear(&scratch->spelled);
     for (size_t i = 0; i < length; i++) {
-        strbuf_put_utf8(&scratch->spelled, bpe_byte_character((unsigned char)word[i]));
+        strbuf_put_utf8(&scratch->spelled, byte_character((unsigned char)word[i]));
     }
     if (strbuf_check(&scratch->spelled, err) != 0) {
         return -2;

@@ -15,6 +15,9 @@
 #include "text/tokenizer_vocabulary.h"
 #include <jansson.h>
 
+/* "▁", SentencePiece's space. */
+#define BPE_BLANK "\xE2\x96\x81"
+
 struct bpe_merge {
     uint32_t left, right;
     uint32_t rank;
@@ -71,10 +74,5 @@ void bpe_scratch_free(struct bpe_scratch *scratch);
 
 /* For tokenizer_bpe_json.c: the slot of a pair, or the free one where it belongs. */
 size_t bpe_merge_slot(const struct bpe *bpe, uint32_t left, uint32_t right);
-
-/* The character that stands for a byte in byte-level vocabularies. */
-unsigned bpe_byte_character(unsigned char byte);
-/* The byte that a character stands for; -1: none. */
-int bpe_character_byte(unsigned character);
 
 #endif

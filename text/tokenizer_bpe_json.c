@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/tokenizer_bpe.h"
+#include "text/tokenizer_bytes.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #define MERGES_MAX ((size_t)1 << 23)
 #define AFFIX_MAX  64
 
-static const char blank[] = "\xE2\x96\x81"; /* "▁", SentencePiece's space */
+static const char blank[] = BPE_BLANK;
 
 static int read_type(const json_t *model, const char *where, struct err *err)
 {
@@ -203,13 +204,17 @@ int bpe_from_json(struct bpe *bpe, const json_t *model, const char *where, struc
         read_options(bpe, model, where, err) != 0) {
         return -1;
     }
+    bool all_bytes = true;
     for (int byte = 0; byte < 256; byte++) {
         char name[8], character = (char)byte;
         snprintf(name, sizeof(name), "<0x%02X>", (unsigned)byte);
         bpe->fallback[byte] = vocabulary_find(&bpe->vocabulary, name, strlen(name));
         bpe->character[byte] = byte < 0x80 ? vocabulary_find(&bpe->vocabulary, &character, 1) : -1;
+        all_bytes = all_bytes && bpe->fallback[byte] >= 0;
     }
-    bpe->breaks_at_blank = !bpe->ignore_merges && !bpe->prefix && !bpe->suffix &&
+    /* A character that is left out lets those beside it merge, so every one must leave something. */
+    bool none_left_out = bpe->unk_token || (bpe->byte_fallback && all_bytes);
+    bpe->breaks_at_blank = none_left_out && !bpe->ignore_merges && !bpe->prefix && !bpe->suffix &&
                            vocabulary_find(&bpe->vocabulary, blank, sizeof(blank) - 1) >= 0;
     return read_merges(bpe, model, where, err);
 }
@@ -220,7 +225,7 @@ void bpe_set_byte_level(struct bpe *bpe)
     bpe->breaks_at_blank = false;
     for (int byte = 0; byte < 256; byte++) {
         char spelled[4];
-        size_t length = utf8_write(spelled, bpe_byte_character((unsigned char)byte));
+        size_t length = utf8_write(spelled, byte_character((unsigned char)byte));
         bpe->character[byte] = vocabulary_find(&bpe->vocabulary, spelled, length);
     }
 }

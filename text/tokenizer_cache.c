@@ -76,26 +76,29 @@ static struct slot *slot_of(const struct word_cache *cache, const struct cached_
     return &cache->slots[(key->hash ^ which) % SLOTS];
 }
 
+/*
+ * Everything is read with acquire and written with release order: a reader that got anything of a later write sees,
+ * when it looks at the head again, at least the head that this write began with.
+ */
 static bool read_slot(struct slot *slot, const struct cached_key *key, struct cached_tokens *out)
 {
     uint64_t head = atomic_load_explicit(&slot->head, memory_order_acquire);
     if ((uint32_t)head != key->length || (head >> 32 & 1) ||
-        atomic_load_explicit(&slot->key[0], memory_order_relaxed) != key->first ||
-        atomic_load_explicit(&slot->key[1], memory_order_relaxed) != key->second ||
-        atomic_load_explicit(&slot->key[2], memory_order_relaxed) != key->third) {
+        atomic_load_explicit(&slot->key[0], memory_order_acquire) != key->first ||
+        atomic_load_explicit(&slot->key[1], memory_order_acquire) != key->second ||
+        atomic_load_explicit(&slot->key[2], memory_order_acquire) != key->third) {
         return false;
     }
     for (size_t i = 0; i < 3; i++) {
-        uint64_t pair = atomic_load_explicit(&slot->ids[i], memory_order_relaxed);
+        uint64_t pair = atomic_load_explicit(&slot->ids[i], memory_order_acquire);
         out->ids[2 * i] = (int32_t)(uint32_t)pair;
         out->ids[2 * i + 1] = (int32_t)(pair >> 32);
     }
-    uint64_t lengths = atomic_load_explicit(&slot->lengths, memory_order_relaxed);
+    uint64_t lengths = atomic_load_explicit(&slot->lengths, memory_order_acquire);
     for (size_t i = 0; i < CACHED_TOKENS_MAX; i++) {
         out->lengths[i] = (unsigned char)(lengths >> (8 * i));
     }
     out->count = (unsigned char)(lengths >> 48);
-    atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&slot->head, memory_order_relaxed) == head;
 }
 
@@ -112,25 +115,24 @@ static void write_slot(struct slot *slot, const struct cached_key *key, const st
                                                                    memory_order_acquire, memory_order_relaxed)) {
         return; /* another thread writes here; the word is found next time */
     }
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&slot->key[0], key->first, memory_order_relaxed);
-    atomic_store_explicit(&slot->key[1], key->second, memory_order_relaxed);
-    atomic_store_explicit(&slot->key[2], key->third, memory_order_relaxed);
+    atomic_store_explicit(&slot->key[0], key->first, memory_order_release);
+    atomic_store_explicit(&slot->key[1], key->second, memory_order_release);
+    atomic_store_explicit(&slot->key[2], key->third, memory_order_release);
     for (size_t i = 0; i < 3; i++) {
         uint64_t pair = (uint32_t)tokens->ids[2 * i] | (uint64_t)(uint32_t)tokens->ids[2 * i + 1] << 32;
-        atomic_store_explicit(&slot->ids[i], pair, memory_order_relaxed);
+        atomic_store_explicit(&slot->ids[i], pair, memory_order_release);
     }
     uint64_t lengths = (uint64_t)tokens->count << 48;
     for (size_t i = 0; i < CACHED_TOKENS_MAX; i++) {
         lengths |= (uint64_t)tokens->lengths[i] << (8 * i);
     }
-    atomic_store_explicit(&slot->lengths, lengths, memory_order_relaxed);
+    atomic_store_explicit(&slot->lengths, lengths, memory_order_release);
     atomic_store_explicit(&slot->head, (sequence + 2) << 32 | key->length, memory_order_release);
 }
 
 void word_cache_store(struct word_cache *cache, const struct cached_key *key, const struct cached_tokens *tokens)
 {
-    /* An empty one of the two, else one that a bit of the hash picks: common words come back into the other. */
+    /* An empty one of the two, else one that a bit of the hash picks. */
     unsigned which = (unsigned)(key->hash >> 63);
     for (unsigned i = 0; i < 2; i++) {
         if ((uint32_t)atomic_load_explicit(&slot_of(cache, key, i)->head, memory_order_relaxed) == 0) {

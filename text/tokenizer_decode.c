@@ -29,7 +29,7 @@ static int add_token(const struct tokenizer *tokenizer, struct texts *texts, int
 static int decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count, unsigned flags,
                   struct decoder_place *place, struct strbuf *out, struct err *err)
 {
-    struct decoder_scratch scratch = {0};
+    struct decoder_scratch scratch = {.pattern.stand_ins = &tokenizer->stand_ins};
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
         result = add_token(tokenizer, &scratch.texts, ids[i], flags, err);

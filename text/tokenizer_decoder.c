@@ -1,7 +1,7 @@
 #include "text/tokenizer_decoder.h"
 
 #include "base/utf8.h"
-#include "text/tokenizer_bpe.h"
+#include "text/tokenizer_bytes.h"
 #include "text/unicode.h"
 #include <string.h>
 
@@ -65,7 +65,7 @@ static void unspell(struct strbuf *out, const char *text, size_t length)
 {
     size_t start = out->length;
     for (size_t at = 0; at < length;) {
-        int byte = bpe_character_byte(unicode_read(text, &at));
+        int byte = character_byte(unicode_read(text, &at));
         if (byte < 0) {
             out->length = out->failed ? out->length : start;
             strbuf_append(out, text, length);

@@ -32,6 +32,7 @@ struct decoder {
 struct decoders {
     struct decoder *steps;
     size_t count, capacity;
+    bool fused;             /* some step puts all texts together */
     bool joins_with_spaces; /* there is no decoder: tokens are written with a space between */
 };
 

@@ -2,10 +2,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "text/tokenizer_decoder.h"
+#include "text/tokenizer_sequence.h"
 #include "text/unicode.h"
 #include <string.h>
-
-#define STEPS_MAX 64
 
 static int read_text(struct decoder *step, const json_t *json, const char *where, struct err *err)
 {
@@ -68,15 +67,16 @@ static const struct {
     {"Replace", DECODER_REPLACE, false, read_replace},    {"Strip", DECODER_STRIP, false, read_strip},
 };
 
-static int add_step(struct decoders *decoders, const json_t *json, const char *type, bool *whole, const char *where,
-                    struct err *err)
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err);
+
+static const struct sequence sequence = {"decoder", "decoders", add_step};
+
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err)
 {
+    struct decoders *decoders = context;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         if (strcmp(type, kinds[i].type) != 0) {
             continue;
-        }
-        if (decoders->count == STEPS_MAX) {
-            return err_set(err, "%s: more than %d decoders", where, STEPS_MAX);
         }
         struct decoder *steps =
             mem_grow(decoders->steps, &decoders->capacity, decoders->count + 1, sizeof(*steps), err);
@@ -86,40 +86,17 @@ static int add_step(struct decoders *decoders, const json_t *json, const char *t
         decoders->steps = steps;
         struct decoder *step = &steps[decoders->count++];
         step->kind = kinds[i].kind;
-        step->whole = *whole;
-        *whole = *whole || kinds[i].fuses;
+        step->whole = decoders->fused;
+        decoders->fused |= kinds[i].fuses;
         return kinds[i].read && kinds[i].read(step, json, where, err) != 0 ? err_prefix(err, "decoder %s", type) : 0;
     }
-    return err_set(err, "%s: the decoder '%s' is not supported", where, type);
-}
-
-static int add_steps(struct decoders *decoders, const json_t *json, int depth, bool *whole, const char *where,
-                     struct err *err)
-{
-    const char *type = NULL;
-    if (json_need_string(json, "type", &type, where, err) != 0) {
-        return err_prefix(err, "in \"decoder\"");
-    }
-    if (strcmp(type, "Sequence") != 0) {
-        return add_step(decoders, json, type, whole, where, err);
-    }
-    const json_t *list = json_object_get(json, "decoders");
-    if (!json_is_array(list) || depth == 0) {
-        return err_set(err, "%s: a decoder Sequence needs a list \"decoders\", nested at most 8 deep", where);
-    }
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (add_steps(decoders, json_array_get(list, i), depth - 1, whole, where, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
+    return sequence_unknown(&sequence, type, where, err);
 }
 
 int decoders_from_json(struct decoders *decoders, const json_t *json, const char *where, struct err *err)
 {
-    bool whole = false;
     decoders->joins_with_spaces = !json || json_is_null(json);
-    return decoders->joins_with_spaces ? 0 : add_steps(decoders, json, 8, &whole, where, err);
+    return sequence_read(&sequence, decoders, json, where, err);
 }
 
 void decoders_free(struct decoders *decoders)

@@ -22,6 +22,9 @@ struct encoder {
 static int reserve(struct token_list *list, size_t more, bool offsets, struct err *err)
 {
     size_t need = list->count + more, capacity = list->capacity;
+    if (need <= capacity && list->ids && (list->starts || !offsets)) {
+        return 0;
+    }
     int32_t *ids = mem_grow(list->ids, &capacity, need, sizeof(*ids), err);
     if (!ids) {
         return -1;
@@ -126,7 +129,7 @@ static int encode_word(struct encoder *encoder, const struct aligned_text *text,
     return 0;
 }
 
-static const char blank[] = "\xE2\x96\x81"; /* "▁" */
+static const char blank[] = BPE_BLANK;
 
 static bool blank_at(const char *text, size_t at, size_t end)
 {
@@ -277,7 +280,9 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
     struct encoder encoder = {.tokenizer = tokenizer,
                               .offsets = offsets,
                               .tracked = offsets || tokenizer->splitters.wants_origin,
-                              .out = out};
+                              .out = out,
+                              .normalizer.pattern.stand_ins = &tokenizer->stand_ins,
+                              .splitter.pattern.stand_ins = &tokenizer->stand_ins};
     size_t count = out->count;
     int result = encode_all(&encoder, text, length, flags & TOKENIZER_ADD_SPECIAL, err);
     if (result != 0) {

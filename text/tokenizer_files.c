@@ -32,21 +32,33 @@ int tokenizer_find_files(struct tokenizer *tokenizer, const char *path, struct e
     return tokenizer->file ? 0 : -1;
 }
 
-/* The JSON object of a file beside the tokenizer; *out stays NULL where there is no such file. */
+/*
+ * The JSON object of a file; *out stays NULL where there is no such file. Integers become real numbers, because many
+ * files have "model_max_length": 1000000000000000019884624838656, which no integer holds.
+ */
+static int read_object(const char *path, json_t **out, struct err *err)
+{
+    struct strbuf text = {0};
+    json_error_t error;
+    if (!file_exists(path)) {
+        return 0;
+    }
+    if (file_read(&text, path, CONFIG_MAX, err) != 0) {
+        strbuf_free(&text);
+        return -1;
+    }
+    *out = json_loadb(strbuf_text(&text), text.length, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+    strbuf_free(&text);
+    if (!*out) {
+        return err_set(err, "%s: not valid JSON at line %d, column %d: %s", path, error.line, error.column, error.text);
+    }
+    return json_is_object(*out) ? 0 : err_set(err, "%s: an object was expected", path);
+}
+
 static int read_beside(const struct tokenizer *tokenizer, const char *name, json_t **out, struct err *err)
 {
     char *path = file_join(tokenizer->folder, name, err);
-    if (!path) {
-        return -1;
-    }
-    int result = 0;
-    if (file_exists(path)) {
-        *out = json_read_file(path, CONFIG_MAX, err);
-        result = *out ? 0 : -1;
-        if (result == 0 && !json_is_object(*out)) {
-            result = err_set(err, "%s: an object was expected", path);
-        }
-    }
+    int result = path ? read_object(path, out, err) : -1;
     mem_free(path);
     return result;
 }

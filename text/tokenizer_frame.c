@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "text/tokenizer_parts.h"
+#include "text/tokenizer_sequence.h"
 #include <string.h>
 
 #define FRAME_MAX 64
@@ -85,42 +86,28 @@ static int read_pair(struct tokenizer *tokenizer, const json_t *json, const char
     return add_id(&tokenizer->back, sep, err);
 }
 
-static int read_processor(struct tokenizer *tokenizer, const json_t *json, int depth, const char *where,
-                          struct err *err)
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err);
+
+static const struct sequence sequence = {"post_processor", "processors", add_step};
+
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err)
 {
-    const char *type = NULL;
-    if (json_need_string(json, "type", &type, where, err) != 0) {
-        return err_prefix(err, "in \"post_processor\"");
-    }
+    struct tokenizer *tokenizer = context;
+    bool is_template = strcmp(type, "TemplateProcessing") == 0;
     if (strcmp(type, "ByteLevel") == 0) { /* it only trims offsets */
         return 0;
     }
-    if (strcmp(type, "Sequence") != 0 && (tokenizer->front.count > 0 || tokenizer->back.count > 0)) {
+    if (!is_template && strcmp(type, "RobertaProcessing") != 0 && strcmp(type, "BertProcessing") != 0) {
+        return sequence_unknown(&sequence, type, where, err);
+    }
+    if (tokenizer->front.count > 0 || tokenizer->back.count > 0) {
         return err_set(err, "%s: more than one post_processor adds tokens, which Hugging Face's tokenizers cannot do",
                        where);
     }
-    if (strcmp(type, "TemplateProcessing") == 0) {
-        return read_template(tokenizer, json, where, err);
-    }
-    if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
-        return read_pair(tokenizer, json, where, err);
-    }
-    if (strcmp(type, "Sequence") != 0) {
-        return err_set(err, "%s: the post_processor '%s' is not supported", where, type);
-    }
-    const json_t *list = json_object_get(json, "processors");
-    if (!json_is_array(list) || depth == 0) {
-        return err_set(err, "%s: a post_processor Sequence needs a list \"processors\", nested at most 8 deep", where);
-    }
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (read_processor(tokenizer, json_array_get(list, i), depth - 1, where, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
+    return is_template ? read_template(tokenizer, json, where, err) : read_pair(tokenizer, json, where, err);
 }
 
 int frames_from_json(struct tokenizer *tokenizer, const json_t *json, const char *where, struct err *err)
 {
-    return !json || json_is_null(json) ? 0 : read_processor(tokenizer, json, 8, where, err);
+    return sequence_read(&sequence, tokenizer, json, where, err);
 }

@@ -1,11 +1,10 @@
 #include "text/tokenizer_normalizer.h"
 
 #include "base/json.h"
-#include "text/tokenizer_bpe.h"
+#include "text/tokenizer_bytes.h"
+#include "text/tokenizer_sequence.h"
 #include "text/unicode.h"
 #include <string.h>
-
-#define STEPS_MAX 64
 
 static const struct {
     const char *type;
@@ -55,30 +54,16 @@ static int read_step(struct normalizer *step, const json_t *json, const char *wh
     return 0;
 }
 
-static int add_steps(struct normalizers *normalizers, const json_t *json, int depth, const char *where, struct err *err)
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err);
+
+static const struct sequence sequence = {"normalizer", "normalizers", add_step};
+
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err)
 {
-    const char *type = NULL;
-    if (json_need_string(json, "type", &type, where, err) != 0) {
-        return err_prefix(err, "in \"normalizer\"");
-    }
-    if (strcmp(type, "Sequence") == 0) {
-        const json_t *list = json_object_get(json, "normalizers");
-        if (!json_is_array(list) || depth == 0) {
-            return err_set(err, "%s: a normalizer Sequence needs a list \"normalizers\", nested at most 8 deep", where);
-        }
-        for (size_t i = 0; i < json_array_size(list); i++) {
-            if (add_steps(normalizers, json_array_get(list, i), depth - 1, where, err) != 0) {
-                return -1;
-            }
-        }
-        return 0;
-    }
+    struct normalizers *normalizers = context;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         if (strcmp(type, kinds[i].type) != 0) {
             continue;
-        }
-        if (normalizers->count == STEPS_MAX) {
-            return err_set(err, "%s: more than %d normalizers", where, STEPS_MAX);
         }
         struct normalizer *steps =
             mem_grow(normalizers->steps, &normalizers->capacity, normalizers->count + 1, sizeof(*steps), err);
@@ -90,12 +75,12 @@ static int add_steps(struct normalizers *normalizers, const json_t *json, int de
         step->kind = kinds[i].kind;
         return read_step(step, json, where, err) != 0 ? err_prefix(err, "normalizer %s", type) : 0;
     }
-    return err_set(err, "%s: the normalizer '%s' is not supported", where, type);
+    return sequence_unknown(&sequence, type, where, err);
 }
 
 int normalizers_from_json(struct normalizers *normalizers, const json_t *json, const char *where, struct err *err)
 {
-    return !json || json_is_null(json) ? 0 : add_steps(normalizers, json, 8, where, err);
+    return sequence_read(&sequence, normalizers, json, where, err);
 }
 
 void normalizers_free(struct normalizers *normalizers)
@@ -189,17 +174,6 @@ static int map_code_points(struct text_buffer *out, const struct aligned_text *t
     return 0;
 }
 
-static int spell_bytes(struct text_buffer *out, const struct aligned_text *text, struct err *err)
-{
-    for (size_t i = 0; i < text->length; i++) {
-        unsigned character = bpe_byte_character((unsigned char)text->bytes[i]);
-        if (text_put_code_point(out, character, text_source(text, i, i + 1), err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static int apply(struct text_buffer *out, const struct aligned_text *text, const struct normalizer *step,
                  struct normalizer_scratch *scratch, struct err *err)
 {
@@ -222,7 +196,7 @@ static int apply(struct text_buffer *out, const struct aligned_text *text, const
     case NORMALIZER_BYTE_LEVEL:
         break;
     }
-    return spell_bytes(out, text, err);
+    return text_put_spelled(out, text, 0, text->length, err);
 }
 
 int normalizers_apply(const struct normalizers *normalizers, struct aligned_text *text, bool tracked,

@@ -34,6 +34,7 @@ struct tokenizer {
     struct normalizers normalizers;
     struct splitters splitters;
     struct bpe model;
+    struct stand_ins stand_ins; /* found where there is a regex that PCRE2 runs */
     struct word_cache *cache;
     struct frame front, back;
     struct decoders decoders;

@@ -51,38 +51,59 @@ static int translate_escape(struct strbuf *out, const char *regex, bool inside, 
     return 0;
 }
 
-/* The regex in PCRE2's words. */
+/* The start of a class: a caret belongs to it, and a bracket that closes at once is a character. */
+static const char *open_class(struct strbuf *out, const char *at)
+{
+    strbuf_putc(out, '[');
+    if (at[1] == '^') {
+        strbuf_putc(out, *++at);
+    }
+    if (at[1] == ']') {
+        strbuf_puts(out, "\\]");
+        at++;
+    }
+    return at;
+}
+
+/* What Oniguruma has inside of classes and PCRE2 has not; NULL: nothing of it here. */
+static const char *unsupported(const char *regex, const char *at, int depth)
+{
+    bool range =
+        (*at == '[' && (at[1] == '-' || (at > regex && at[-1] == '-'))) || (*at == ']' && depth > 1 && at[1] == '-');
+    return strncmp(at, "&&", 2) == 0   ? "an intersection of classes (&&)"
+           : strncmp(at, "[^", 2) == 0 ? "a negated class inside of a class"
+           : range                     ? "a hyphen beside a class inside of a class"
+                                       : NULL;
+}
+
+/* The regex in PCRE2's words. A class inside of a class is a union, so its brackets are left out. */
 static int translate(struct strbuf *out, const char *regex, const char *where, struct err *err)
 {
-    bool inside = false;
+    int depth = 0;
     for (const char *at = regex; *at; at++) {
         if (*at == '\\') {
-            if (translate_escape(out, at, inside, where, err) != 0) {
+            if (translate_escape(out, at, depth > 0, where, err) != 0) {
                 return -1;
             }
             at += at[1] ? 1 : 0;
-            continue;
-        }
-        if (inside && (strncmp(at, "&&", 2) == 0 || (*at == '[' && at[1] != ':'))) {
-            return err_set(err, "%s: the pattern '%s' has %s, which is not supported", where, regex,
-                           *at == '[' ? "a class inside of a class" : "an intersection of classes (&&)");
-        }
-        if (!inside && *at == '[') {
-            inside = true;
-            strbuf_putc(out, '[');
-            at += at[1] == '^' ? (strbuf_putc(out, '^'), 1) : 0;
-            at += at[1] == ']' ? (strbuf_puts(out, "\\]"), 1) : 0;
-            continue;
-        }
-        if (inside && *at == '[') { /* [:alpha:] as a whole */
-            const char *end = strstr(at, ":]");
-            size_t length = end ? (size_t)(end - at) + 2 : strlen(at);
+        } else if (depth == 0 && *at == '[') {
+            at = open_class(out, at);
+            depth = 1;
+        } else if (depth > 0 && strncmp(at, "[:", 2) == 0 && strstr(at, ":]")) {
+            size_t length = (size_t)(strstr(at, ":]") - at) + 2;
             strbuf_append(out, at, length);
             at += length - 1;
-            continue;
+        } else if (depth > 0 && unsupported(regex, at, depth)) {
+            return err_set(err, "%s: the pattern '%s' has %s, which is not supported", where, regex,
+                           unsupported(regex, at, depth));
+        } else if (depth > 0 && *at == '[') {
+            depth++;
+        } else if (depth > 1 && *at == ']') {
+            depth--;
+        } else {
+            depth -= depth == 1 && *at == ']';
+            strbuf_putc(out, *at);
         }
-        inside = inside && *at != ']';
-        strbuf_putc(out, *at);
     }
     return strbuf_check(out, err);
 }
@@ -104,7 +125,7 @@ static int compile(struct pattern *pattern, const char *regex, const char *where
                                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &offset, context);
         if (pattern->code) {
             (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE); /* without it matching is slower, no more */
-            result = stand_ins_find(&pattern->stand_ins, context, err);
+            result = 0;
         } else {
             PCRE2_UCHAR message[256] = {0};
             pcre2_get_error_message(code, message, sizeof(message));
@@ -148,7 +169,6 @@ void pattern_free(struct pattern *pattern)
 {
     mem_free(pattern->text);
     pcre2_code_free(pattern->code);
-    stand_ins_free(&pattern->stand_ins);
     *pattern = (struct pattern){0};
 }
 
@@ -156,7 +176,7 @@ void pattern_scratch_free(struct pattern_scratch *scratch)
 {
     pcre2_match_data_free(scratch->data);
     strbuf_free(&scratch->shown);
-    *scratch = (struct pattern_scratch){0};
+    *scratch = (struct pattern_scratch){.stand_ins = scratch->stand_ins};
 }
 
 /* Copies the text from its first code point on that PCRE2 must not see as it is; `at` is where that begins. */
@@ -166,7 +186,7 @@ static int show_stand_ins(struct pattern_walk *walk, size_t at, struct err *err)
     strbuf_clear(shown);
     strbuf_append(shown, walk->text, at);
     while (at < walk->length) {
-        strbuf_put_utf8(shown, stand_in_for(&walk->pattern->stand_ins, unicode_read(walk->text, &at)));
+        strbuf_put_utf8(shown, stand_in_for(walk->scratch->stand_ins, unicode_read(walk->text, &at)));
     }
     walk->text = shown->data;
     return strbuf_check(shown, err);
@@ -176,9 +196,10 @@ int pattern_begin(struct pattern_walk *walk, const struct pattern *pattern, cons
                   struct pattern_scratch *scratch, struct err *err)
 {
     *walk = (struct pattern_walk){pattern, scratch, text, length, 0, SIZE_MAX};
-    for (size_t at = 0, start = 0; pattern->stand_ins.count > 0 && at < length; start = at) {
+    bool watched = pattern->code && scratch->stand_ins && scratch->stand_ins->count > 0;
+    for (size_t at = 0, start = 0; watched && at < length; start = at) {
         uint32_t code_point = unicode_read(text, &at);
-        if (code_point >= 0x80 && stand_in_for(&pattern->stand_ins, code_point) != code_point) {
+        if (code_point >= 0x80 && stand_in_for(scratch->stand_ins, code_point) != code_point) {
             return show_stand_ins(walk, start, err);
         }
     }

@@ -19,11 +19,11 @@ struct pattern {
     char *text;
     size_t length;
     pcre2_code *code; /* NULL: `text` is searched for as it is */
-    struct stand_ins stand_ins;
 };
 
-/* One thread's memory for matching; all zeros at first. */
+/* One thread's memory for matching; all zeros at first, but for the stand-ins. */
 struct pattern_scratch {
+    const struct stand_ins *stand_ins; /* the tokenizer's; NULL where it has no regex */
     pcre2_match_data *data;
     struct strbuf shown; /* the text with stand-ins */
 };

@@ -1,6 +1,6 @@
 #include "text/tokenizer_splitter.h"
 
-#include "text/tokenizer_bpe.h"
+#include "text/tokenizer_bytes.h"
 #include "text/unicode.h"
 #include <string.h>
 
@@ -169,13 +169,7 @@ static int spell_bytes(struct text_buffer *out, const struct splitter *step, con
                        struct span word, struct err *err)
 {
     (void)step;
-    for (size_t at = word.start; at < word.end; at++) {
-        unsigned character = bpe_byte_character((unsigned char)text->bytes[at]);
-        if (text_put_code_point(out, character, text_source(text, at, at + 1), err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
+    return text_put_spelled(out, text, word.start, word.end, err);
 }
 
 /* Spaces become the replacement, which is also put in front where the scheme says so and it is not there. */

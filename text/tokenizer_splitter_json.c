@@ -1,10 +1,9 @@
 /* The section "pre_tokenizer" of a tokenizer.json. */
 #include "base/json.h"
+#include "text/tokenizer_sequence.h"
 #include "text/tokenizer_splitter.h"
 #include "text/unicode.h"
 #include <string.h>
-
-#define STEPS_MAX 64
 
 static const char *const behaviors[] = {
     [SPLIT_REMOVED] = "Removed",
@@ -112,15 +111,16 @@ static const struct {
     {"WhitespaceSplit", SPLITTER_WHITESPACE_SPLIT, NULL}, {"BertPreTokenizer", SPLITTER_BERT, NULL},
 };
 
-static int add_step(struct splitters *splitters, const json_t *json, const char *type, const char *where,
-                    struct err *err)
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err);
+
+static const struct sequence sequence = {"pre_tokenizer", "pretokenizers", add_step};
+
+static int add_step(void *context, const json_t *json, const char *type, const char *where, struct err *err)
 {
+    struct splitters *splitters = context;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         if (strcmp(type, kinds[i].type) != 0) {
             continue;
-        }
-        if (splitters->count == STEPS_MAX) {
-            return err_set(err, "%s: more than %d pre-tokenizers", where, STEPS_MAX);
         }
         struct splitter *steps =
             mem_grow(splitters->steps, &splitters->capacity, splitters->count + 1, sizeof(*steps), err);
@@ -138,34 +138,12 @@ static int add_step(struct splitters *splitters, const json_t *json, const char 
         splitters->byte_level = step->kind == SPLITTER_BYTE_LEVEL;
         return 0;
     }
-    return err_set(err, "%s: the pre_tokenizer '%s' is not supported", where, type);
-}
-
-static int add_steps(struct splitters *splitters, const json_t *json, int depth, const char *where, struct err *err)
-{
-    const char *type = NULL;
-    if (json_need_string(json, "type", &type, where, err) != 0) {
-        return err_prefix(err, "in \"pre_tokenizer\"");
-    }
-    if (strcmp(type, "Sequence") != 0) {
-        return add_step(splitters, json, type, where, err);
-    }
-    const json_t *list = json_object_get(json, "pretokenizers");
-    if (!json_is_array(list) || depth == 0) {
-        return err_set(err, "%s: a pre_tokenizer Sequence needs a list \"pretokenizers\", nested at most 8 deep",
-                       where);
-    }
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (add_steps(splitters, json_array_get(list, i), depth - 1, where, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
+    return sequence_unknown(&sequence, type, where, err);
 }
 
 int splitters_from_json(struct splitters *splitters, const json_t *json, const char *where, struct err *err)
 {
-    return !json || json_is_null(json) ? 0 : add_steps(splitters, json, 8, where, err);
+    return sequence_read(&sequence, splitters, json, where, err);
 }
 
 void splitters_free(struct splitters *splitters)

@@ -3,7 +3,10 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "text/unicode.h"
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define CODE_POINTS 0x110000u
 
@@ -25,13 +28,12 @@ static size_t group_of(uint32_t code_point)
 }
 
 /* Marks the code points of a text that a pattern matches. */
-static int mark_matches(unsigned char *marks, const struct strbuf *text, const char *pattern,
-                        pcre2_compile_context *context, struct err *err)
+static int mark_matches(unsigned char *marks, const struct strbuf *text, const char *pattern, struct err *err)
 {
     int number = 0;
     PCRE2_SIZE offset = 0;
     pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number, &offset, context);
+        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number, &offset, NULL);
     pcre2_match_data *data = code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
     if (!data) {
         pcre2_code_free(code);
@@ -50,30 +52,25 @@ static int mark_matches(unsigned char *marks, const struct strbuf *text, const c
 }
 
 /* Marks the code points of one class that PCRE2 has in another. */
-static int mark_group(unsigned char *marks, size_t group, const struct strbuf *text, pcre2_compile_context *context,
-                      struct err *err)
+static int mark_group(unsigned char *marks, size_t group, const struct strbuf *text, struct err *err)
 {
     char pattern[24];
     const char *space = group < CATEGORIES ? "\\s" : "\\S";
     snprintf(pattern, sizeof(pattern), "\\P{%s}|%s", category_names[group % CATEGORIES], space);
-    return text->length > 0 ? mark_matches(marks, text, pattern, context, err) : 0;
+    return text->length > 0 ? mark_matches(marks, text, pattern, err) : 0;
 }
 
-/* The nearest code point before, else behind, of the same class and as many bytes, that PCRE2 knows; itself: none. */
-static uint32_t nearest(const unsigned char *marks, uint32_t code_point)
+/* Whether a code point is the first of those that take as many bytes. */
+static bool longer_from_here(uint32_t code_point)
 {
-    uint32_t low = code_point < 0x80 ? 0 : code_point < 0x800 ? 0x80 : code_point < 0x10000 ? 0x800 : 0x10000;
-    uint32_t high = code_point < 0x80      ? 0x80
-                    : code_point < 0x800   ? 0x800
-                    : code_point < 0x10000 ? 0x10000
-                                           : CODE_POINTS;
+    return code_point == 0x80 || code_point == 0x800 || code_point == 0x10000;
+}
+
+/* The next code point of the same class and as many bytes that PCRE2 knows; itself: none. */
+static uint32_t next_known(const unsigned char *marks, uint32_t code_point)
+{
     size_t group = group_of(code_point);
-    for (uint32_t at = code_point; at > low; at--) {
-        if (!marks[at - 1] && group_of(at - 1) == group) {
-            return at - 1;
-        }
-    }
-    for (uint32_t at = code_point + 1; at < high; at++) {
+    for (uint32_t at = code_point + 1; at < CODE_POINTS && !longer_from_here(at); at++) {
         if (!marks[at] && group_of(at) == group) {
             return at;
         }
@@ -97,29 +94,52 @@ static int add(struct stand_ins *stand_ins, uint32_t code_point, uint32_t shown,
     return 0;
 }
 
-int stand_ins_find(struct stand_ins *stand_ins, pcre2_compile_context *context, struct err *err)
+/* For each marked code point the nearest before it of the same class and as many bytes, else the nearest behind. */
+static int choose_all(struct stand_ins *stand_ins, const unsigned char *marks, struct err *err)
+{
+    uint32_t last[2 * CATEGORIES] = {0}; /* of each class; 0: none yet */
+    for (uint32_t c = 0; c < CODE_POINTS; c++) {
+        size_t group = group_of(c);
+        if (longer_from_here(c)) {
+            memset(last, 0, sizeof(last));
+        }
+        if (!marks[c]) {
+            last[group] = c;
+        } else if (add(stand_ins, c, last[group] != 0 ? last[group] : next_known(marks, c), err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Whether PCRE2's Unicode is newer than the tables': then it may know code points that are unassigned here. */
+static bool is_newer(void)
+{
+    char version[64] = {0};
+    return pcre2_config(PCRE2_CONFIG_UNICODE_VERSION, version) < 0 || strtol(version, NULL, 10) > UNICODE_VERSION;
+}
+
+int stand_ins_find(struct stand_ins *stand_ins, struct err *err)
 {
     struct strbuf groups[2 * CATEGORIES] = {0};
     unsigned char *marks = mem_alloc(CODE_POINTS, 1, err);
     int result = marks ? 0 : -1;
+    bool newer = is_newer();
     for (uint32_t c = 0; c < CODE_POINTS && result == 0; c++) {
-        if (c < 0xD800 || c > 0xDFFF) {
+        unsigned category = unicode_class(c).category;
+        if (category != UNICODE_CS && category != UNICODE_CO && (category != UNICODE_CN || newer)) {
             strbuf_put_utf8(&groups[group_of(c)], c);
         }
     }
     for (size_t i = 0; i < 2 * CATEGORIES; i++) {
         if (result == 0 && strbuf_check(&groups[i], err) == 0) {
-            result = mark_group(marks, i, &groups[i], context, err);
+            result = mark_group(marks, i, &groups[i], err);
         } else {
             result = -1;
         }
         strbuf_free(&groups[i]);
     }
-    for (uint32_t c = 0; c < CODE_POINTS && result == 0; c++) {
-        if (marks[c]) {
-            result = add(stand_ins, c, nearest(marks, c), err);
-        }
-    }
+    result = result != 0 ? -1 : choose_all(stand_ins, marks, err);
     mem_free(marks);
     return result;
 }

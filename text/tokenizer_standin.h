@@ -28,8 +28,8 @@ struct stand_ins {
     size_t count, capacity;
 };
 
-/* Asks PCRE2 about all code points: some ten milliseconds. */
-int stand_ins_find(struct stand_ins *stand_ins, pcre2_compile_context *context, struct err *err);
+/* Asks PCRE2 about all code points that are assigned: some ten milliseconds. */
+int stand_ins_find(struct stand_ins *stand_ins, struct err *err);
 /* What PCRE2 should see for a code point: mostly itself. */
 uint32_t stand_in_for(const struct stand_ins *stand_ins, uint32_t code_point);
 void stand_ins_free(struct stand_ins *stand_ins);

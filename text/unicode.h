@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of general categories and white space. */
+#define UNICODE_VERSION 16
+
 /* General categories; letters and numbers are neighbours, so that a range test finds them. */
 enum unicode_category {
     UNICODE_LL,

@@ -13,7 +13,7 @@ static size_t task_scratch(int32_t heads, int32_t kv_heads, int32_t head_size)
     const int32_t group = heads / kv_heads;
     const size_t rows = (size_t)(attention_queries(group) * group);
     const size_t size = (size_t)head_size, width = (size_t)panel_count(head_size) * PANEL;
-    const size_t forward = floats(rows * size) + floats(rows * width) + floats(rows * ATTENTION_KEYS) +
+    const size_t forward = floats(rows * size) + floats(rows * width) + floats(ATTENTION_TILE_ROWS * ATTENTION_KEYS) +
                            floats(size * ATTENTION_KEYS) + floats(width * ATTENTION_KEYS) + 2 * floats(rows);
     const size_t backward = 2 * floats(size * ATTENTION_KEYS) + 3 * floats(width * ATTENTION_KEYS) +
                             3 * floats(rows * width) + 2 * floats(rows * ATTENTION_KEYS) + 2 * floats(rows);

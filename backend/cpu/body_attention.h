@@ -1,11 +1,15 @@
 /*
  * backend/cpu/body_attention.h - attention by blocks of queries and keys. Compiled once for each instruction set.
  *
- * The rows of a block are queries times the query heads that share a key head: row = query * group + head. Blocks of keys
- * are counted from the first key of the parent and from the first own key, so what a row adds up, and in which order, does
- * not depend on the queries beside it: keys that another row of the block sees, but this one does not, weigh exactly 0.
+ * The rows of a block are queries times the query heads that share a key head: row = query * group + head. Blocks of
+ * keys are counted from the first key of the parent and from the first own key, so what a row adds up, and in which
+ * order, does not depend on the queries beside it: keys that another row of the block sees, but this one does not,
+ * weigh exactly 0.
  */
 #include "backend/cpu/body_tile.h"
+
+#define LOG2_E 1.44269504f
+#define LN_2   0.69314718f
 
 /* A piece of scratch, handed out from the front. */
 SIMD float *take(unsigned char **scratch, size_t floats)
@@ -29,7 +33,8 @@ static void copy_rows(float *to, size_t to_stride, const float *from, size_t fro
     }
 }
 
-/* Panels [keys / PANEL][size][PANEL] of `keys` rows, each `stride` apart: the rows become columns; missing ones are zero. */
+/* Panels [keys / PANEL][size][PANEL] of `keys` rows, each `stride` apart: the rows become columns; missing ones are
+ * zero. */
 static void transpose_rows(float *panels, const float *from, size_t stride, int32_t keys, int32_t size)
 {
     for (int32_t key = 0; key < keys; key += PANEL) {
@@ -43,90 +48,101 @@ struct attention_rows {
     int32_t size, width; /* head size, and that filled up to whole panels */
 };
 
-/* sums [rows, ATTENTION_KEYS] = a b^T for the keys that a row may see; `seen` keys by row 0, one more every `group` rows */
-SIMD int32_t seen_by(const struct attention_rows *block, int32_t row, int32_t seen, int32_t step, int32_t keys)
+/*
+ * How many of a block's keys a row sees: `seen` by row 0 (negative: the block begins so many keys behind its last), and
+ * `step` more every query.
+ */
+struct sight {
+    int32_t seen, step, keys;
+};
+SIMD int32_t seen_by(const struct attention_rows *block, struct sight sight, int32_t row)
 {
-    int32_t n = seen + row / block->group * step;
-    return n < 0 ? 0 : n < keys ? n : keys;
+    const int32_t n = sight.seen + row / block->group * sight.step;
+    return n < 0 ? 0 : n < sight.keys ? n : sight.keys;
 }
 
-static void scores(const struct attention_rows *block, float *sums, const float *a, size_t a_stride,
-                   const float *transposed, int32_t seen, int32_t step, int32_t keys)
+/* The tile of rows that begins at `row`: how many rows, and the keys that the last, which sees most, sees. */
+struct attention_tile {
+    int32_t row, rows, keys;
+};
+SIMD struct attention_tile attention_tile(const struct attention_rows *block, struct sight sight, int32_t row)
 {
-    for (int32_t row = 0; row < block->rows; row += TILE_ROWS) {
-        const int32_t rows = block->rows - row < TILE_ROWS ? block->rows - row : TILE_ROWS;
-        const int32_t columns = seen_by(block, row + rows - 1, seen, step, keys);
-        tile_f32(&(struct tile){
-            .x = a + (size_t)row * a_stride,
-            .x_stride = a_stride,
-            .panels = transposed,
-            .panel_stride = (size_t)block->size * PANEL * sizeof(float),
-            .inner_stride = PANEL,
-            .rows = rows,
-            .inner = block->size,
-            .columns = columns,
-            .sums = sums + (size_t)row * ATTENTION_KEYS,
-            .sums_stride = ATTENTION_KEYS,
-        });
-    }
+    const int32_t left = block->rows - row, rows = left < TILE_ROWS ? left : TILE_ROWS;
+    return (struct attention_tile){row, rows, seen_by(block, sight, row + rows - 1)};
 }
 
-/* sums [rows, width] += weights [rows, ATTENTION_KEYS] values [keys, size], values in rows `values_stride` apart */
-static void weigh(const struct attention_rows *block, float *sums, const float *weights, const float *values,
-                  size_t values_stride, int32_t seen, int32_t step, int32_t keys)
+/* sums [rows of the tile, ATTENTION_KEYS] = a b^T, b in panels */
+static void tile_scores(const struct attention_rows *block, struct attention_tile tile, float *sums, const float *a,
+                        size_t a_stride, const float *panels)
 {
-    for (int32_t row = 0; row < block->rows; row += TILE_ROWS) {
-        const int32_t rows = block->rows - row < TILE_ROWS ? block->rows - row : TILE_ROWS;
-        tile_f32(&(struct tile){
-            .x = weights + (size_t)row * ATTENTION_KEYS,
-            .x_stride = ATTENTION_KEYS,
-            .panels = values,
-            .panel_stride = PANEL * sizeof(float),
-            .inner_stride = values_stride,
-            .rows = rows,
-            .inner = seen_by(block, row + rows - 1, seen, step, keys),
-            .columns = block->size,
-            .sums = sums + (size_t)row * (size_t)block->width,
-            .sums_stride = (size_t)block->width,
-            .go_on = true,
-        });
-    }
+    tile_f32(&(struct tile){
+        .x = a + (size_t)tile.row * a_stride,
+        .x_stride = a_stride,
+        .panels = panels,
+        .panel_stride = (size_t)block->size * PANEL * sizeof(float),
+        .inner_stride = PANEL,
+        .rows = tile.rows,
+        .inner = block->size,
+        .columns = tile.keys,
+        .sums = sums,
+        .sums_stride = ATTENTION_KEYS,
+        .ahead = (const unsigned char *)panels,
+    });
+}
+
+/* sums [rows of the tile, width] += weights [rows of the tile, ATTENTION_KEYS] values [keys, size] */
+static void tile_weigh(const struct attention_rows *block, struct attention_tile tile, float *sums,
+                       const float *weights, const float *values, size_t values_stride)
+{
+    tile_f32(&(struct tile){
+        .x = weights,
+        .x_stride = ATTENTION_KEYS,
+        .panels = values,
+        .panel_stride = PANEL * sizeof(float),
+        .inner_stride = values_stride,
+        .rows = tile.rows,
+        .inner = tile.keys,
+        .columns = block->size,
+        .sums = sums + (size_t)tile.row * (size_t)block->width,
+        .sums_stride = (size_t)block->width,
+        .go_on = true,
+        .ahead = (const unsigned char *)values,
+    });
 }
 
 /* ---- forward ---- */
 
 struct attention_state {
     struct attention_rows block;
-    float *q, *out, *scores, *keys, *values; /* [rows, size], [rows, width], [rows, KEYS], panels, [KEYS, width] */
-    float *largest, *sum;                    /* [rows] */
+    float *q, *out, *keys, *values; /* [rows, size], [rows, width], panels, [KEYS, width] */
+    float *scores;                  /* [TILE_ROWS, KEYS] */
+    float *largest, *sum;           /* [rows]; largest: times scale and log2 e */
 };
 
-/* One row: the running maximum, weights exp(scale * score - maximum), their sum, and the old output scaled to it. */
-static void softmax_row(struct attention_state *state, int32_t row, int32_t seen, int32_t filled, float scale)
+/*
+ * One row: the running maximum of scaled scores, weights 2^(score - maximum), their sum, and the old output scaled to
+ * the new maximum. Scores count in powers of two: `scale` is the given one times log2 e.
+ */
+static void softmax_row(struct attention_state *state, int32_t row, float *score, int32_t seen, float scale)
 {
-    float *score = state->scores + (size_t)row * ATTENTION_KEYS;
     float *out = state->out + (size_t)row * (size_t)state->block.width;
     vec most = vec_set(-INFINITY);
     for (int32_t i = 0; i < seen; i += VEC) {
-        vec scaled = vec_mul(vec_load(score + i), vec_set(scale));
-        vec_store(score + i, scaled);
-        most = vec_max(most, seen - i >= VEC ? scaled : vec_first(seen - i, scaled, most));
+        const vec scores = vec_load(score + i);
+        most = vec_max(most, seen - i >= VEC ? scores : vec_first(seen - i, scores, most));
     }
     const float old = state->largest[row];
-    const float found = vec_largest(most);
+    const float found = vec_largest(most) * scale;
     const float largest = old > found ? old : found;
     vec sum = vec_zero();
     for (int32_t i = 0; i < seen; i += VEC) {
-        vec weight = vec_exp(vec_sub(vec_load(score + i), vec_set(largest)));
+        vec weight = vec_exp2_below_one(vec_fma(vec_load(score + i), vec_set(scale), vec_set(-largest)));
         weight = seen - i >= VEC ? weight : vec_first(seen - i, weight, vec_zero());
         vec_store(score + i, weight);
         sum = vec_add(sum, weight);
     }
-    for (int32_t i = (seen + VEC - 1) / VEC * VEC; i < filled; i += VEC) {
-        vec_store(score + i, vec_zero());
-    }
     if (largest != old) {
-        const vec shrink = vec_exp(vec_set(old - largest));
+        const vec shrink = vec_exp2_below_one(vec_set(old - largest));
         for (int32_t i = 0; i < state->block.width; i += VEC) {
             vec_store(out + i, vec_mul(vec_load(out + i), shrink));
         }
@@ -138,35 +154,36 @@ static void softmax_row(struct attention_state *state, int32_t row, int32_t seen
     state->sum[row] += vec_sum(sum);
 }
 
-/* Keys in rows first .. first + keys - 1; row 0 sees `seen` of them, the next query `step` more. */
-static void attend(const struct attention_task *task, struct attention_state *state, int32_t first, int32_t keys,
-                   int32_t seen, int32_t step)
+/* Keys in rows first .. first + sight.keys - 1. */
+static void attend(const struct attention_task *task, struct attention_state *state, int32_t first, struct sight sight)
 {
     const struct attention_args *attention = task->arguments;
     const struct attention_rows *block = &state->block;
     const size_t stride = (size_t)attention->kv_heads * (size_t)block->size;
     const size_t at = (size_t)first * stride + (size_t)task->kv_head * (size_t)block->size;
-    transpose_rows(state->keys, attention->k + at, stride, keys, block->size);
-    scores(block, state->scores, state->q, (size_t)block->size, state->keys, seen, step, keys);
-    for (int32_t row = 0; row < block->rows; row++) {
-        const int32_t visible = seen_by(block, row, seen, step, keys);
-        const int32_t tile_end = (row / TILE_ROWS + 1) * TILE_ROWS - 1;
-        const int32_t last = tile_end < block->rows ? tile_end : block->rows - 1;
-        const int32_t filled = seen_by(block, last, seen, step, keys);
-        if (visible > 0) {
-            softmax_row(state, row, visible, filled, attention->scale);
-        } else {
-            memset(state->scores + (size_t)row * ATTENTION_KEYS, 0, (size_t)filled * sizeof(float));
-        }
-    }
+    transpose_rows(state->keys, attention->k + at, stride, sight.keys, block->size);
     const float *values = attention->v + at;
     size_t values_stride = stride;
     if (block->width != block->size) {
-        copy_rows(state->values, (size_t)block->width, values, stride, keys, block->size);
+        copy_rows(state->values, (size_t)block->width, values, stride, sight.keys, block->size);
         values = state->values;
         values_stride = (size_t)block->width;
     }
-    weigh(block, state->out, state->scores, values, values_stride, seen, step, keys);
+    for (int32_t first_row = 0; first_row < block->rows; first_row += TILE_ROWS) {
+        const struct attention_tile tile = attention_tile(block, sight, first_row);
+        tile_scores(block, tile, state->scores, state->q, (size_t)block->size, state->keys);
+        for (int32_t row = 0; row < tile.rows; row++) {
+            float *score = state->scores + (size_t)row * ATTENTION_KEYS;
+            const int32_t seen = seen_by(block, sight, first_row + row);
+            if (seen > 0) {
+                softmax_row(state, first_row + row, score, seen, attention->scale * LOG2_E);
+            }
+            for (int32_t i = (seen + VEC - 1) / VEC * VEC; i < tile.keys; i += VEC) {
+                vec_store(score + i, vec_zero());
+            }
+        }
+        tile_weigh(block, tile, state->out, state->scores, values, values_stride);
+    }
 }
 
 static void attention_forward(const struct attention_task *task)
@@ -179,7 +196,7 @@ static void attention_forward(const struct attention_task *task)
     struct attention_state state = {.block = {.rows = rows, .group = group, .size = size, .width = width}};
     state.q = take(&scratch, (size_t)rows * (size_t)size);
     state.out = take(&scratch, (size_t)rows * (size_t)width);
-    state.scores = take(&scratch, (size_t)rows * ATTENTION_KEYS);
+    state.scores = take(&scratch, (size_t)TILE_ROWS * ATTENTION_KEYS);
     state.keys = take(&scratch, (size_t)size * ATTENTION_KEYS);
     state.values = take(&scratch, (size_t)width * ATTENTION_KEYS);
     state.largest = take(&scratch, (size_t)rows);
@@ -196,13 +213,13 @@ static void attention_forward(const struct attention_task *task)
     }
     for (int32_t key = 0; key < span->parent_keys; key += ATTENTION_KEYS) {
         const int32_t left = span->parent_keys - key, keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
-        attend(task, &state, span->parent + key, keys, keys, 0);
+        attend(task, &state, span->parent + key, (struct sight){.seen = keys, .step = 0, .keys = keys});
     }
     const int32_t seen = span->keys - span->queries + task->first_query + 1; /* by the first query */
     const int32_t most = seen + task->queries - 1;
     for (int32_t key = 0; key < most; key += ATTENTION_KEYS) {
         const int32_t left = most - key, keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
-        attend(task, &state, span->key + key, keys, seen - key, 1);
+        attend(task, &state, span->key + key, (struct sight){.seen = seen - key, .step = 1, .keys = keys});
     }
     for (int32_t row = 0; row < rows; row++) {
         float *out = attention->out + at + (size_t)(row / group) * q_stride + (size_t)(row % group * size);
@@ -212,7 +229,7 @@ static void attention_forward(const struct attention_task *task)
         }
         if (attention->lse) {
             const size_t to = (size_t)(first + row / group) * (size_t)attention->heads + head + (size_t)(row % group);
-            attention->lse[to] = state.largest[row] + logf(state.sum[row]);
+            attention->lse[to] = state.largest[row] * LN_2 + logf(state.sum[row]);
         }
     }
 }
@@ -221,12 +238,12 @@ static void attention_forward(const struct attention_task *task)
 
 struct attention_gradient {
     struct attention_rows block;
-    float *keys, *values;           /* panels of the block's keys and values, transposed */
-    float *key_rows;                /* [KEYS, width] */
-    float *dkeys, *dvalues;         /* [KEYS, width] */
-    float *q, *dout, *dq;           /* [rows, width] */
-    float *weights, *dscores;       /* [rows, KEYS] */
-    float *lse, *along;             /* [rows]; along: sum over i of dout out */
+    float *keys, *values;     /* panels of the block's keys and values, transposed */
+    float *key_rows;          /* [KEYS, width] */
+    float *dkeys, *dvalues;   /* [KEYS, width] */
+    float *q, *dout, *dq;     /* [rows, width] */
+    float *weights, *dscores; /* [rows, KEYS] */
+    float *lse, *along;       /* [rows]; along: sum over i of dout out */
 };
 
 /* Where row 0 of a block of queries begins in q, and in lse. */
@@ -272,23 +289,22 @@ static void store_queries(const struct attention_backward_task *task, const stru
     const struct query_place place = query_place(task, first);
     for (int32_t row = 0; row < block->rows; row++) {
         const size_t skipped = (size_t)(row / block->group) * (size_t)attention->heads + (size_t)(row % block->group);
-        memcpy(attention->dq + place.q + skipped * (size_t)block->size,
-               state->dq + (size_t)row * (size_t)block->width, (size_t)block->size * sizeof(float));
+        memcpy(attention->dq + place.q + skipped * (size_t)block->size, state->dq + (size_t)row * (size_t)block->width,
+               (size_t)block->size * sizeof(float));
     }
 }
 
 /* sums [keys, width] += weights^T values: the rows of `weights` are summed over. */
 static void weigh_transposed(const struct attention_rows *block, float *sums, const float *weights, const float *values,
-                             int32_t seen, int32_t step, int32_t keys)
+                             struct sight sight)
 {
-    for (int32_t key = 0; key < keys; key += TILE_ROWS) {
-        const int32_t rows = keys - key < TILE_ROWS ? keys - key : TILE_ROWS;
+    for (int32_t key = 0; key < sight.keys; key += TILE_ROWS) {
         int32_t from = 0;
-        while (from < block->rows && seen_by(block, from, seen, step, keys) <= key) {
+        while (from < block->rows && seen_by(block, sight, from) <= key) {
             from += block->group;
         }
         if (from >= block->rows) {
-            continue;
+            break;
         }
         tile_transposed(&(struct tile){
             .x = weights + (size_t)from * ATTENTION_KEYS + key,
@@ -296,7 +312,7 @@ static void weigh_transposed(const struct attention_rows *block, float *sums, co
             .panels = values + (size_t)from * (size_t)block->width,
             .panel_stride = PANEL * sizeof(float),
             .inner_stride = (size_t)block->width,
-            .rows = rows,
+            .rows = sight.keys - key < TILE_ROWS ? sight.keys - key : TILE_ROWS,
             .inner = block->rows - from,
             .columns = block->size,
             .sums = sums + (size_t)key * (size_t)block->width,
@@ -306,37 +322,50 @@ static void weigh_transposed(const struct attention_rows *block, float *sums, co
     }
 }
 
+/* A row of scores and of dout v^T become weights and gradients of scores. */
+static void softmax_gradient_row(float *weights, float *dscores, float lse, float along, int32_t seen, int32_t keys,
+                                 float scale)
+{
+    const vec power = vec_set(scale * LOG2_E), offset = vec_set(-lse * LOG2_E);
+    for (int32_t i = 0; i < keys; i += VEC) {
+        if (i >= seen) {
+            vec_store(weights + i, vec_zero());
+            vec_store(dscores + i, vec_zero());
+            continue;
+        }
+        vec weight = vec_exp2_below_one(vec_fma(vec_load(weights + i), power, offset));
+        vec dscore = vec_mul(vec_mul(weight, vec_sub(vec_load(dscores + i), vec_set(along))), vec_set(scale));
+        if (seen - i < VEC) {
+            weight = vec_first(seen - i, weight, vec_zero());
+            dscore = vec_first(seen - i, dscore, vec_zero());
+        }
+        vec_store(weights + i, weight);
+        vec_store(dscores + i, dscore);
+    }
+}
+
 /* One block of queries against the block of keys in the state. */
 static void attend_backward(const struct attention_backward_task *task, struct attention_gradient *state, int64_t first,
-                            int32_t seen, int32_t step, int32_t keys)
+                            struct sight sight)
 {
     const struct attention_rows *block = &state->block;
     const size_t width = (size_t)block->width;
-    const vec scale = vec_set(task->arguments->scale);
     load_queries(task, state, first);
-    scores(block, state->weights, state->q, width, state->keys, seen, step, keys);
-    scores(block, state->dscores, state->dout, width, state->values, seen, step, keys);
-    for (int32_t row = 0; row < block->rows; row++) {
-        float *weights = state->weights + (size_t)row * ATTENTION_KEYS;
-        float *dscores = state->dscores + (size_t)row * ATTENTION_KEYS;
-        const int32_t visible = seen_by(block, row, seen, step, keys);
-        const vec lse = vec_set(-state->lse[row]), along = vec_set(state->along[row]);
-        for (int32_t i = 0; i < padded(keys); i += VEC) {
-            if (i >= visible) {
-                vec_store(weights + i, vec_zero());
-                vec_store(dscores + i, vec_zero());
-                continue;
-            }
-            vec weight = vec_exp(vec_fma(vec_load(weights + i), scale, lse));
-            vec dscore = vec_mul(vec_mul(weight, vec_sub(vec_load(dscores + i), along)), scale);
-            const int64_t count = visible - i < VEC ? visible - i : VEC;
-            vec_store(weights + i, vec_first(count, weight, vec_zero()));
-            vec_store(dscores + i, vec_first(count, dscore, vec_zero()));
+    for (int32_t first_row = 0; first_row < block->rows; first_row += TILE_ROWS) {
+        const struct attention_tile tile = attention_tile(block, sight, first_row);
+        float *weights = state->weights + (size_t)first_row * ATTENTION_KEYS;
+        float *dscores = state->dscores + (size_t)first_row * ATTENTION_KEYS;
+        tile_scores(block, tile, weights, state->q, width, state->keys);
+        tile_scores(block, tile, dscores, state->dout, width, state->values);
+        for (int32_t row = 0; row < tile.rows; row++) {
+            const size_t at = (size_t)row * ATTENTION_KEYS;
+            softmax_gradient_row(weights + at, dscores + at, state->lse[first_row + row], state->along[first_row + row],
+                                 seen_by(block, sight, first_row + row), padded(sight.keys), task->arguments->scale);
         }
+        tile_weigh(block, tile, state->dq, dscores, state->key_rows, width);
     }
-    weigh_transposed(block, state->dvalues, state->weights, state->dout, seen, step, keys);
-    weigh_transposed(block, state->dkeys, state->dscores, state->q, seen, step, keys);
-    weigh(block, state->dq, state->dscores, state->key_rows, width, seen, step, keys);
+    weigh_transposed(block, state->dvalues, state->weights, state->dout, sight);
+    weigh_transposed(block, state->dkeys, state->dscores, state->q, sight);
     store_queries(task, state, first);
 }
 
@@ -360,11 +389,14 @@ static void key_block_backward(const struct attention_backward_task *task, struc
         for (int32_t query = i == 0 ? key : 0; query < span->queries; query += most) {
             const int32_t queries = span->queries - query < most ? span->queries - query : most;
             state->block.rows = queries * group;
-            attend_backward(task, state, span->query + query, i == 0 ? query - key + 1 : keys, i == 0, keys);
+            /* Own keys are seen up to the query, a parent's all. */
+            const struct sight sight = {.seen = i == 0 ? query - key + 1 : keys, .step = i == 0, .keys = keys};
+            attend_backward(task, state, span->query + query, sight);
         }
     }
     for (int32_t row = 0; row < keys; row++) {
-        memcpy(attention->dk + at + (size_t)row * stride, state->dkeys + (size_t)row * width, (size_t)size * sizeof(float));
+        memcpy(attention->dk + at + (size_t)row * stride, state->dkeys + (size_t)row * width,
+               (size_t)size * sizeof(float));
         memcpy(attention->dv + at + (size_t)row * stride, state->dvalues + (size_t)row * width,
                (size_t)size * sizeof(float));
     }

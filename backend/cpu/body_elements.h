@@ -43,7 +43,8 @@ static void elements_add(const void *arguments, int64_t first, int64_t end)
 {
     const struct add_args *add = arguments;
     for (int64_t i = first; i < end; i += VEC) {
-        vec sum = vec_fma(vec_set(add->scale), vec_load_left(add->x + i, end - i), vec_load_left(add->out + i, end - i));
+        vec sum =
+            vec_fma(vec_set(add->scale), vec_load_left(add->x + i, end - i), vec_load_left(add->out + i, end - i));
         vec_store_left(add->out + i, sum, end - i);
     }
 }

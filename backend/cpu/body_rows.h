@@ -133,13 +133,13 @@ static void sines(float *sine, float *cosine, const float *angles, int64_t count
         double n = angle * 0.63661977236758134308 + 6755399441055744.0 - 6755399441055744.0;
         double r = angle - n * 1.57079632673412561417e+00 - n * 6.07710050650619224932e-11;
         double r2 = r * r;
-        double s = r + r * r2 *
-                           (-1.0 / 6 +
-                            r2 * (1.0 / 120 + r2 * (-1.0 / 5040 + r2 * (1.0 / 362880 + r2 * (-1.0 / 39916800)))));
-        double c = 1 + r2 * (-1.0 / 2 +
-                             r2 * (1.0 / 24 +
-                                   r2 * (-1.0 / 720 +
-                                         r2 * (1.0 / 40320 + r2 * (-1.0 / 3628800 + r2 * (1.0 / 479001600))))));
+        double s =
+            r +
+            r * r2 * (-1.0 / 6 + r2 * (1.0 / 120 + r2 * (-1.0 / 5040 + r2 * (1.0 / 362880 + r2 * (-1.0 / 39916800)))));
+        double c =
+            1 + r2 * (-1.0 / 2 +
+                      r2 * (1.0 / 24 +
+                            r2 * (-1.0 / 720 + r2 * (1.0 / 40320 + r2 * (-1.0 / 3628800 + r2 * (1.0 / 479001600))))));
         int32_t quadrant = (int32_t)n;
         double turned_sine = quadrant & 1 ? c : s;
         double turned_cosine = quadrant & 1 ? s : c;
@@ -193,8 +193,9 @@ static void rows_rope(const void *arguments, int64_t first, int64_t end)
 #define DROPOUT_COLUMNS (4 * VEC) /* drawn at a time: a counter of Philox gives four */
 
 /*
- * Where column first + 4 VEC / 4 .. of a row stands (`keep` or 0): the words of VEC counters as random_philox() has them,
- * all in step. Lane p holds counter first / 4 + (p % 4) VEC / 4 + p / 4, so that turning fours puts columns in order.
+ * Where column first + 4 VEC / 4 .. of a row stands (`keep` or 0): the words of VEC counters as random_philox() has
+ * them, all in step. Lane p holds counter first / 4 + (p % 4) VEC / 4 + p / 4, so that turning fours puts columns in
+ * order.
  */
 static void dropout_mask(vec mask[4], const uint32_t key[2], uint64_t a, uint32_t counter, uint32_t stream,
                          uint32_t threshold, float keep)
@@ -255,7 +256,8 @@ static float row_largest(const float *z, int64_t count, int32_t *where)
 {
     vec largest = vec_set(-INFINITY);
     for (int64_t i = 0; i < count; i += VEC) {
-        vec values = count - i >= VEC ? vec_load(z + i) : vec_first(count - i, vec_load_some(z + i, count - i), largest);
+        vec values =
+            count - i >= VEC ? vec_load(z + i) : vec_first(count - i, vec_load_some(z + i, count - i), largest);
         largest = vec_max(largest, values);
     }
     float result = vec_largest(largest);

@@ -2,11 +2,11 @@
 #define ATTUNE_BACKEND_CPU_BODY_STRIP_H
 
 /*
- * backend/cpu/body_strip.h - the innermost loops of products: a tile of rows x columns held in registers while the inner
- * dimension goes by. Compiled once for each instruction set (simd.h).
+ * backend/cpu/body_strip.h - the innermost loops of products: a tile of rows x columns held in registers while the
+ * inner dimension goes by. Compiled once for each instruction set (simd.h).
  *
- * A tile has up to TILE_ROWS rows and two vectors of columns, so many that the multiply-adds in flight hide their latency.
- * With one to four rows, several panels are taken side by side to the same end.
+ * A tile has up to TILE_ROWS rows and two vectors of columns, so many that the multiply-adds in flight hide their
+ * latency. With one to four rows, several panels are taken side by side to the same end.
  */
 #include "backend/cpu/internal.h"
 #include "backend/cpu/simd.h"
@@ -148,9 +148,27 @@ struct strips {
     int widest;               /* index of the last */
     strip_kernel *kernels[4]; /* of 1, 2, 4, 8 vectors */
 };
-#define LIST_2(name, rows) {1, {name##_##rows##x1, name##_##rows##x2, 0, 0}}
-#define LIST_4(name, rows) {2, {name##_##rows##x1, name##_##rows##x2, name##_##rows##x4, 0}}
-#define LIST_8(name, rows) {3, {name##_##rows##x1, name##_##rows##x2, name##_##rows##x4, name##_##rows##x8}}
+#define LIST_2(name, rows)                                                                                             \
+    {                                                                                                                  \
+        1,                                                                                                             \
+        {                                                                                                              \
+            name##_##rows##x1, name##_##rows##x2, 0, 0                                                                 \
+        }                                                                                                              \
+    }
+#define LIST_4(name, rows)                                                                                             \
+    {                                                                                                                  \
+        2,                                                                                                             \
+        {                                                                                                              \
+            name##_##rows##x1, name##_##rows##x2, name##_##rows##x4, 0                                                 \
+        }                                                                                                              \
+    }
+#define LIST_8(name, rows)                                                                                             \
+    {                                                                                                                  \
+        3,                                                                                                             \
+        {                                                                                                              \
+            name##_##rows##x1, name##_##rows##x2, name##_##rows##x4, name##_##rows##x8                                 \
+        }                                                                                                              \
+    }
 
 #if VEC == 16
 #define ALL_STRIPS(name, kind)                                                                                         \

@@ -104,11 +104,14 @@ static size_t cpu_scratch_size(struct backend *backend, const struct backend_lim
 static int cpu_reserve(struct backend *backend, const struct backend_limits *limits, struct err *err)
 {
     struct cpu *cpu = cpu_of(backend);
-    void *scratch = aligned_alloc_zeroed(cpu_scratch_size(backend, limits), err);
+    struct backend_limits all = cpu->limits;
+    backend_limits_widen(&all, limits);
+    void *scratch = aligned_alloc_zeroed(cpu_scratch_size(backend, &all), err);
     if (!scratch) {
         return -1;
     }
-    struct scratch_need need = scratch_need(limits);
+    struct scratch_need need = scratch_need(&all);
+    cpu->limits = all;
     aligned_free(cpu->scratch);
     cpu->scratch = scratch;
     cpu->shared_size = need.shared;

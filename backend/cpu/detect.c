@@ -24,7 +24,8 @@ static bool has_avx512bf16(void)
     return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 5 & 1u);
 }
 
-/* CPUID leaf 7, subleaf 0, EDX bits 22 (AMX-BF16) and 24 (AMX-TILE), and the kernel's leave to use it in this process. */
+/* CPUID leaf 7, subleaf 0, EDX bits 22 (AMX-BF16) and 24 (AMX-TILE), and the kernel's leave to use it in this process.
+ */
 static bool has_amx(void)
 {
     unsigned eax, ebx, ecx, edx;
@@ -35,8 +36,8 @@ static bool has_amx(void)
 enum cpu_isa cpu_detect(void)
 {
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma")) {
         return has_amx() ? CPU_AMX : CPU_AVX512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {

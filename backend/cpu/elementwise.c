@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Elements and columns are split at multiples of this, so that threads do not share cache lines. */
-#define GRAIN 1024
+#define GRAIN        1024
 #define COLUMN_GRAIN 64
 
 void cpu_embed_backward(struct backend *backend, const struct embed_backward_args *arguments)
@@ -123,7 +123,7 @@ void cpu_scatter_add_rows(struct backend *backend, const struct rows_args *argum
 /* ---- sum of squares ---- */
 
 /* Blocks depend on the count alone, so the order of the sum does too. */
-#define SQUARE_BLOCKS 256
+#define SQUARE_BLOCKS      256
 #define SQUARE_BLOCK_LEAST 16384
 
 struct squares {
@@ -137,7 +137,8 @@ static void square_block(void *context, int64_t index)
 {
     struct squares *squares = context;
     const int64_t first = index * squares->block, left = squares->arguments->count - first;
-    squares->sums[index] = squares->sum_squares(squares->arguments->x + first, left < squares->block ? left : squares->block);
+    squares->sums[index] =
+        squares->sum_squares(squares->arguments->x + first, left < squares->block ? left : squares->block);
 }
 
 void cpu_sum_squares(struct backend *backend, const struct sum_squares_args *arguments)

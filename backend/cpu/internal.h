@@ -1,6 +1,6 @@
 /*
- * backend/cpu/internal.h - what the files of this room share: the backend's own struct, prepared weights, scratch memory,
- * and the kernels of one instruction set.
+ * backend/cpu/internal.h - what the files of this room share: the backend's own struct, prepared weights, scratch
+ * memory, and the kernels of one instruction set.
  */
 #ifndef ATTUNE_BACKEND_CPU_INTERNAL_H
 #define ATTUNE_BACKEND_CPU_INTERNAL_H
@@ -16,8 +16,8 @@
  *     PANEL_F32    [panel][inner][PANEL] f32
  *     PANEL_PAIRS  [panel][inner / 2][PANEL][2] bf16, inner filled up with zeros to a multiple of PAIR_ALIGNMENT
  *
- * In pairs, one 32-bit word holds the values of inner = 2i (low half) and 2i + 1 (high half) of one output: what VDPBF16PS
- * and the tiles of AMX multiply, and what a shift and a mask widen to f32.
+ * In pairs, one 32-bit word holds the values of inner = 2i (low half) and 2i + 1 (high half) of one output: what
+ * VDPBF16PS and the tiles of AMX multiply, and what a shift and a mask widen to f32.
  */
 #define PANEL          32
 #define PAIR_ALIGNMENT 32
@@ -43,24 +43,26 @@ size_t panels_stride(const struct panels *panels);
 /* ---- kernels ---- */
 
 /*
- * One product of a few rows with a strip of columns: sums[row][column] = sum over inner of x[row][i] * panels[i][column], i
- * ascending, one chain of additions for each element, from 0 or, with `go_on`, from what sums holds.
+ * One product of a few rows with a strip of columns: sums[row][column] = sum over inner of x[row][i] *
+ * panels[i][column], i ascending, one chain of additions for each element, from 0 or, with `go_on`, from what sums
+ * holds.
  *
  * sums is written in whole vectors up to `columns` rounded up to PANEL.
  */
 struct tile {
-    const void *x;         /* f32 or, in `bf16`, bf16 */
-    size_t x_stride;       /* elements from row to row; in `transposed`, from i to i + 1 (rows lie side by side) */
-    const void *panels;    /* the strip's first panel */
-    size_t panel_stride;   /* bytes from panel to panel */
-    size_t inner_stride;   /* floats from i to i + 1 in an f32 panel: PANEL where it was packed */
-    int32_t rows;          /* 1 .. tile_rows of the kernels */
+    const void *x;       /* f32 or, in `bf16`, bf16 */
+    size_t x_stride;     /* elements from row to row; in `transposed`, from i to i + 1 (rows lie side by side) */
+    const void *panels;  /* the strip's first panel */
+    size_t panel_stride; /* bytes from panel to panel */
+    size_t inner_stride; /* floats from i to i + 1 in an f32 panel: PANEL where it was packed */
+    int32_t rows;        /* 1 .. tile_rows of the kernels */
     int32_t inner, columns;
     float *sums;
     size_t sums_stride;
     bool go_on;
-    const unsigned char *ahead; /* asked for from memory meanwhile, a line every step of one or, in pairs, two of inner */
-    size_t ahead_step;          /* bytes */
+    const unsigned char
+        *ahead;        /* asked for from memory meanwhile, a line every step of one or, in pairs, two of inner */
+    size_t ahead_step; /* bytes */
 };
 typedef void tile_kernel(const struct tile *tile);
 
@@ -107,8 +109,9 @@ struct attention_backward_task {
 };
 
 /* Rows (queries times the query heads of a key head) and keys of one block of attention. */
-#define ATTENTION_ROWS 96
-#define ATTENTION_KEYS 128
+#define ATTENTION_ROWS      96
+#define ATTENTION_KEYS      256
+#define ATTENTION_TILE_ROWS 16 /* at least the tile_rows of any kernels */
 
 /* Queries of a block: as many as ATTENTION_ROWS holds, at least one. */
 static inline int32_t attention_queries(int32_t heads_per_kv_head)
@@ -122,8 +125,9 @@ struct cpu_kernels {
     tile_kernel *pairs;      /* x f32, panels bf16 pairs */
     tile_kernel *transposed; /* x f32 transposed, panels f32 */
     /*
-     * x in bf16, panels in bf16 pairs; NULL: this CPU has no arithmetic for that, and products in bf16 are those in f32 of
-     * rounded numbers. Rows of x are filled up with zeros to a multiple of PAIR_ALIGNMENT, their number to one of bf16_multiple.
+     * x in bf16, panels in bf16 pairs; NULL: this CPU has no arithmetic for that, and products in bf16 are those in f32
+     * of rounded numbers. Rows of x are filled up with zeros to a multiple of PAIR_ALIGNMENT, their number to one of
+     * bf16_multiple.
      */
     tile_kernel *bf16;
     int32_t bf16_rows, bf16_multiple; /* bf16_rows: the most of one tile, a multiple of bf16_multiple */
@@ -131,7 +135,8 @@ struct cpu_kernels {
     void (*bf16_begin)(void);
     void (*bf16_end)(void);
     void (*finish)(const struct finish *finish);
-    /* A panel whose outputs are the rows of `from` (at most PANEL are there), in either form (pairs: inner up to `padded`). */
+    /* A panel whose outputs are the rows of `from` (at most PANEL are there), in either form (pairs: inner up to
+     * `padded`). */
     void (*panel_of_rows)(float *panel, const float *from, size_t stride, int32_t rows, int32_t inner);
     void (*panel_of_row_pairs)(uint32_t *panel, const float *from, size_t stride, int32_t rows, int32_t inner,
                                int32_t padded);
@@ -176,7 +181,7 @@ struct cpu {
     struct cpu_kernels kernels;
     enum cpu_isa isa;
 
-    struct backend_limits limits; /* of the last reserve() */
+    struct backend_limits limits; /* of all reserve() so far */
     unsigned char *scratch;       /* aligned to 64: the shared part, then one part for each thread */
     size_t shared_size, thread_size;
 };
@@ -196,13 +201,15 @@ static inline bool cpu_multiplies_bf16(const struct cpu *cpu)
 void *cpu_shared(struct cpu *cpu, size_t size);
 void *cpu_own(struct cpu *cpu, size_t size);
 
-/* Runs task(context, 0 .. count - 1) on the pool, or here when all of it is less than about `work` = 100 000 operations. */
+/* Runs task(context, 0 .. count - 1) on the pool, or here when all of it is less than about `work` = 100 000
+ * operations. */
 void cpu_run(struct cpu *cpu, void (*task)(void *context, int64_t index), void *context, int64_t count, double work);
 
 /* Runs kernel(arguments, first, end) over 0 .. count - 1 in ranges of at least `grain`; `work`: operations of one. */
 void cpu_split(struct cpu *cpu, range_kernel *kernel, const void *arguments, int64_t count, int64_t grain, double work);
 
-/* Scratch that the operations of a file want: bytes shared by all and bytes of each thread, the most of any operation. */
+/* Scratch that the operations of a file want: bytes shared by all and bytes of each thread, the most of any operation.
+ */
 struct scratch_need {
     size_t shared, thread;
 };

@@ -2,8 +2,8 @@
  * backend/cpu/kernels_amx.c - the tile of products in bf16 by AMX, up to 32 rows by a panel of 32 columns at a time.
  *
  * A tile register holds 16 rows of 64 bytes. One TDPBF16PS adds to a tile of 16 x 16 sums the products of 16 rows of 32
- * values of x with 16 x 16 pairs of a panel, whose layout (internal.h) is the one it wants: a row of the second operand is
- * 16 columns' pairs, and the panel's rows are 128 bytes apart. Two by two tiles of sums use every loaded tile twice.
+ * values of x with 16 x 16 pairs of a panel, whose layout (internal.h) is the one it wants: a row of the second operand
+ * is 16 columns' pairs, and the panel's rows are 128 bytes apart. Two by two tiles of sums use every loaded tile twice.
  *
  * A test compiles this file once more with AMX_EMULATION, the tile instructions in plain C (tests/backend).
  */
@@ -83,9 +83,9 @@ struct strip {
     int32_t steps;
 };
 
-#define PANEL_ROW ((int)(PANEL * sizeof(uint32_t)))       /* bytes of a row of pairs */
-#define STEP      ((size_t)TILE_INNER / 2 * PANEL_ROW)    /* bytes of a panel that one step uses */
-#define RIGHT     ((size_t)TILE_BYTES)                    /* bytes to the panel's columns 16 .. 31 */
+#define PANEL_ROW ((int)(PANEL * sizeof(uint32_t)))    /* bytes of a row of pairs */
+#define STEP      ((size_t)TILE_INNER / 2 * PANEL_ROW) /* bytes of a panel that one step uses */
+#define RIGHT     ((size_t)TILE_BYTES)                 /* bytes to the panel's columns 16 .. 31 */
 
 static void two_by_two(const struct tile *tile, const struct strip *strip)
 {

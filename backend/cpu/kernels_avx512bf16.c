@@ -1,4 +1,5 @@
-/* backend/cpu/kernels_avx512bf16.c - the tile of products in bf16 by VDPBF16PS, which adds a pair of products a step. */
+/* backend/cpu/kernels_avx512bf16.c - the tile of products in bf16 by VDPBF16PS, which adds a pair of products a step.
+ */
 #include "backend/cpu/body_strip.h"
 
 ALL_STRIPS(bf16, TILE_BF16)

@@ -1,6 +1,6 @@
 /*
- * backend/cpu/kernels_body.h - the kernels of one instruction set and the table that names them. A file defines KERNELS as the
- * table's name and includes this once.
+ * backend/cpu/kernels_body.h - the kernels of one instruction set and the table that names them. A file defines KERNELS
+ * as the table's name and includes this once.
  */
 #include "backend/cpu/body_attention.h"
 #include "backend/cpu/body_elements.h"

@@ -1,16 +1,17 @@
 /*
  * backend/cpu/product.c - products of many rows, cut into tasks and those into tiles.
  *
- * A task is a block of rows and a group of panels. Inside it the inner dimension goes by in blocks: a block of a panel stays in
- * the first-level cache while all rows of the task pass by, the rows' block in the second. Sums wait in y or in scratch between
- * the inner blocks, in f32 as they were in the registers, so an element is one chain of additions whatever the cuts.
+ * A task is a block of rows and a group of panels. Inside it the inner dimension goes by in blocks: a block of a panel
+ * stays in the first-level cache while all rows of the task pass by, the rows' block in the second. Sums wait in y or
+ * in scratch between the inner blocks, in f32 as they were in the registers, so an element is one chain of additions
+ * whatever the cuts.
  */
 #include "backend/cpu/internal.h"
 #include <string.h>
 
-#define ROW_BLOCK    96  /* a multiple of every tile's rows */
-#define INNER_BLOCK  512 /* a multiple of PAIR_ALIGNMENT */
-#define PANEL_GROUP  16
+#define ROW_BLOCK     96  /* a multiple of every tile's rows */
+#define INNER_BLOCK   512 /* a multiple of PAIR_ALIGNMENT */
+#define PANEL_GROUP   16
 #define GROUP_COLUMNS (PANEL_GROUP * PANEL)
 
 /* ---- tasks ---- */
@@ -107,7 +108,8 @@ static void run_pass(const struct block *block, const struct pass *pass, bool la
     const size_t element = bf16 ? sizeof(uint16_t) : sizeof(float);
     size_t x_stride;
     const unsigned char *x = operand(block, pass, &x_stride);
-    /* With one tile of rows a panel is used once: then all panels go in one call, which may take several side by side. */
+    /* With one tile of rows a panel is used once: then all panels go in one call, which may take several side by side.
+     */
     const size_t bytes = (size_t)pass->count * PANEL * (pairs ? sizeof(uint16_t) : sizeof(float));
     const int32_t steps = pairs ? (pass->count + 1) / 2 : pass->count;
     const int32_t strip = tiles == 1 ? block->columns : PANEL;
@@ -246,7 +248,7 @@ void cpu_product(struct cpu *cpu, const struct product *product)
 /* ---- gradients by weights ---- */
 
 #define SUM_ROWS       256 /* rows of dy and x packed at a time */
-#define WEIGHT_OUTPUTS 96  /* outputs of a task */
+#define WEIGHT_OUTPUTS 192 /* outputs of a task */
 #define WEIGHT_PANELS  8   /* panels of inputs of a task */
 #define WEIGHT_INPUTS  (WEIGHT_PANELS * PANEL)
 #define WEIGHT_FLOATS  (SUM_ROWS * (WEIGHT_OUTPUTS + WEIGHT_INPUTS) + WEIGHT_OUTPUTS * WEIGHT_INPUTS)
@@ -289,8 +291,13 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
     const int32_t rows = block->rows, outputs = block->outputs, inputs = block->inputs;
     const int32_t tile_rows = (int32_t)divide_up(outputs, divide_up(outputs, kernels->tile_rows));
     kernels->pack_strips(block->packed_dy, block->dy, job->product->dy_stride, rows, outputs, tile_rows);
-    kernels->pack_strips(block->packed_x, block->x, job->product->x_stride, rows, inputs, PANEL);
-    if (job->cpu->backend.compute == DTYPE_BF16) {
+    /* One or two tiles of outputs use x too seldom to repay its packing; but tiles read whole panels. */
+    const bool rounded = job->cpu->backend.compute == DTYPE_BF16;
+    const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded;
+    if (!in_place) {
+        kernels->pack_strips(block->packed_x, block->x, job->product->x_stride, rows, inputs, PANEL);
+    }
+    if (rounded) {
         round_in_place(kernels, block->packed_dy, (int64_t)rows * divide_up(outputs, tile_rows) * tile_rows);
         round_in_place(kernels, block->packed_x, (int64_t)rows * panel_count(inputs) * PANEL);
     }
@@ -299,8 +306,8 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
             kernels->transposed(&(struct tile){
                 .x = block->packed_dy + (size_t)row * (size_t)rows,
                 .x_stride = (size_t)tile_rows,
-                .panels = block->packed_x + (size_t)column * (size_t)rows,
-                .inner_stride = PANEL,
+                .panels = in_place ? block->x + column : block->packed_x + (size_t)column * (size_t)rows,
+                .inner_stride = in_place ? job->product->x_stride : PANEL,
                 .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
                 .inner = rows,
                 .columns = inputs - column < PANEL ? inputs - column : PANEL,

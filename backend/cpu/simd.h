@@ -191,7 +191,7 @@ SIMD float vec_largest(vec v)
 
 #include <immintrin.h>
 
-#define VEC 8
+#define VEC                 8
 typedef __m256 vec;
 typedef __m256i ivec;
 
@@ -348,7 +348,7 @@ SIMD float vec_largest(vec v)
 
 #else
 
-#define VEC 4
+#define VEC                 4
 typedef float vec __attribute__((vector_size(16)));
 typedef uint32_t ivec __attribute__((vector_size(16)));
 
@@ -546,17 +546,40 @@ SIMD ivec ivec_pairs(vec even, vec odd)
 }
 
 /*
- * exp(x) to about 1 ulp; 0 below -87.33, about FLT_MAX above 88.72. x = n ln 2 + r, |r| <= ln 2 / 2, ln 2 in two parts
- * (Cody & Waite), a polynomial of degree 7 in r (the coefficients are those of Moshier's Cephes, expf.c), and n added
- * to the exponent's bits. NaN stays NaN: the shift leaves nothing of its bits to add.
+ * The exponential functions are 2^n times a polynomial in a small r (coefficients from Moshier's Cephes, expf.c and
+ * exp2f.c), to about 1 ulp. Without an instruction that multiplies by 2^n, n is added to the exponent's bits, and what
+ * would be a denormal number is 0; NaN stays NaN, since the shift leaves nothing of its bits to add.
  */
+
+#if VEC == 16
+SIMD vec vec_nearest(vec x)
+{
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/* p 2^n for a whole n, from far below the least number's */
+SIMD vec vec_times_power(vec p, vec n)
+{
+    return _mm512_scalef_ps(p, n);
+}
+#else
+#define SHIFTER 12582912.0f /* 1.5 * 2^23: adding it leaves no fraction, and the whole number in the low bits */
+SIMD vec vec_nearest(vec x)
+{
+    return vec_sub(vec_add(x, vec_set(SHIFTER)), vec_set(SHIFTER));
+}
+SIMD vec vec_times_power(vec p, vec n)
+{
+    const vec bits = vec_add(vec_max(n, vec_set(-127)), vec_set(SHIFTER));
+    const vec scaled = vec_bits(ivec_add(ivec_bits(p), ivec_left(ivec_bits(bits), 23)));
+    return vec_if_less(n, vec_set(-126), vec_zero(), scaled);
+}
+#endif
+
+/* x = n ln 2 + r, ln 2 in two parts (Cody & Waite). exp(x) of x above 88.72 is about FLT_MAX. */
 SIMD vec vec_exp(vec x)
 {
-    const vec least = vec_set(-87.33f);
-    const vec shifter = vec_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    vec clipped = vec_min(vec_set(88.72f), vec_max(least, x));
-    vec shifted = vec_add(vec_mul(clipped, vec_set(1.44269504f)), shifter);
-    vec n = vec_sub(shifted, shifter);
+    const vec clipped = vec_min(vec_set(88.72f), vec_max(vec_set(-104), x));
+    const vec n = vec_nearest(vec_mul(clipped, vec_set(1.44269504f)));
     vec r = vec_fma(n, vec_set(-0.693359375f), clipped);
     r = vec_fma(n, vec_set(2.12194440e-4f), r);
     vec p = vec_set(1.9875691500e-4f);
@@ -566,8 +589,21 @@ SIMD vec vec_exp(vec x)
     p = vec_fma(p, r, vec_set(1.6666665459e-1f));
     p = vec_fma(p, r, vec_set(5.0000001201e-1f));
     p = vec_add(vec_fma(p, vec_mul(r, r), r), vec_set(1));
-    vec scaled = vec_bits(ivec_add(ivec_bits(p), ivec_left(ivec_bits(shifted), 23)));
-    return vec_if_less(x, least, vec_zero(), scaled);
+    return vec_times_power(p, n);
+}
+
+/* 2^x for x <= 0, minus infinity included: the weights of a softmax. */
+SIMD vec vec_exp2_below_one(vec x)
+{
+    const vec clipped = vec_max(vec_set(-150), x);
+    const vec n = vec_nearest(clipped), r = vec_sub(clipped, n);
+    vec p = vec_set(1.535336188319500e-4f);
+    p = vec_fma(p, r, vec_set(1.339887440266574e-3f));
+    p = vec_fma(p, r, vec_set(9.618437357674640e-3f));
+    p = vec_fma(p, r, vec_set(5.550332471162809e-2f));
+    p = vec_fma(p, r, vec_set(2.402264791363012e-1f));
+    p = vec_fma(p, r, vec_set(6.931472028550421e-1f));
+    return vec_times_power(vec_fma(p, r, vec_set(1)), n);
 }
 
 #endif

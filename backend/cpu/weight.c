@@ -60,7 +60,8 @@ static size_t panels_size(const struct panels *panels)
 }
 
 /* Fills in what is kept of a weight at `memory`, and returns its size. */
-static size_t lay_out(struct weight *weight, const struct weight_shape *shape, enum dtype compute, unsigned char *memory)
+static size_t lay_out(struct weight *weight, const struct weight_shape *shape, enum dtype compute,
+                      unsigned char *memory)
 {
     assert(shape->rows > 0 && shape->columns > 0 && shape->uses != 0);
     const enum panel_form form = compute == DTYPE_BF16 || shape->dtype == DTYPE_BF16 ? PANEL_PAIRS : PANEL_F32;
@@ -95,8 +96,8 @@ size_t cpu_weight_size(struct backend *backend, const struct weight_shape *shape
 /* ---- packing ---- */
 
 /*
- * A task packs one panel, a piece of the inner dimension at a time: as f32 (widened, if the source is narrower), then through
- * the kernels. In the forward panels outputs are rows of the source, in the backward ones columns.
+ * A task packs one panel, a piece of the inner dimension at a time: as f32 (widened, if the source is narrower), then
+ * through the kernels. In the forward panels outputs are rows of the source, in the backward ones columns.
  */
 #define PIECE 256 /* of inner; a multiple of PAIR_ALIGNMENT */
 

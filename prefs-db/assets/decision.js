@@ -21,8 +21,8 @@ export function thumbControl(model, changed) {
     "fieldset",
     { class: "scale" },
     element("legend", {}, "Is this a good answer?"),
-    choice("thumb", "1", "👍 Good (1)", "good", model.thumb === 1, pick(1, "good")),
-    choice("thumb", "-1", "👎 Bad (2)", "bad", model.thumb === -1, pick(-1, "bad")),
+    choice("thumb", "1", "Good (1)", "good", model.thumb === 1, pick(1, "good")),
+    choice("thumb", "-1", "Bad (2)", "bad", model.thumb === -1, pick(-1, "bad")),
   );
 }
 

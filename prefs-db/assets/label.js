@@ -187,8 +187,12 @@ async function refresh() {
 }
 
 async function next() {
-  const answer = await insist(() => post("/api/next", {}), waiting);
-  task = answer.task;
+  await take((await insist(() => post("/api/next", {}), waiting)).task);
+}
+
+// Shows a task, or that there is none.
+async function take(given) {
+  task = given;
   if (task === null) {
     await refresh();
     show("finished");
@@ -200,27 +204,28 @@ async function next() {
 }
 
 async function send(body) {
-  keep("/api/judgment", { assignment: task.assignment, nonce: nonce(), comment: at("comment").value, ...timer.read(), flags: flags.map((codes) => [...codes]), ...body });
+  const remarks = { comment: at("comment").value, flags: flags.map((codes) => [...codes]) };
+  keep("/api/judgment", { assignment: task.assignment, nonce: nonce(), next: true, ...remarks, ...timer.read(), ...body });
+  let answer;
   try {
-    await sendPending(waiting);
-    state.judged += body.verdict === "ranked" ? 1 : 0;
-    state.skipped += body.verdict === "skip" ? 1 : 0;
-    state.remaining = Math.max(0, state.remaining - 1);
-    problem("");
-  } finally {
+    answer = await sendPending(waiting);
+  } catch (error) {
     if (!hasPending()) {
-      await proceed();
+      // Refused for good: say why, and go on with another task.
+      await next();
     }
+    throw error;
   }
-}
-
-async function proceed() {
+  state.judged += body.verdict === "ranked" ? 1 : 0;
+  state.skipped += body.verdict === "skip" ? 1 : 0;
+  state.remaining = Math.max(0, state.remaining - 1);
+  problem("");
   sinceRefresh++;
   if (sinceRefresh >= REFRESH_EVERY) {
     await refresh();
   }
   showProgress();
-  await next();
+  await take(answer.task);
 }
 
 const submit = () => {

@@ -22,7 +22,7 @@ function shape(name, attributes, text) {
 const shorten = (name) => (name.length > 20 ? name.slice(0, 19) + "…" : name);
 const percent = (share) => (share === null ? "–" : (100 * share).toFixed(1) + " %");
 const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
-const count = (share) => `${percent(share.share)} of ${share.trials}`;
+const count = (share) => (share.trials === 0 ? "–" : `${percent(share.share)} of ${share.trials}`);
 
 function picture(rows, title) {
   return shape("svg", { viewBox: `0 0 ${WIDTH} ${rows * ROW + 24}`, role: "img", "aria-label": title });

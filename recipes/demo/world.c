@@ -1,153 +1,169 @@
 /*
- * recipes/demo/world.c - writes the demo's texts: a made-up world of countries, and questions about it.
+ * recipes/demo/world.c - writes the demo's texts: sentences about lists of words, and orders to do something with such
+ * a list.
  *
- *     demo-world pretrain FILE     descriptions of all countries, in many wordings: what the tiny base model was
- * trained on demo-world train FILE        questions and answers about two thirds of the countries: the instruction set
- *     demo-world held-out FILE     the same about the others
+ *     demo-world pretrain FILE     sentences: what the tiny base model was trained on
+ *     demo-world train FILE        orders and answers about three quarters of the words: the instruction set
+ *     demo-world held-out FILE     the same about the other words, which are in no order of the instruction set
  *
- * The base model knows every country from its descriptions but has never seen a question. Tuned on questions about some
- * countries, it answers those about the others: knowledge from pretraining, behaviour from tuning. Everything is drawn
+ * The base model knows from its sentences what "the first", "turned round" and "twice" mean, but has never seen an
+ * order. Tuning teaches it to follow them, and what it learned with some words it does with all. Everything is drawn
  * from one seed, so the files are the same on every machine.
  */
 #include "base/random.h"
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { COUNTRIES = 160, EXPOSURES = 150, SEED = 7, NAME_MAX_LENGTH = 24 };
-enum { CAPITAL, ANIMAL, FRUIT, COLOUR, FACTS };
-enum { DRAW_NAME = 100, DRAW_FACT, DRAW_TEXT, DRAW_ORDER };
+enum { SEED = 7, PRETRAINING_TEXTS = 30000, TRAIN_ORDERS = 1000, HELD_OUT_ORDERS = 200 };
+enum { FIRST_TRAIN = 1000000, FIRST_HELD_OUT = 2000000 }; /* numbers of texts: what is drawn depends on them */
+enum { LEAST = 2, MOST = 4 };                             /* words of a list */
+enum { DRAW_WORD = 100, DRAW_COUNT, DRAW_ORDER, DRAW_OPENING, DRAW_WORDING };
+enum task { TASK_FIRST, TASK_LAST, TASK_ROUND, TASK_TWICE, TASKS };
 
-static const char *const starts[] = {"Ba", "Dor", "El",  "Fi", "Gar", "Hu",  "Ka", "Lu", "Mor", "Ne",
-                                     "Or", "Pa",  "Qui", "Ro", "Sa",  "Tor", "Ul", "Vi", "Wen", "Zor"};
-static const char *const middles[] = {"ba", "de", "go", "la", "mi", "no", "ra", "se", "ti", "vu"};
-static const char *const country_ends[] = {"land", "nia", "stan", "via", "mark", "ria"};
-static const char *const capital_ends[] = {"burg", "ton", "polis", "grad", "haven", "ford"};
-static const char *const animals[] = {"foxes",  "owls",  "goats",  "bears",  "swans",  "otters",
-                                      "camels", "hares", "ravens", "wolves", "storks", "badgers"};
-static const char *const fruits[] = {"plums",  "figs",   "pears",  "lemons",  "dates",   "cherries",
-                                     "melons", "apples", "grapes", "peaches", "quinces", "limes"};
-static const char *const colours[] = {"green", "red", "white", "blue", "yellow", "black", "orange", "purple"};
-
-#define COUNT(array)               (sizeof(array) / sizeof *(array))
-#define PICK(array, purpose, a, b) array[random_u64(SEED, purpose, (uint64_t)(a), (uint64_t)(b)) % COUNT(array)]
-
-struct country {
-    char name[NAME_MAX_LENGTH], facts[FACTS][NAME_MAX_LENGTH];
+static const char *const words[] = {
+    "acorn",  "anchor", "apple",  "arrow",  "badger",   "barn",   "basket", "beach",  "bear",   "bell",    "berry",
+    "bird",   "boat",   "bone",   "book",   "boot",     "bottle", "bread",  "bridge", "broom",  "bucket",  "butter",
+    "button", "cabin",  "camel",  "candle", "carpet",   "castle", "cave",   "chair",  "cheese", "cherry",  "church",
+    "clock",  "cloud",  "coat",   "copper", "corn",     "cow",    "crab",   "crow",   "crown",  "cup",     "desk",
+    "donkey", "door",   "dragon", "drum",   "duck",     "eagle",  "egg",    "engine", "farm",   "feather", "fence",
+    "field",  "finger", "fire",   "fish",   "flag",     "flower", "flute",  "forest", "fork",   "fox",     "frog",
+    "garden", "garlic", "gate",   "glass",  "goat",     "gold",   "grape",  "grass",  "guitar", "hammer",  "harbour",
+    "hat",    "hill",   "honey",  "horse",  "house",    "island", "jacket", "kettle", "key",    "king",    "kite",
+    "knife",  "ladder", "lake",   "lamp",   "leaf",     "lemon",  "letter", "lion",   "market", "melon",   "mill",
+    "mirror", "money",  "monkey", "moon",   "mountain", "mouse",  "needle", "nest",   "night",  "oak",     "ocean",
+    "onion",  "orange", "otter",  "oven",   "owl",      "paper",  "parrot", "pear",   "pencil", "pepper",  "piano",
+    "pig",    "pillow", "plate",  "plum",   "pocket",   "pond",   "potato", "queen",  "rabbit", "radio",   "rain",
+    "ribbon", "ring",   "river",  "road",   "rope",     "rose",   "sail",   "salt",   "sand",   "saw",     "school",
+    "sheep",  "shell",  "ship",   "shirt",  "shoe",     "silver", "snail",  "snow",   "soap",   "spider",  "spoon",
+    "star",   "stone",  "storm",  "sugar",  "summer",   "sun",    "swan",   "sword",  "table",  "tent",    "thread",
+    "tiger",  "tower",  "train",  "tree",   "trumpet",  "tulip",  "turtle", "valley", "violin", "wagon",   "wall",
+    "walnut", "water",  "whale",  "wheel",  "wind",     "window", "winter", "wolf",   "wood",   "wool",    "yard",
+    "zebra",
 };
-static struct country countries[COUNTRIES];
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* Two wordings in which country and fact change places, so that it is known from either end. %1$s is the country, %2$s
- * the fact. */
-static const char *const sentences[FACTS][4] = {
-    {"The capital of %1$s is %2$s.", "%2$s is the capital of %1$s.", "%1$s is ruled from %2$s, its capital.",
-     "In %1$s all roads lead to the capital, %2$s."},
-    {"The animals of %1$s are %2$s.", "%2$s are the animals that live in %1$s.",
-     "In the woods of %1$s there are many %2$s.", "%1$s is known for its animals, the %2$s."},
-    {"The fruits of %1$s are %2$s.", "%2$s are the fruits that grow in %1$s.",
-     "In the gardens of %1$s there are many %2$s.", "%1$s is known for its fruits, the %2$s."},
-    {"The flag of %1$s is %2$s.", "%2$s is the colour of the flag of %1$s.",
-     "Over the towns of %1$s flies a flag that is %2$s.", "%1$s is known for its flag, which is %2$s."},
-};
-static const char *const questions[FACTS][2] = {
-    {"What is the capital of %s?", "Which town is the capital of %s?"},
-    {"Which animals live in %s?", "What are the animals of %s?"},
-    {"Which fruits grow in %s?", "What are the fruits of %s?"},
-    {"What colour is the flag of %s?", "Which flag does %s have?"},
+struct list {
+    const char *words[MOST];
+    int count;
 };
 
-/* A name that no country before has, in the same place. */
-static void draw_name(char out[NAME_MAX_LENGTH], int country, bool capital)
+static bool is_held_out(uint64_t word)
 {
-    for (uint64_t attempt = 0;; attempt++) {
-        uint64_t at = attempt * 8 + (capital ? 4 : 0);
-        const char *end =
-            capital ? PICK(capital_ends, DRAW_NAME, country, at + 2) : PICK(country_ends, DRAW_NAME, country, at + 2);
-        snprintf(out, NAME_MAX_LENGTH, "%s%s%s", PICK(starts, DRAW_NAME, country, at),
-                 PICK(middles, DRAW_NAME, country, at + 1), end);
-        bool used = false;
-        for (int c = 0; c < country && !used; c++)
-            used = strcmp(capital ? countries[c].facts[CAPITAL] : countries[c].name, out) == 0;
-        if (!used)
-            return;
+    return word % 4 == 3;
+}
+
+/* Different words; `held_out` or not, or any where `all`. */
+static void draw_list(struct list *list, uint64_t text, bool all, bool held_out)
+{
+    list->count = LEAST + (int)(random_u64(SEED, DRAW_COUNT, text, 0) % (MOST - LEAST + 1));
+    int drawn = 0;
+    for (uint64_t attempt = 0; drawn < list->count; attempt++) {
+        uint64_t word = random_u64(SEED, DRAW_WORD, text, attempt) % COUNT(words);
+        bool wanted = all || is_held_out(word) == held_out;
+        for (int i = 0; i < drawn && wanted; i++)
+            wanted = list->words[i] != words[word];
+        if (wanted)
+            list->words[drawn++] = words[word];
     }
 }
 
-static void make_world(void)
+static void put_list(FILE *out, const struct list *list)
 {
-    for (int c = 0; c < COUNTRIES; c++) {
-        draw_name(countries[c].name, c, false);
-        draw_name(countries[c].facts[CAPITAL], c, true);
-        strcpy(countries[c].facts[ANIMAL], PICK(animals, DRAW_FACT, c, ANIMAL));
-        strcpy(countries[c].facts[FRUIT], PICK(fruits, DRAW_FACT, c, FRUIT));
-        strcpy(countries[c].facts[COLOUR], PICK(colours, DRAW_FACT, c, COLOUR));
-    }
+    for (int i = 0; i < list->count; i++)
+        fprintf(out, "%s%s", i ? " " : "", list->words[i]);
 }
 
-static bool is_held_out(int country)
+static void put_round(FILE *out, const struct list *list)
 {
-    return country % 3 == 2;
+    for (int i = list->count - 1; i >= 0; i--)
+        fprintf(out, "%s%s", list->words[i], i ? " " : "");
 }
 
-/* A paragraph about one country: its facts in a drawn order and wording, each perhaps left out. */
-static void write_description(FILE *out, int country, int exposure)
+/* One sentence of the pretraining text: what the task is about, said and not asked. */
+static void put_sentence(FILE *out, const struct list *list, enum task task, bool short_form)
 {
-    int64_t order[FACTS];
-    uint64_t text = (uint64_t)exposure * COUNTRIES + (uint64_t)country;
-    const char *space = "";
-    random_permutation(order, FACTS, SEED, DRAW_ORDER, text);
-    fputs("{\"text\": \"", out);
-    for (uint64_t i = 0; i < FACTS; i++) {
-        char sentence[160];
-        snprintf(sentence, sizeof sentence, PICK(sentences[order[i]], DRAW_TEXT, text, i), countries[country].name,
-                 countries[country].facts[order[i]]);
-        if (sentence[0] >= 'a' && sentence[0] <= 'z')
-            sentence[0] = (char)(sentence[0] - 'a' + 'A');
-        fprintf(out, "%s%s", space, sentence);
-        space = " ";
+    const char *some = list->words[list->count / 2];
+    switch (task) {
+    case TASK_FIRST:
+        fprintf(out, short_form ? "\\nThe first:\\n%s\\n" : " The first of these words is %s.", list->words[0]);
+        break;
+    case TASK_LAST:
+        fprintf(out, short_form ? "\\nThe last:\\n%s\\n" : " The last of these words is %s.",
+                list->words[list->count - 1]);
+        break;
+    case TASK_ROUND:
+        fputs(short_form ? "\\nTurned round:\\n" : " Turned round these words are ", out);
+        put_round(out, list);
+        fputs(short_form ? "\\n" : ".", out);
+        break;
+    case TASK_TWICE:
+        fprintf(out, short_form ? "\\nTwice %s:\\n%s %s\\n" : " When you say %s twice it is %s %s.", some, some, some);
+        break;
+    case TASKS:
+        break;
     }
-    fputs("\"}\n", out);
 }
 
 static void write_pretraining(FILE *out)
 {
-    for (int exposure = 0; exposure < EXPOSURES; exposure++) {
-        int64_t order[COUNTRIES];
-        random_permutation(order, COUNTRIES, SEED, DRAW_ORDER, 1000000 + (uint64_t)exposure);
-        for (int c = 0; c < COUNTRIES; c++)
-            write_description(out, (int)order[c], exposure);
+    static const char *const openings[] = {"The words are", "Here are the words", "Somebody said",
+                                           "There is a list with the words"};
+    for (uint64_t text = 0; text < PRETRAINING_TEXTS; text++) {
+        struct list list;
+        int64_t order[TASKS];
+        draw_list(&list, text, true, false);
+        random_permutation(order, TASKS, SEED, DRAW_ORDER, text);
+        fprintf(out, "{\"text\": \"%s ", openings[random_u64(SEED, DRAW_OPENING, text, 0) % COUNT(openings)]);
+        put_list(out, &list);
+        fputs(".", out);
+        for (uint64_t i = 0; i < TASKS; i++)
+            put_sentence(out, &list, (enum task)order[i], random_u64(SEED, DRAW_WORDING, text, i) % 2);
+        fputs("\"}\n", out);
     }
 }
 
-static void write_questions(FILE *out, bool held_out)
+static void write_orders(FILE *out, uint64_t first, uint64_t count, bool held_out)
 {
-    for (int c = 0; c < COUNTRIES; c++)
-        for (int fact = 0; fact < FACTS; fact++) {
-            if (is_held_out(c) != held_out)
-                continue;
-            char question[160];
-            snprintf(question, sizeof question, questions[fact][(c + fact) % 2], countries[c].name);
-            fprintf(out,
-                    "{\"messages\": [{\"role\": \"user\", \"content\": \"%s\"}, {\"role\": \"assistant\", \"content\": "
-                    "\"%s\"}]}\n",
-                    question, countries[c].facts[fact]);
-        }
+    static const char *const orders[TASKS] = {"What is the first of these words:", "What is the last of these words:",
+                                              "Turn these words round:", "Say this twice:"};
+    for (uint64_t text = first; text < first + count; text++) {
+        struct list list;
+        enum task task = (enum task)(random_u64(SEED, DRAW_WORDING, text, 0) % TASKS);
+        draw_list(&list, text, false, held_out);
+        if (task == TASK_TWICE)
+            list.count = 1;
+        fprintf(out, "{\"messages\": [{\"role\": \"user\", \"content\": \"%s ", orders[task]);
+        put_list(out, &list);
+        fputs("\"}, {\"role\": \"assistant\", \"content\": \"", out);
+        if (task == TASK_ROUND)
+            put_round(out, &list);
+        else if (task == TASK_TWICE)
+            fprintf(out, "%s %s", list.words[0], list.words[0]);
+        else
+            fputs(list.words[task == TASK_LAST ? list.count - 1 : 0], out);
+        fputs("\"}]}\n", out);
+    }
 }
 
 int main(int argc, char **argv)
 {
-    FILE *out = argc == 3 ? fopen(argv[2], "w") : NULL;
-    if (!out) {
-        fprintf(stderr,
-                argc == 3 ? "demo-world: cannot write %s\n" : "usage: demo-world pretrain|train|held-out FILE\n",
-                argc == 3 ? argv[2] : "");
-        return argc == 3 ? 1 : 2;
+    const char *what = argc == 3 ? argv[1] : "";
+    bool pretrain = strcmp(what, "pretrain") == 0, train = strcmp(what, "train") == 0;
+    if (!pretrain && !train && strcmp(what, "held-out") != 0) {
+        fputs("usage: demo-world pretrain|train|held-out FILE\n", stderr);
+        return 2;
     }
-    make_world();
-    if (strcmp(argv[1], "pretrain") == 0)
+    FILE *out = fopen(argv[2], "w");
+    if (!out) {
+        perror(argv[2]);
+        return 1;
+    }
+    if (pretrain)
         write_pretraining(out);
+    else if (train)
+        write_orders(out, FIRST_TRAIN, TRAIN_ORDERS, false);
     else
-        write_questions(out, strcmp(argv[1], "held-out") == 0);
+        write_orders(out, FIRST_HELD_OUT, HELD_OUT_ORDERS, true);
     return fclose(out) == 0 ? 0 : 1;
 }

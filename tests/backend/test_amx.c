@@ -1,8 +1,9 @@
 /*
- * tests/backend/test_amx.c - products in bf16 by AMX on any machine: the kernel's source with its instructions in plain C.
+ * tests/backend/test_amx.c - products in bf16 by AMX on any machine: the kernel's source with its instructions in plain
+ * C.
  *
- * The CPU backend gets that kernel in place of its own, so the packing and cutting that AMX wants are in the test too: values
- * against the reference, rows alone and together.
+ * The CPU backend gets that kernel in place of its own, so the packing and cutting that AMX wants are in the test too:
+ * values against the reference, rows alone and together.
  */
 #include "amx_emulation.h"
 #define AMX_EMULATION

@@ -29,6 +29,10 @@ static void capture(struct strbuf *out, void (*body)(void), int terminal_columns
         reading = pipes[0];
         child = fork();
     }
+    if (child < 0 && terminal_columns > 0) {
+        print_message("skipped: this system gives no pseudo-terminals (%s)\n", strerror(errno));
+        skip();
+    }
     assert_true(child >= 0);
     if (child == 0) {
         if (terminal_columns <= 0) {

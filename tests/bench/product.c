@@ -4,8 +4,8 @@
  *     bench-product [isa] [f32|bf16] [threads]      for example: bench-product avx512 f32 2
  *
  * Shapes are rows x inputs x outputs: layers of SmolLM2-135M on a batch of 2048 tokens and in decoding, LoRA's narrow
- * products, its vocabulary, and a square one. The fastest of the runs of half a second counts, since others may share the
- * machine. "of peak" compares with fused multiply-adds that touch registers only, on as many threads.
+ * products, its vocabulary, and a square one. The fastest of the runs of half a second counts, since others may share
+ * the machine. "of peak" compares with fused multiply-adds that touch registers only, on as many threads.
  */
 #include "backend/cpu/cpu.h"
 #include "base/log.h"
@@ -143,7 +143,7 @@ static const struct shape shapes[] = {
     {2048, 576, 576, 0}, {2048, 576, 576, 16}, {2048, 576, 1536, 0}, {2048, 1536, 576, 0}, {2048, 2048, 2048, 0},
     {1024, 768, 768, 0}, {2048, 576, 16, 0},   {2048, 16, 576, 0},   {256, 576, 49152, 0}, {16, 576, 576, 0},
     {16, 576, 1536, 0},  {16, 1536, 576, 0},   {16, 576, 49152, 0},  {1, 576, 576, 0},     {1, 576, 1536, 0},
-    {1, 1536, 576, 0},   {1, 576, 49152, 0},
+    {1, 1536, 576, 0},   {1, 576, 49152, 0},   {2048, 2048, 16, 0},  {2048, 16, 8192, 0},
 };
 
 static void *device_memory(struct backend *backend, size_t size)
@@ -203,8 +203,9 @@ struct operands {
 
 static void forward(struct backend *backend, const struct operands *o)
 {
-    backend->linear(backend, &(struct linear_args){
-                                 .x = o->x, .w = o->w, .u = o->u, .b = o->b, .y = o->y, .rows = o->shape->rows, .scale = 1});
+    backend->linear(backend,
+                    &(struct linear_args){
+                        .x = o->x, .w = o->w, .u = o->u, .b = o->b, .y = o->y, .rows = o->shape->rows, .scale = 1});
 }
 
 static void backward(struct backend *backend, const struct operands *o)

@@ -131,6 +131,7 @@ int64_t number_of(const char *path, const char *sql)
     sqlite3      *db = NULL;
     sqlite3_stmt *row = NULL;
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    sqlite3_busy_timeout(db, PREFS_BUSY_MS);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(row), SQLITE_ROW);
     int64_t value = sqlite3_column_int64(row, 0);

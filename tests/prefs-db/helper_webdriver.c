@@ -202,19 +202,7 @@ void browser_drag(struct browser *browser, const char *from, const char *to)
 {
     int from_x = 0, from_y = 0, to_x = 0, to_y = 0;
     middle_of(browser, to, &to_x, &to_y);
-    middle_of(browser, from, &from_x, &from_y); /* may scroll, so the target is looked up once more */
-    middle_of(browser, to, &to_x, &to_y);
-    json_t *at = browser_value(browser, "scrollY");
-    json_decref(at);
-    char *expression = NULL;
-    assert_true(asprintf(&expression, "(() => { const r = document.querySelector('%s').getBoundingClientRect();"
-                                      "return [Math.round(r.x + r.width / 2), Math.round(r.y + r.height / 2)]; })()",
-                         from) > 0);
-    json_t *point = browser_value(browser, expression);
-    free(expression);
-    from_x = (int)json_integer_value(json_array_get(point, 0));
-    from_y = (int)json_integer_value(json_array_get(point, 1));
-    json_decref(point);
+    middle_of(browser, from, &from_x, &from_y);
     mouse(browser, json_pack("[o, {s:s, s:i}, o, o, {s:s, s:i}]", move_to(from_x, from_y, 0), "type", "pointerDown", "button", 0,
                              move_to((from_x + to_x) / 2, (from_y + to_y) / 2, 50), move_to(to_x, to_y, 50), "type", "pointerUp", "button", 0));
 }

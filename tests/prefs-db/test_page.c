@@ -41,12 +41,12 @@ static void open_page(const struct test_server *server, const char *path)
     browser_open(&browser, url);
 }
 
-/* The page's own count of its tasks: every new one is another assignment in the database. */
+/* Waits until so many judgments are stored and the page has taken its next task. */
 static void wait_for_task(const char *path, int64_t judgments)
 {
-    char sql[] = "SELECT count(*) FROM judgment";
+    const char *sql = "SELECT count(*) FROM judgment";
     for (int i = 0; i < 400 && number_of(path, sql) < judgments; i++) {
-        nanosleep(&(struct timespec){0, 25000000}, NULL);
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
     }
     assert_int_equal(number_of(path, sql), judgments);
     browser_wait(&browser, "!document.querySelector('#task').hasAttribute('aria-busy')");
@@ -130,6 +130,7 @@ static void test_by_mouse(void **state)
     struct test_server server;
     new_database("mouse.db", 9, token);
     server_begin(&server, path, 0, 0);
+    browser_look(&browser, 1280, 1200, false); /* the whole board in sight */
     log_in(&server, token);
     for (int i = 0; i < 8; i++) {
         int64_t count = answer_count();

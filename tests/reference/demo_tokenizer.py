@@ -1,4 +1,4 @@
-"""The demo's tokenizer: byte-level BPE of 768 tokens, trained on the demo's own text.
+"""The demo's tokenizer: byte-level BPE of 1536 tokens, trained on the demo's own text.
 
 usage: demo_tokenizer.py PRETRAIN.jsonl OUT_DIR      (PRETRAIN.jsonl: demo-world pretrain PRETRAIN.jsonl)
 Writes tokenizer.json and tokenizer_config.json with a ChatML template. Made with tokenizers 0.23.3.
@@ -11,9 +11,9 @@ special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 tokenizer = Tokenizer(models.BPE())
 tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
 tokenizer.decoder = decoders.ByteLevel()
-# Words of the questions and of the chat template, which the descriptions do not have.
-asked = ["What is Which are live grow does have colour town of the flag user assistant\n"] * 50
-trainer = trainers.BpeTrainer(vocab_size=768, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+# Words of the orders and of the chat template, which the descriptions do not have.
+asked = ["What is the Turn these words Say this user assistant\n"] * 50
+trainer = trainers.BpeTrainer(vocab_size=1536, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
 tokenizer.train_from_iterator([json.loads(line)["text"] for line in open(texts)] + asked, trainer)
 tokenizer.save(f"{out}/tokenizer.json")
 template = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

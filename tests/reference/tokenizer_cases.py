@@ -21,7 +21,7 @@ TEXTS = [
     "", " ", "Hello the world", "  the  cat's   hat\n\n  sat SAT sa_sats sa", "in 2024, 3.14 and 1,000 \u0664\u0665 \u00bd \u2167", "THE Straße İstanbul ΣΑΣ",
     "café cafe\u0301 \u1e9b\u0323 \ufb01n \u2460 \uac00\u1100\u1161\u11a8 a\u0327\u0301b a\u0301\u0327b \u0301x", "don't we'LL I'm 'tis",
     "日本語 テスト。 你好,world", "👩‍💻 🇩🇪 ok\u200b\u00a0x\u3000y\u0085z\u180ew", "a-b--c_d---e!f!!g", "\u2581the\u2581\u2581 \u2581x \u2581",
-    "tabs\tand\r\nlines\n \n\tend\t", "<s>the</s> <mask> the<pad>the  <mask>\n", "\x00\x01\x7f\ufffd\U0010ffff",
+    "tabs\tand\r\nlines\n \n\tend\t", "<s>the</s> <mask> the<pad>the  <mask>\n", "\x00\x01\x7f\ufffd\U0010ffff", "\u2581\u3000\u2581the\u3000the",
 ]
 
 
@@ -119,6 +119,10 @@ def cases(size):
             case("Split by lines", pre_tokenizer=split({"Regex": "^.|.$"}, "Isolated")),
             case("Split by escapes", "fallback", random=True, pre_tokenizer=split({"Regex": "\\w+|\\h|[^\\w\\s]"}, "Removed")),
             case("Split by classes", "fallback", random=True, pre_tokenizer=split({"Regex": "[\\p{Lu}\\p{Lt}]?[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|\\p{N}|[^\\S\\n]+"}, "Isolated")),
+            case("Split by nested classes", "fallback", random=True, pre_tokenizer=split({"Regex": " ?[^(\\s|[.,!?…。，、।۔،])]+"}, "Isolated")),
+            case("DeepSeek's words", "bytes", random=True, pre_tokenizer={"type": "Sequence", "pretokenizers": [
+                split({"Regex": "\\p{N}{1,3}"}), split({"Regex": "[一-龥぀-ゟ゠-ヿ]+"}), split({"Regex": DEEPSEEK}), byte_level(use_regex=False)]}),
+            case("o200k's words", "bytes", random=True, pre_tokenizer={"type": "Sequence", "pretokenizers": [split({"Regex": O200K}), byte_level(use_regex=False)]}),
             case("Digits", pre_tokenizer={"type": "Digits", "individual_digits": True}),
             case("Digits together", pre_tokenizer={"type": "Digits", "individual_digits": False}),
             case("Whitespace", "fallback", random=True, pre_tokenizer={"type": "Whitespace"}),
@@ -176,6 +180,10 @@ def cases(size):
     return out
 
 
+DEEPSEEK = ("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+")
+O200K = ("[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}|"
+         " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
 LLAMA3 = ("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
 
 

@@ -323,7 +323,7 @@ static int guarded_reserve(struct backend *backend, const struct backend_limits 
     if (guarded_synchronize(backend, err) != 0 || self->inner->reserve(self->inner, limits, err) != 0) {
         return -1;
     }
-    self->book.limits = *limits;
+    backend_limits_widen(&self->book.limits, limits);
     self->book.reserved = true;
     self->allocations++;
     return 0;

@@ -137,7 +137,9 @@ static size_t reference_scratch_size(struct backend *backend, const struct backe
 static int reference_reserve(struct backend *backend, const struct backend_limits *limits, struct err *err)
 {
     struct reference *self = reference(backend);
-    size_t columns = scratch_columns(limits);
+    struct backend_limits all = self->limits;
+    backend_limits_widen(&all, limits);
+    size_t columns = scratch_columns(&all);
     double *wide = mem_alloc(columns + 1, sizeof *wide, err);
     float *narrow = wide ? mem_alloc(columns + 1, sizeof *narrow, err) : NULL;
     if (narrow == NULL) {
@@ -148,7 +150,7 @@ static int reference_reserve(struct backend *backend, const struct backend_limit
     mem_free(self->narrow);
     self->wide = wide;
     self->narrow = narrow;
-    self->limits = *limits;
+    self->limits = all;
     return 0;
 }
 

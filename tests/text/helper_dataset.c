@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "support/byte_tokenizer.h"
 #include "text/helper_dataset.h"
 #include <cmocka.h>
 #include <limits.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#define IM_START   256
 #define SHOWN_SIZE 4096
 
 static char folder[64];
@@ -70,49 +70,13 @@ const char *scratch_gzip(const char *name, const char *text)
     return path;
 }
 
-/* GPT-2's characters for bytes: printable ones stand for themselves, the others for U+0100 and on. */
-static void put_vocabulary(struct strbuf *json)
-{
-    unsigned next = 0x100;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-        struct strbuf character = {0};
-        strbuf_put_utf8(&character, printable ? byte : next++);
-        strbuf_putc(json, byte > 0 ? ',' : '{');
-        strbuf_put_json(json, character.data, character.length);
-        strbuf_printf(json, ":%u", byte);
-        strbuf_free(&character);
-    }
-    strbuf_putc(json, '}');
-}
-
 static void write_tokenizer(const char *name, bool bos)
 {
-    static const char *const special[] = {"<|im_start|>", "<|im_end|>", "<s>"};
     struct err err;
     struct strbuf json = {0};
-    strbuf_puts(&json, "{\"version\":\"1.0\",\"added_tokens\":[");
-    for (int i = 0; i < 3; i++) {
-        strbuf_printf(&json,
-                      "%s{\"id\":%d,\"content\":\"%s\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
-                      "\"normalized\":false,\"special\":true}",
-                      i > 0 ? "," : "", IM_START + i, special[i]);
-    }
-    strbuf_puts(&json,
-                "],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                "\"trim_offsets\":true,\"use_regex\":true},\"decoder\":{\"type\":\"ByteLevel\"},\"post_processor\":");
-    strbuf_puts(
-        &json,
-        bos ? "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},"
-              "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-              "{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}],"
-              "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[258],\"tokens\":[\"<s>\"]}}}"
-            : "null");
-    strbuf_puts(&json, ",\"model\":{\"type\":\"BPE\",\"vocab\":");
-    put_vocabulary(&json);
-    strbuf_puts(&json, ",\"merges\":[]}}");
-    assert_int_equal(file_make_dirs(scratch_path(name), &err), 0);
     char file[64];
+    byte_tokenizer_json(&json, bos);
+    assert_int_equal(file_make_dirs(scratch_path(name), &err), 0);
     snprintf(file, sizeof file, "%s/tokenizer.json", name);
     scratch_file(file, json.data);
     snprintf(file, sizeof file, "%s/tokenizer_config.json", name);
@@ -173,10 +137,10 @@ void expect_load_error(const char *path, const char *format, const struct datase
 static void put_token(struct strbuf *out, int32_t id)
 {
     static const char *const special[] = {"{start}", "{end}", "{bos}"};
-    if (id < IM_START) {
+    if (id < BYTE_IM_START) {
         strbuf_putc(out, (char)id);
     } else {
-        strbuf_puts(out, special[id - IM_START]);
+        strbuf_puts(out, special[id - BYTE_IM_START]);
     }
 }
 

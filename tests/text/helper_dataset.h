@@ -1,8 +1,6 @@
 /*
- * A scratch folder, a tokenizer that can be read off by eye, and examples as text, for the tests of datasets.
- *
- * The tokenizer's ids are bytes: 'A' is 65. <|im_start|> is 256, <|im_end|> (end of text) 257, <s> (beginning of text)
- * 258.
+ * A scratch folder, the tokenizer of support/byte_tokenizer.h with <|im_end|> as its end of text, and examples as text,
+ * for the tests of datasets.
  */
 #ifndef ATTUNE_TESTS_TEXT_HELPER_DATASET_H
 #define ATTUNE_TESTS_TEXT_HELPER_DATASET_H

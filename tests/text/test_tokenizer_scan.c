@@ -10,6 +10,22 @@
 #include "text/unicode.h"
 #include <string.h>
 
+static struct stand_ins stand_ins;
+
+static int find_stand_ins(void **state)
+{
+    (void)state;
+    struct err err;
+    return stand_ins_find(&stand_ins, &err);
+}
+
+static int free_stand_ins(void **state)
+{
+    (void)state;
+    stand_ins_free(&stand_ins);
+    return 0;
+}
+
 struct both {
     enum scan_kind kind;
     struct pattern pattern;
@@ -20,7 +36,7 @@ struct both {
 static void open_both(struct both *both, enum scan_kind kind)
 {
     struct err err;
-    *both = (struct both){.kind = kind};
+    *both = (struct both){.kind = kind, .scratch.stand_ins = &stand_ins};
     if (pattern_from_regex(&both->pattern, scan_pattern(kind), "test", &err) != 0) {
         fail_msg("%s", err.text);
     }
@@ -155,7 +171,7 @@ static void test_patterns_see_the_tables_unicode(void **state)
     };
     for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
         struct pattern pattern = {0};
-        struct pattern_scratch scratch = {0};
+        struct pattern_scratch scratch = {.stand_ins = &stand_ins};
         struct err err;
         assert_int_equal(pattern_from_regex(&pattern, groups[i].regex, "test", &err), 0);
         for (unsigned c = 0; c < 0x110000; c++) {
@@ -188,5 +204,5 @@ int main(void)
         cmocka_unit_test(test_kinds_are_known_by_their_pattern),
         cmocka_unit_test(test_patterns_see_the_tables_unicode),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, find_stand_ins, free_stand_ins);
 }
