@@ -78,7 +78,7 @@ struct args_command {
 
     /*
      * Where set, options that the table does not have go here, in order, each with the word behind it that does not
-     * begin with "--": keys of a recipe, for recipe_load(). `passed_help` is the line of --help about them.
+     * begin with "--": keys of a recipe, for recipe_load(). `passed_help` is what --help says behind "--KEY VALUE".
      */
     struct args_list *passed;
     const char *passed_help;

@@ -185,9 +185,10 @@ int model_export(const struct model *model, const char *to, const struct export_
         rc = file_remove_tree(place, err); /* an empty folder may be in the way */
     if (rc == 0)
         rc = file_publish_dir(beside, place, err);
-    if (rc != 0) {
+    if (rc != 0) { /* the last sync can fail after the renaming; nothing of anybody's was in `place` */
         struct err ignored;
         file_remove_tree(beside, &ignored);
+        file_remove_tree(place, &ignored);
     }
 done:
     mem_free(place);

@@ -96,7 +96,7 @@ static bool reaches_all(const double *wins, size_t count, bool backwards)
 int measure_bradley_terry(double *strengths, const double *wins, size_t count, double prior, struct err *err)
 {
     enum { STEPS_MAX = 10000 };
-    const double enough = 1e-10;
+    const double enough = 1e-9;
     assert(count >= 1 && count <= MEASURE_MODELS_MAX);
     /* Ford 1957: the maximum exists exactly when the graph of wins is strongly connected. */
     if (!(prior > 0) && !(reaches_all(wins, count, false) && reaches_all(wins, count, true))) {

@@ -181,11 +181,18 @@ static int read_item(struct prefs_rankings *rankings, int64_t item, int64_t prom
 {
     struct prefs *store = rankings->store;
     size_t        first = rankings->count;
-    sqlite3_stmt *row = sql_query(store, err,
-                                  "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), coalesce(j.thumb,0), "
-                                  "coalesce(j.active_ms,-1), w.handle, w.role='import' FROM assignment a JOIN judgment j ON j.id=a.judgment_id "
-                                  "JOIN annotator w ON w.id=a.annotator_id WHERE a.item_id=?1 AND a.state='submitted'",
-                                  "i", item);
+    sqlite3_stmt *row =
+        rankings->query.without_text
+            ? sql_query(store, err,
+                        "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), coalesce(j.thumb,0), "
+                        "coalesce(j.active_ms,-1), NULL, j.client='import' FROM assignment a JOIN judgment j ON j.id=a.judgment_id "
+                        "WHERE a.item_id=?1 AND a.state='submitted'",
+                        "i", item)
+            : sql_query(store, err,
+                        "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), coalesce(j.thumb,0), "
+                        "coalesce(j.active_ms,-1), w.handle, j.client='import' FROM assignment a JOIN judgment j ON j.id=a.judgment_id "
+                        "JOIN annotator w ON w.id=a.annotator_id WHERE a.item_id=?1 AND a.state='submitted'",
+                        "i", item);
     int           got = -1;
     while (row != NULL && (got = sql_step(store, row, err)) == 1) {
         if (!wanted(rankings, sqlite3_column_int64(row, 1)) || (sqlite3_column_int(row, 2) != 0 && !rankings->query.with_repeats)) {
@@ -246,21 +253,36 @@ static int read_items(struct prefs_rankings *rankings, sqlite3_stmt *row, struct
     return got;
 }
 
+#define GOLD "EXISTS (SELECT 1 FROM gold g WHERE g.item_id=i.id)"
+
+/* The next items, from the fewest tables that hold what was asked for. */
+static sqlite3_stmt *query_items(struct prefs_rankings *rankings, struct err *err)
+{
+    const struct prefs_query *query = &rankings->query;
+    if (query->without_text && rankings->split == NULL) {
+        return sql_query(rankings->store, err,
+                         "SELECT i.id, i.prompt_id, NULL, NULL, " GOLD " FROM item i NOT INDEXED "
+                         "WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
+                         "iii", rankings->last_item, query->project, (int64_t)CHUNK_ITEMS);
+    }
+    if (query->without_text) {
+        return sql_query(rankings->store, err,
+                         "SELECT i.id, i.prompt_id, p.split, p.lang, " GOLD " FROM item i NOT INDEXED CROSS JOIN prompt p ON p.id=i.prompt_id "
+                         "WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
+                         "iii", rankings->last_item, query->project, (int64_t)CHUNK_ITEMS);
+    }
+    return sql_query(rankings->store, err,
+                     "SELECT i.id, i.prompt_id, p.split, p.lang, " GOLD ", p.messages FROM item i NOT INDEXED CROSS JOIN prompt p ON "
+                     "p.id=i.prompt_id WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
+                     "iii", rankings->last_item, query->project, (int64_t)CHUNK_ITEMS);
+}
+
 /* The next items with all they hold, in one short read. */
 static int read_chunk(struct prefs_rankings *rankings, struct err *err)
 {
     rankings->count = rankings->next = 0;
     strbuf_clear(&rankings->text);
-    sqlite3_stmt *row =
-        rankings->query.without_text
-            ? sql_query(rankings->store, err,
-                        "SELECT i.id, i.prompt_id, p.split, p.lang, EXISTS (SELECT 1 FROM gold g WHERE g.item_id=i.id) FROM item i NOT INDEXED "
-                        "CROSS JOIN prompt p ON p.id=i.prompt_id WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
-                        "iii", rankings->last_item, rankings->query.project, (int64_t)CHUNK_ITEMS)
-            : sql_query(rankings->store, err,
-                        "SELECT i.id, i.prompt_id, p.split, p.lang, EXISTS (SELECT 1 FROM gold g WHERE g.item_id=i.id), p.messages FROM item i "
-                        "NOT INDEXED CROSS JOIN prompt p ON p.id=i.prompt_id WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
-                        "iii", rankings->last_item, rankings->query.project, (int64_t)CHUNK_ITEMS);
+    sqlite3_stmt *row = query_items(rankings, err);
     int result = row == NULL ? -1 : read_items(rankings, row, err);
     sql_end(row);
     if (result != 0 || strbuf_check(&rankings->text, err) != 0) {

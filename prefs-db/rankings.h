@@ -23,7 +23,7 @@ struct prefs_query {
     const char *const *annotators;    /* handles; NULL: all */
     size_t             annotator_count;
     double             min_agreement; /* 0..1: items of several judgments whose raw agreement is lower are left out */
-    bool               without_text;  /* messages and texts stay NULL, which is several times faster */
+    bool               without_text;  /* messages, texts and handles stay NULL, split and lang unless a split was asked for: faster */
     bool               with_gold;     /* gold items too */
     bool               with_repeats;  /* second looks of the same annotator too */
 };

@@ -35,12 +35,18 @@ static int read_items(struct report *report, struct prefs *store, int64_t projec
 /* One pass over the assignments, in the order of the annotators' index. */
 static int read_annotators(struct report *report, struct prefs *store, int64_t project, struct err *err)
 {
-    size_t        capacity = 0;
+    size_t  capacity = 0;
+    int64_t projects = 0;
+    if (sql_number(store, err, &projects, "SELECT count(*) FROM project", "") < 0) {
+        return -1;
+    }
+    /* Where there is one project only, a million items need not be asked for theirs. */
     sqlite3_stmt *row = sql_query(store, err,
                                   "SELECT w.id, w.handle, w.role='import', sum(a.state='submitted'), sum(a.state='skipped'), "
                                   "sum(a.state='leased') FROM assignment a JOIN annotator w ON w.id=a.annotator_id "
-                                  "WHERE (SELECT project_id FROM item WHERE id=a.item_id)=?1 GROUP BY w.id ORDER BY count(*) DESC LIMIT ?2",
-                                  "ii", project, (int64_t)REPORT_ANNOTATORS_MAX);
+                                  "WHERE ?3=1 OR (SELECT project_id FROM item WHERE id=a.item_id)=?1 GROUP BY w.id ORDER BY count(*) DESC "
+                                  "LIMIT ?2",
+                                  "iii", project, (int64_t)REPORT_ANNOTATORS_MAX, projects);
     int           got = -1;
     while (row != NULL && (got = sql_step(store, row, err)) == 1) {
         struct report_annotator *people = mem_grow(report->annotators, &capacity, report->annotator_count + 1, sizeof *people, err);

@@ -197,7 +197,40 @@ static int32_t larger(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
-/* Limits of batches of `batch` examples out of a dataset, or of rows where it is the packed one. */
+static int64_t row_tokens(const struct sft_data *data, int64_t row)
+{
+    int32_t first, count = row_examples(data, row, &first);
+    int64_t tokens = 0;
+    for (int32_t i = 0; i < count; i++)
+        tokens += row_example(data, first + i)->length;
+    return tokens;
+}
+
+int64_t sft_data_pass_rows(const struct sft_data *data, const int64_t *rows, int64_t count)
+{
+    int64_t most = data->recipe->per_device_train_batch_size, taken = 1, tokens = row_tokens(data, rows[0]);
+    for (; taken < most && taken < count; taken++) {
+        tokens += row_tokens(data, rows[taken]);
+        if (tokens > SFT_PASS_TOKENS)
+            break;
+    }
+    return taken;
+}
+
+size_t sft_data_pass_eval(const struct sft_data *data, size_t first)
+{
+    const struct dataset *eval = data->eval;
+    size_t most = (size_t)data->recipe->per_device_eval_batch_size, taken = 1;
+    int64_t tokens = eval->examples[first].length;
+    for (; taken < most && first + taken < eval->count; taken++) {
+        tokens += eval->examples[first + taken].length;
+        if (tokens > SFT_PASS_TOKENS)
+            break;
+    }
+    return taken;
+}
+
+/* Limits of passes of up to `batch` examples out of a dataset, or of rows where it is the packed one. */
 static void widen_limits(struct sft_batch_limits *limits, const struct sft_data *data, const struct dataset *dataset,
                          bool rows, int64_t batch)
 {
@@ -220,9 +253,12 @@ static void widen_limits(struct sft_batch_limits *limits, const struct sft_data 
             trained[r] += example->trained_count;
         }
     }
-    limits->tokens = larger(limits->tokens, sum_of_largest(tokens, count, batch));
+    int32_t sum = sum_of_largest(tokens, count, batch), longest = larger(tokens[0], SFT_PASS_TOKENS);
+    int32_t most = sum < longest ? sum : longest;
+    int32_t predictions = sum_of_largest(trained, count, batch);
+    limits->tokens = larger(limits->tokens, most);
     limits->segments = larger(limits->segments, sum_of_largest(segments, count, batch));
-    limits->predictions = larger(limits->predictions, sum_of_largest(trained, count, batch));
+    limits->predictions = larger(limits->predictions, predictions < most ? predictions : most);
     mem_free(values);
 }
 

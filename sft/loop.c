@@ -50,14 +50,14 @@ static int micro_batch(struct sft_loop *loop, int64_t denominator, struct step_r
 static int accumulate(struct sft_loop *loop, int64_t step, struct step_result *result, struct err *err)
 {
     const int64_t *rows;
-    int64_t count = sft_data_step(loop->data, step, &rows), batch = loop->recipe->per_device_train_batch_size,
-            denominator = 0;
+    int64_t count = sft_data_step(loop->data, step, &rows), denominator = 0, taken;
     *result = (struct step_result){0};
     for (int64_t i = 0; i < count; i++)
         denominator += sft_data_row_trained(loop->data, rows[i]);
     optimizer_clear_gradients(loop->optimizer);
-    for (int64_t i = 0; i < count; i += batch) {
-        sft_data_fill(loop->data, &loop->batch, rows + i, count - i < batch ? count - i : batch, loop->data->epoch);
+    for (int64_t i = 0; i < count; i += taken) {
+        taken = sft_data_pass_rows(loop->data, rows + i, count - i);
+        sft_data_fill(loop->data, &loop->batch, rows + i, taken, loop->data->epoch);
         if (micro_batch(loop, denominator, result, err) != 0)
             return -1;
     }
@@ -134,12 +134,12 @@ static int write_window(struct sft_loop *loop, struct window *window, struct err
 static int eval_loss(struct sft_loop *loop, double *loss, double *accuracy, struct err *err)
 {
     const struct dataset *eval = loop->data->eval;
-    size_t batch = (size_t)loop->recipe->per_device_eval_batch_size;
     double sum = 0;
     int64_t count = 0, correct = 0;
-    for (size_t first = 0; first < eval->count; first += batch) {
+    for (size_t first = 0, taken; first < eval->count; first += taken) {
         struct predictions out = {.logprob = loop->logprob, .argmax = loop->argmax};
-        sft_data_fill_eval(loop->data, &loop->batch, first, eval->count - first < batch ? eval->count - first : batch);
+        taken = sft_data_pass_eval(loop->data, first);
+        sft_data_fill_eval(loop->data, &loop->batch, first, taken);
         pass_load(loop->pass, &loop->batch);
         pass_forward(loop->pass, loop->trainable->overlay, false);
         if (pass_predict(loop->pass, loop->trainable->overlay, 1.0f, &out, err) != 0)

@@ -142,31 +142,44 @@ static bool closes_tag(const struct jinja_output *output, size_t from, size_t at
     return find_text(output, from, at, open, length - 2) != SIZE_MAX;
 }
 
+/* The end of the text that a template writes behind a core, up to what belongs to another message. */
+static size_t literal_end(const struct jinja_output *output, int32_t message, size_t core_end, bool own_turn)
+{
+    size_t end = core_end;
+    for (size_t run = run_at(output, core_end); run < output->run_count; run++) {
+        struct jinja_origin origin = output->runs[run].origin;
+        if (is_told(origin) || is_of_another(origin, message) || (own_turn && origin.turn != message))
+            break;
+        end = output->runs[run].end;
+    }
+    return end;
+}
+
 /*
- * Where the turn ends whose core ends at `core_end`, behind its end-of-turn token; core_end itself where there is none.
- * Only text of the template is looked at, up to another message.
+ * Sets span->end and ->closed for the turn whose core ends at `core_end`: behind its end-of-turn token. Where there is
+ * none, the literal text of the turn still belongs to it (it closes what the answer opened), but not the blanks at its
+ * end.
  */
-static size_t turn_end(const struct finder *finder, int32_t message, size_t start, size_t core_end)
+static void end_turn(const struct finder *finder, struct chat_span *span, size_t core_end)
 {
     const struct jinja_output *output = finder->rendered;
-    size_t limit = core_end;
-    for (size_t run = run_at(output, core_end); run < output->run_count; run++) {
-        if (is_told(output->runs[run].origin) || is_of_another(output->runs[run].origin, message))
-            break;
-        limit = output->runs[run].end;
-    }
+    size_t limit = literal_end(output, span->message, core_end, false);
     for (size_t at = core_end; at < limit; at++) {
         size_t length = special_token(finder->options, output->text.data + at, limit - at);
-        if (length == 0 || closes_tag(output, start, at, length))
+        if (length == 0 || closes_tag(output, span->start, at, length))
             continue;
         at += length;
         /* <|tool_calls_end|><|end_of_sentence|>: what follows at once in the same turn. */
-        while (at < limit && output->runs[run_at(output, at)].origin.turn == message &&
+        while (at < limit && output->runs[run_at(output, at)].origin.turn == span->message &&
                (length = special_token(finder->options, output->text.data + at, limit - at)) > 0)
             at += length;
-        return at;
+        span->end = at;
+        span->closed = true;
+        return;
     }
-    return core_end;
+    span->end = literal_end(output, span->message, core_end, true);
+    while (span->end > core_end && strchr(" \t\n", output->text.data[span->end - 1]))
+        span->end--;
 }
 
 /* ---- what asks for an answer */
@@ -334,8 +347,7 @@ static int add_core(struct finder *finder, int32_t message, size_t start, size_t
         return 0;
     struct chat_span span = {.message = message};
     span.start = turn_start(finder, message, start);
-    span.end = turn_end(finder, message, span.start, end);
-    span.closed = span.end > end;
+    end_turn(finder, &span, end);
     return add_span(finder, span, err);
 }
 
@@ -371,10 +383,10 @@ static int add_empty_turn(struct finder *finder, int32_t message, size_t from, s
             return 0;
     if (message < 0 || !trains_by_origin(finder, message))
         return 0;
-    struct chat_span span = {.message = message, .closed = true};
+    struct chat_span span = {.message = message};
     span.start = turn_start(finder, message, output->runs[to - 1].end);
-    span.end = turn_end(finder, message, span.start, span.start);
-    return span.end > span.start ? add_span(finder, span, err) : 0;
+    end_turn(finder, &span, span.start);
+    return span.closed ? add_span(finder, span, err) : 0;
 }
 
 static int add_empty_turns(struct finder *finder, struct err *err)

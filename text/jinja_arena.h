@@ -22,7 +22,6 @@ struct jinja_arena {
     size_t limit;
     int64_t steps;    /* left */
     int32_t turn;     /* the message in whose turn text is written, -1: unknown */
-    int32_t turn;     /* the message in whose turn text is written, -1: unknown */
     int depth;        /* calls of jinja_enter() not yet left */
     const char *name; /* of the template, for errors */
     int line;         /* where the template is being read or run, for errors; 0: nowhere */

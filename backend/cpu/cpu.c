@@ -88,6 +88,7 @@ static struct scratch_need scratch_need(const struct backend_limits *limits)
 {
     struct scratch_need need = {0};
     product_scratch(&need, limits);
+    weight_product_scratch(&need, limits);
     attention_scratch(&need, limits);
     vocabulary_scratch(&need, limits);
     need.shared = scratch_align(need.shared);

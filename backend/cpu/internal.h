@@ -197,6 +197,19 @@ static inline bool cpu_multiplies_bf16(const struct cpu *cpu)
     return cpu->backend.compute == DTYPE_BF16 && cpu->kernels.bf16;
 }
 
+static inline void cpu_bf16_begin(const struct cpu *cpu)
+{
+    if (cpu_multiplies_bf16(cpu) && cpu->kernels.bf16_begin) {
+        cpu->kernels.bf16_begin();
+    }
+}
+static inline void cpu_bf16_end(const struct cpu *cpu)
+{
+    if (cpu_multiplies_bf16(cpu) && cpu->kernels.bf16_end) {
+        cpu->kernels.bf16_end();
+    }
+}
+
 /* Scratch that all threads share, and the calling task's own. Asserts that `size` bytes were reserved. */
 void *cpu_shared(struct cpu *cpu, size_t size);
 void *cpu_own(struct cpu *cpu, size_t size);
@@ -214,6 +227,7 @@ struct scratch_need {
     size_t shared, thread;
 };
 void product_scratch(struct scratch_need *need, const struct backend_limits *limits);
+void weight_product_scratch(struct scratch_need *need, const struct backend_limits *limits);
 void attention_scratch(struct scratch_need *need, const struct backend_limits *limits);
 void vocabulary_scratch(struct scratch_need *need, const struct backend_limits *limits);
 void scratch_want(size_t *most, size_t size);
@@ -254,6 +268,9 @@ struct weight_product {
     float scale;
 };
 void cpu_weight_product(struct cpu *cpu, const struct weight_product *product);
+
+/* Into how many groups to cut `panels`: each at most `most`, and so many that `blocks` times them keeps all threads busy. */
+int64_t cpu_panel_groups(const struct cpu *cpu, int64_t blocks, int64_t panels, int64_t most);
 
 static inline int32_t panel_count(int32_t columns)
 {

@@ -1,9 +1,9 @@
 /*
- * backend/cpu/product.c - products of many rows, cut into tasks and those into tiles.
+ * backend/cpu/product.c - products of many rows with a weight, cut into tasks and those into tiles.
  *
- * A task is a block of rows and a group of panels. Inside it the inner dimension goes by in blocks: a block of a panel
- * stays in the first-level cache while all rows of the task pass by, the rows' block in the second. Sums wait in y or
- * in scratch between the inner blocks, in f32 as they were in the registers, so an element is one chain of additions
+ * A task is a block of rows and a group of panels. Inside it the inner dimension goes by in passes: a pass's piece of a
+ * panel stays in the first-level cache while all rows of the task go by, its piece of the rows in the second. Between
+ * passes sums wait in y or in scratch, in f32 as they were in the registers, so an element is one chain of additions
  * whatever the cuts.
  */
 #include "backend/cpu/internal.h"
@@ -14,7 +14,13 @@
 #define PANEL_GROUP   16
 #define GROUP_COLUMNS (PANEL_GROUP * PANEL)
 
-/* ---- tasks ---- */
+/* A thread's scratch: the sums, and rows of x copied. Copied rows are a cache line more than INNER_BLOCK apart. */
+#define COPY_STRIDE (INNER_BLOCK + 16)
+#define SUMS_BYTES  ((size_t)ROW_BLOCK * GROUP_COLUMNS * sizeof(float))
+#define COPY_BYTES  ((size_t)ROW_BLOCK * COPY_STRIDE * sizeof(float))
+
+/* Rows a multiple of this many floats (a page) apart would share a few sets of the caches. */
+#define PAGE_FLOATS 1024
 
 struct job {
     struct cpu *cpu;
@@ -23,168 +29,173 @@ struct job {
     int64_t groups;
 };
 
-/* A thread's scratch: sums, and x in bf16 or rounded to it. */
-#define SUMS_BYTES    ((size_t)ROW_BLOCK * GROUP_COLUMNS * sizeof(float))
-#define ROUNDED_BYTES ((size_t)ROW_BLOCK * INNER_BLOCK * sizeof(float))
-
 /* What one task works on. */
 struct block {
     const struct job *job;
     int32_t first_row, rows;
-    int32_t first_panel, panels;
-    int32_t columns; /* of y: the last panel may reach further */
-    bool direct;     /* the sums are y itself */
+    int32_t first_panel, columns; /* columns of y: the last panel may reach further */
+    bool direct;                  /* the sums are y itself */
     float *sums;
     size_t sums_stride;
-    void *rounded;
+    void *copy;
 };
 
-/* An inner range of one of the products x panels^T and u low^T. */
+/* Inner values first .. first + count - 1 of x panels^T or of u low^T. */
 struct pass {
-    const float *x;
+    const float *x; /* row 0 of the block, value `first` */
     size_t x_stride;
     const struct panels *panels;
-    int32_t first, count; /* of inner */
-    bool go_on;
+    int32_t first, count;
+    bool go_on, last;
 };
 
-/* x of the pass in the form the tiles want it: as it is, or rounded, in rows of *stride elements. */
-static const void *operand(const struct block *block, const struct pass *pass, size_t *stride)
+/* x of a pass as the tiles want it. */
+struct operand {
+    const unsigned char *x;
+    size_t stride, size; /* elements from row to row, bytes of an element */
+};
+
+/* Rows of x in bf16, or where there is no arithmetic for that in f32 rounded to bf16, filled up with zeros. */
+static struct operand rounded_rows(const struct block *block, const struct pass *pass)
 {
-    const struct cpu *cpu = block->job->cpu;
-    const float *x = pass->x + (size_t)block->first_row * pass->x_stride + pass->first;
-    if (cpu->backend.compute == DTYPE_F32) {
-        *stride = pass->x_stride;
-        return x;
-    }
+    const struct cpu_kernels *kernels = &block->job->cpu->kernels;
+    const bool bf16 = kernels->bf16 != NULL;
     const int64_t count = pass->count, padded = divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
-    const bool wide = cpu->kernels.bf16 == NULL;
-    const size_t size = wide ? sizeof(float) : sizeof(uint16_t);
-    range_kernel *round = wide ? cpu->kernels.round : cpu->kernels.to_bf16;
-    *stride = (size_t)padded;
-    const int64_t multiple = wide ? 1 : cpu->kernels.bf16_multiple;
-    const int64_t filled = divide_up(block->rows, multiple) * multiple;
-    for (int64_t row = 0; row < filled; row++) {
-        unsigned char *to = (unsigned char *)block->rounded + (size_t)(row * padded) * size;
-        if (row >= block->rows) {
-            memset(to, 0, (size_t)padded * size);
-            continue;
-        }
-        round(&(struct convert_args){.src = x + (size_t)row * pass->x_stride, .dst = to, .count = count}, 0, count);
-        memset(to + (size_t)count * size, 0, (size_t)(padded - count) * size);
+    const int64_t multiple = bf16 ? kernels->bf16_multiple : 1;
+    const int64_t rows = divide_up(block->rows, multiple) * multiple;
+    const struct operand operand = {
+        .x = block->copy,
+        .stride = COPY_STRIDE,
+        .size = bf16 ? sizeof(uint16_t) : sizeof(float),
+    };
+    range_kernel *round = bf16 ? kernels->to_bf16 : kernels->round;
+    for (int64_t row = 0; row < rows; row++) {
+        unsigned char *to = (unsigned char *)block->copy + (size_t)row * operand.stride * operand.size;
+        const int64_t there = row < block->rows ? count : 0;
+        const struct convert_args convert = {.src = pass->x + (size_t)row * pass->x_stride, .dst = to};
+        round(&convert, 0, there);
+        memset(to + (size_t)there * operand.size, 0, (size_t)(padded - there) * operand.size);
     }
-    return block->rounded;
+    return operand;
 }
 
-static void finish_sums(const struct block *block, int32_t row, int32_t rows, int32_t column, int32_t columns)
+static struct operand rows_of(const struct block *block, const struct pass *pass)
+{
+    const struct cpu *cpu = block->job->cpu;
+    if (cpu->backend.compute == DTYPE_BF16) {
+        return rounded_rows(block, pass);
+    }
+    struct operand operand = {
+        .x = (const unsigned char *)pass->x,
+        .stride = pass->x_stride,
+        .size = sizeof(float),
+    };
+    if (pass->x_stride % PAGE_FLOATS == 0 && block->rows > cpu->kernels.tile_rows) {
+        float *copy = block->copy;
+        for (int32_t row = 0; row < block->rows; row++) {
+            memcpy(copy + (size_t)row * COPY_STRIDE, pass->x + (size_t)row * pass->x_stride,
+                   (size_t)pass->count * sizeof(float));
+        }
+        operand.x = block->copy;
+        operand.stride = COPY_STRIDE;
+    }
+    return operand;
+}
+
+static void finish_sums(const struct block *block, const struct tile *tile, int32_t row, int32_t column)
 {
     const struct product *product = block->job->product;
     const size_t at = (size_t)block->first_panel * PANEL + (size_t)column;
     block->job->cpu->kernels.finish(&(struct finish){
-        .sums = block->sums + (size_t)row * block->sums_stride + column,
+        .sums = tile->sums,
+        .sums_stride = tile->sums_stride,
         .bias = product->bias ? product->bias + at : NULL,
-        .sums_stride = block->sums_stride,
         .y = product->y + (size_t)(block->first_row + row) * product->y_stride + at,
         .y_stride = product->y_stride,
-        .rows = rows,
-        .columns = columns,
+        .rows = tile->rows,
+        .columns = tile->columns,
         .scale = product->scale,
         .accumulate = product->accumulate,
     });
 }
 
-static void run_pass(const struct block *block, const struct pass *pass, bool last)
+/* All rows of the block against `columns` columns that begin at `column`, a tile after the other. */
+static void run_strip(const struct block *block, const struct pass *pass, const struct operand *operand, int32_t column,
+                      int32_t columns)
 {
     const struct cpu_kernels *kernels = &block->job->cpu->kernels;
-    const bool bf16 = cpu_multiplies_bf16(block->job->cpu);
-    const bool pairs = pass->panels->form == PANEL_PAIRS;
+    const bool bf16 = cpu_multiplies_bf16(block->job->cpu), pairs = pass->panels->form == PANEL_PAIRS;
     tile_kernel *kernel = bf16 ? kernels->bf16 : pairs ? kernels->pairs : kernels->f32;
-    const size_t stride = panels_stride(pass->panels);
-    const size_t into = (size_t)pass->first * PANEL * (pairs ? sizeof(uint16_t) : sizeof(float));
     const int32_t most = bf16 ? kernels->bf16_rows : kernels->tile_rows;
-    const int32_t tiles = (int32_t)divide_up(block->rows, most);
     const int32_t multiple = bf16 ? kernels->bf16_multiple : 1;
+    const int64_t tiles = divide_up(block->rows, most);
     const int32_t tile_rows = (int32_t)divide_up(divide_up(block->rows, tiles), multiple) * multiple;
-    const size_t element = bf16 ? sizeof(uint16_t) : sizeof(float);
-    size_t x_stride;
-    const unsigned char *x = operand(block, pass, &x_stride);
-    /* With one tile of rows a panel is used once: then all panels go in one call, which may take several side by side.
-     */
-    const size_t bytes = (size_t)pass->count * PANEL * (pairs ? sizeof(uint16_t) : sizeof(float));
-    const int32_t steps = pairs ? (pass->count + 1) / 2 : pass->count;
-    const int32_t strip = tiles == 1 ? block->columns : PANEL;
-    for (int32_t column = 0; column < block->columns; column += strip) {
-        const int32_t columns = block->columns - column < strip ? block->columns - column : strip;
-        const int32_t index = block->first_panel + column / PANEL;
-        const unsigned char *panel = (const unsigned char *)pass->panels->data + (size_t)index * stride + into;
-        /* Tile by tile, the panel that comes next is brought near. */
-        const bool next = tiles > 1 && index + 1 < panel_count(pass->panels->outputs);
-        const unsigned char *ahead = next ? panel + stride : panel;
-        const size_t ahead_step = next ? bytes / (size_t)(tiles * steps) : 0;
-        for (int32_t row = 0; row < block->rows; row += tile_rows) {
-            const int32_t rows = block->rows - row < tile_rows ? block->rows - row : tile_rows;
-            kernel(&(struct tile){
-                .x = x + (size_t)row * x_stride * element,
-                .x_stride = x_stride,
-                .panels = panel,
-                .panel_stride = stride,
-                .inner_stride = PANEL,
-                .rows = rows,
-                .inner = pass->count,
-                .columns = columns,
-                .sums = block->sums + (size_t)row * block->sums_stride + column,
-                .sums_stride = block->sums_stride,
-                .go_on = pass->go_on,
-                .ahead = ahead + ahead_step * (size_t)(row / tile_rows * steps),
-                .ahead_step = ahead_step,
-            });
-            if (last && !block->direct) {
-                finish_sums(block, row, rows, column, columns);
-            }
+
+    const size_t stride = panels_stride(pass->panels);
+    const size_t value = PANEL * (pairs ? sizeof(uint16_t) : sizeof(float)); /* bytes of a panel for one inner value */
+    const int32_t index = block->first_panel + column / PANEL;
+    const unsigned char *panel =
+        (const unsigned char *)pass->panels->data + (size_t)index * stride + (size_t)pass->first * value;
+    /* Where several tiles use this panel, they bring the next one near meanwhile, each a part. */
+    const bool next = tiles > 1 && index + 1 < panel_count(pass->panels->outputs);
+    const size_t steps = (size_t)(pairs ? (pass->count + 1) / 2 : pass->count);
+    const size_t ahead_step = next ? (size_t)pass->count * value / (steps * (size_t)tiles) : 0;
+    const unsigned char *ahead = next ? panel + stride : panel;
+
+    for (int32_t row = 0; row < block->rows; row += tile_rows) {
+        const struct tile tile = {
+            .x = operand->x + (size_t)row * operand->stride * operand->size,
+            .x_stride = operand->stride,
+            .panels = panel,
+            .panel_stride = stride,
+            .inner_stride = PANEL,
+            .rows = block->rows - row < tile_rows ? block->rows - row : tile_rows,
+            .inner = pass->count,
+            .columns = columns,
+            .sums = block->sums + (size_t)row * block->sums_stride + column,
+            .sums_stride = block->sums_stride,
+            .go_on = pass->go_on,
+            .ahead = ahead,
+            .ahead_step = ahead_step,
+        };
+        kernel(&tile);
+        if (pass->last && !block->direct) {
+            finish_sums(block, &tile, row, column);
         }
+        ahead += steps * ahead_step;
     }
 }
 
-static void run_block(const struct block *block)
+static void run_pass(const struct block *block, const struct pass *pass)
 {
-    const struct product *product = block->job->product;
-    const int32_t inner = product->panels.inner;
-    for (int32_t first = 0; first < inner; first += INNER_BLOCK) {
-        const int32_t left = inner - first;
+    const struct cpu *cpu = block->job->cpu;
+    const struct operand operand = rows_of(block, pass);
+    const int32_t most = cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
+    /* One tile of rows uses a panel once: then all panels go in one call, which may take several side by side. */
+    const int32_t strip = block->rows <= most ? block->columns : PANEL;
+    for (int32_t column = 0; column < block->columns; column += strip) {
+        const int32_t left = block->columns - column;
+        run_strip(block, pass, &operand, column, left < strip ? left : strip);
+    }
+}
+
+/* The passes of one of the two products; `first`, `last`: whether its sums begin at 0, and whether they are complete.
+ */
+static void run_passes(const struct block *block, const float *x, size_t x_stride, const struct panels *panels,
+                       bool first, bool last)
+{
+    for (int32_t begin = 0; begin < panels->inner; begin += INNER_BLOCK) {
+        const int32_t left = panels->inner - begin;
         const struct pass pass = {
-            .x = product->x,
-            .x_stride = product->x_stride,
-            .panels = &product->panels,
-            .first = first,
+            .x = x + (size_t)block->first_row * x_stride + begin,
+            .x_stride = x_stride,
+            .panels = panels,
+            .first = begin,
             .count = left < INNER_BLOCK ? left : INNER_BLOCK,
-            .go_on = first > 0,
+            .go_on = !first || begin > 0,
+            .last = last && left <= INNER_BLOCK,
         };
-        run_pass(block, &pass, left <= INNER_BLOCK && !product->u);
-    }
-    if (product->u) {
-        const struct pass pass = {
-            .x = product->u,
-            .x_stride = product->u_stride,
-            .panels = &product->low,
-            .count = product->low.inner,
-            .go_on = true,
-        };
-        assert(pass.count <= INNER_BLOCK);
-        run_pass(block, &pass, true);
-    }
-}
-
-static void bf16_begin(const struct cpu *cpu)
-{
-    if (cpu_multiplies_bf16(cpu) && cpu->kernels.bf16_begin) {
-        cpu->kernels.bf16_begin();
-    }
-}
-
-static void bf16_end(const struct cpu *cpu)
-{
-    if (cpu_multiplies_bf16(cpu) && cpu->kernels.bf16_end) {
-        cpu->kernels.bf16_end();
+        run_pass(block, &pass);
     }
 }
 
@@ -192,37 +203,36 @@ static void product_task(void *context, int64_t index)
 {
     const struct job *job = context;
     const struct product *product = job->product;
-    const int64_t group = index % job->groups;
-    const int32_t first_row = (int32_t)(index / job->groups) * job->rows;
-    const int32_t first_panel = (int32_t)group * job->panels;
-    const int32_t rows = product->rows - first_row, panels = panel_count(product->panels.outputs) - first_panel;
-    unsigned char *scratch = cpu_own(job->cpu, SUMS_BYTES + ROUNDED_BYTES);
+    unsigned char *scratch = cpu_own(job->cpu, SUMS_BYTES + COPY_BYTES);
     struct block block = {
         .job = job,
-        .first_row = first_row,
-        .rows = rows < job->rows ? rows : job->rows,
-        .first_panel = first_panel,
-        .panels = panels < job->panels ? panels : job->panels,
-        .rounded = scratch + SUMS_BYTES,
+        .first_row = (int32_t)(index / job->groups) * job->rows,
+        .first_panel = (int32_t)(index % job->groups) * job->panels,
+        .sums = (float *)(void *)scratch,
+        .sums_stride = GROUP_COLUMNS,
+        .copy = scratch + SUMS_BYTES,
     };
-    const int32_t columns = product->panels.outputs - first_panel * PANEL;
-    block.columns = columns < block.panels * PANEL ? columns : block.panels * PANEL;
-    /* Tiles write whole vectors, which here are at most 16 floats. */
+    const int32_t rows = product->rows - block.first_row, first_column = block.first_panel * PANEL;
+    const int32_t columns = product->panels.outputs - first_column;
+    block.rows = rows < job->rows ? rows : job->rows;
+    block.columns = columns < job->panels * PANEL ? columns : job->panels * PANEL;
+    /* Tiles write whole vectors, which are at most 16 floats. */
     block.direct = !product->bias && product->scale == 1 && !product->accumulate && block.columns % 16 == 0;
-    block.sums = (float *)(void *)scratch;
-    block.sums_stride = GROUP_COLUMNS;
     if (block.direct) {
-        block.sums = product->y + (size_t)first_row * product->y_stride + (size_t)first_panel * PANEL;
+        block.sums = product->y + (size_t)block.first_row * product->y_stride + first_column;
         block.sums_stride = product->y_stride;
     }
-    bf16_begin(job->cpu);
-    run_block(&block);
-    bf16_end(job->cpu);
+    cpu_bf16_begin(job->cpu);
+    run_passes(&block, product->x, product->x_stride, &product->panels, true, !product->u);
+    if (product->u) {
+        run_passes(&block, product->u, product->u_stride, &product->low, false, true);
+    }
+    cpu_bf16_end(job->cpu);
 }
 
-/* Groups of at most `most` panels, and so many that `blocks` times groups keeps all threads busy to the end. */
-static int64_t groups_of(const struct cpu *cpu, int64_t blocks, int64_t panels, int64_t most)
+int64_t cpu_panel_groups(const struct cpu *cpu, int64_t blocks, int64_t panels, int64_t most)
 {
+    /* Four tasks a thread even out what else the machine does. */
     const int64_t wanted = divide_up((int64_t)pool_threads(cpu->pool) * 4, blocks);
     const int64_t least = divide_up(panels, most);
     const int64_t groups = wanted > least ? wanted : least;
@@ -232,192 +242,28 @@ static int64_t groups_of(const struct cpu *cpu, int64_t blocks, int64_t panels, 
 void cpu_product(struct cpu *cpu, const struct product *product)
 {
     assert(product->panels.data && (!product->u || product->low.data));
+    if (product->rows == 0) {
+        return;
+    }
     const int64_t panels = panel_count(product->panels.outputs);
     const int64_t row_blocks = divide_up(product->rows, ROW_BLOCK);
-    const int64_t groups = groups_of(cpu, row_blocks, panels, PANEL_GROUP);
-    struct job job = {.cpu = cpu, .product = product};
-    const int32_t tile_rows = cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
-    job.rows = (int32_t)(divide_up(divide_up(product->rows, row_blocks), tile_rows) * tile_rows);
-    job.rows = job.rows < ROW_BLOCK ? job.rows : ROW_BLOCK;
-    job.panels = (int32_t)divide_up(panels, groups);
+    const int64_t groups = cpu_panel_groups(cpu, row_blocks, panels, PANEL_GROUP);
+    const int64_t tile_rows = cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
+    struct job job = {
+        .cpu = cpu,
+        .product = product,
+        .rows = (int32_t)(divide_up(divide_up(product->rows, row_blocks), tile_rows) * tile_rows),
+        .panels = (int32_t)divide_up(panels, groups),
+    };
     job.groups = divide_up(panels, job.panels);
     const double work = (double)product->rows * product->panels.inner * product->panels.outputs / 8;
     cpu_run(cpu, product_task, &job, divide_up(product->rows, job.rows) * job.groups, work);
 }
 
-/* ---- gradients by weights ---- */
-
-#define SUM_ROWS       256 /* rows of dy and x packed at a time */
-#define WEIGHT_OUTPUTS 192 /* outputs of a task */
-#define WEIGHT_PANELS  8   /* panels of inputs of a task */
-#define WEIGHT_INPUTS  (WEIGHT_PANELS * PANEL)
-#define WEIGHT_FLOATS  (SUM_ROWS * (WEIGHT_OUTPUTS + WEIGHT_INPUTS) + WEIGHT_OUTPUTS * WEIGHT_INPUTS)
-
-struct weight_job {
-    struct cpu *cpu;
-    const struct weight_product *product; /* as given, or with dy and x exchanged */
-    bool exchanged;
-    int32_t panels; /* of a task */
-    int64_t groups;
-};
-
-static void round_in_place(const struct cpu_kernels *kernels, float *values, int64_t count)
-{
-    kernels->round(&(struct convert_args){.src = values, .dst = values, .count = count}, 0, count);
-}
-
-static void add_transposed(const struct weight_product *product, const float *sums, int32_t first_output,
-                           int32_t outputs, int32_t first_input, int32_t inputs)
-{
-    for (int32_t i = 0; i < inputs; i++) {
-        float *dw = product->dw + (size_t)(first_input + i) * product->dw_stride + first_output;
-        for (int32_t j = 0; j < outputs; j++) {
-            dw[j] += product->scale * sums[(size_t)j * WEIGHT_INPUTS + (size_t)i];
-        }
-    }
-}
-
-/* What the rows of one block add to the sums of a task. */
-struct weight_block {
-    const float *dy, *x;
-    float *packed_dy, *packed_x, *sums;
-    int32_t rows, outputs, inputs;
-    bool go_on;
-};
-
-static void weight_block_f32(const struct weight_job *job, const struct weight_block *block)
-{
-    const struct cpu_kernels *kernels = &job->cpu->kernels;
-    const int32_t rows = block->rows, outputs = block->outputs, inputs = block->inputs;
-    const int32_t tile_rows = (int32_t)divide_up(outputs, divide_up(outputs, kernels->tile_rows));
-    kernels->pack_strips(block->packed_dy, block->dy, job->product->dy_stride, rows, outputs, tile_rows);
-    /* One or two tiles of outputs use x too seldom to repay its packing; but tiles read whole panels. */
-    const bool rounded = job->cpu->backend.compute == DTYPE_BF16;
-    const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded;
-    if (!in_place) {
-        kernels->pack_strips(block->packed_x, block->x, job->product->x_stride, rows, inputs, PANEL);
-    }
-    if (rounded) {
-        round_in_place(kernels, block->packed_dy, (int64_t)rows * divide_up(outputs, tile_rows) * tile_rows);
-        round_in_place(kernels, block->packed_x, (int64_t)rows * panel_count(inputs) * PANEL);
-    }
-    for (int32_t column = 0; column < inputs; column += PANEL) {
-        for (int32_t row = 0; row < outputs; row += tile_rows) {
-            kernels->transposed(&(struct tile){
-                .x = block->packed_dy + (size_t)row * (size_t)rows,
-                .x_stride = (size_t)tile_rows,
-                .panels = in_place ? block->x + column : block->packed_x + (size_t)column * (size_t)rows,
-                .inner_stride = in_place ? job->product->x_stride : PANEL,
-                .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
-                .inner = rows,
-                .columns = inputs - column < PANEL ? inputs - column : PANEL,
-                .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
-                .sums_stride = WEIGHT_INPUTS,
-                .go_on = block->go_on,
-            });
-        }
-    }
-}
-
-static void weight_block_bf16(const struct weight_job *job, const struct weight_block *block)
-{
-    const struct cpu_kernels *kernels = &job->cpu->kernels;
-    const int32_t outputs = block->outputs, inputs = block->inputs;
-    const int32_t rows = (int32_t)divide_up(block->rows, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
-    uint32_t *dy = (uint32_t *)(void *)block->packed_dy, *x = (uint32_t *)(void *)block->packed_x;
-    kernels->pack_turned(dy, block->dy, job->product->dy_stride, block->rows, outputs, rows);
-    kernels->pack_pairs(x, block->x, job->product->x_stride, block->rows, inputs, PANEL, rows);
-    for (int32_t column = 0; column < inputs; column += PANEL) {
-        for (int32_t row = 0; row < outputs; row += kernels->bf16_rows) {
-            kernels->bf16(&(struct tile){
-                .x = dy + (size_t)row * (size_t)rows / 2,
-                .x_stride = (size_t)rows,
-                .panels = x + (size_t)column * (size_t)rows / 2,
-                .rows = outputs - row < kernels->bf16_rows ? outputs - row : kernels->bf16_rows,
-                .inner = rows,
-                .columns = inputs - column < PANEL ? inputs - column : PANEL,
-                .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
-                .sums_stride = WEIGHT_INPUTS,
-                .go_on = block->go_on,
-            });
-        }
-    }
-}
-
-static void weight_task(void *context, int64_t index)
-{
-    const struct weight_job *job = context;
-    const struct weight_product *product = job->product;
-    const struct cpu_kernels *kernels = &job->cpu->kernels;
-    const int32_t first_output = (int32_t)(index / job->groups) * WEIGHT_OUTPUTS;
-    const int32_t first_input = (int32_t)(index % job->groups) * job->panels * PANEL;
-    int32_t outputs = product->outputs - first_output, inputs = product->inputs - first_input;
-    outputs = outputs < WEIGHT_OUTPUTS ? outputs : WEIGHT_OUTPUTS;
-    inputs = inputs < job->panels * PANEL ? inputs : job->panels * PANEL;
-    float *sums = cpu_own(job->cpu, WEIGHT_FLOATS * sizeof(float));
-    float *dy = sums + WEIGHT_OUTPUTS * WEIGHT_INPUTS, *x = dy + SUM_ROWS * WEIGHT_OUTPUTS;
-    bf16_begin(job->cpu);
-    for (int32_t first = 0; first < product->rows; first += SUM_ROWS) {
-        const int32_t rows = product->rows - first < SUM_ROWS ? product->rows - first : SUM_ROWS;
-        const struct weight_block block = {
-            .dy = product->dy + (size_t)first * product->dy_stride + first_output,
-            .x = product->x + (size_t)first * product->x_stride + first_input,
-            .packed_dy = dy,
-            .packed_x = x,
-            .sums = sums,
-            .rows = rows,
-            .outputs = outputs,
-            .inputs = inputs,
-            .go_on = first > 0,
-        };
-        (cpu_multiplies_bf16(job->cpu) ? weight_block_bf16 : weight_block_f32)(job, &block);
-    }
-    bf16_end(job->cpu);
-    if (job->exchanged) {
-        add_transposed(product, sums, first_output, outputs, first_input, inputs);
-        return;
-    }
-    kernels->finish(&(struct finish){
-        .sums = sums,
-        .sums_stride = WEIGHT_INPUTS,
-        .y = product->dw + (size_t)first_output * product->dw_stride + first_input,
-        .y_stride = product->dw_stride,
-        .rows = outputs,
-        .columns = inputs,
-        .scale = product->scale,
-        .accumulate = true,
-    });
-}
-
-void cpu_weight_product(struct cpu *cpu, const struct weight_product *product)
-{
-    struct weight_product turned = *product;
-    /* A narrow dw [outputs, rank] would leave panels half empty: then dw^T is computed. */
-    const bool exchanged = product->inputs < PANEL && product->outputs > product->inputs;
-    if (exchanged) {
-        turned.dy = product->x;
-        turned.dy_stride = product->x_stride;
-        turned.outputs = product->inputs;
-        turned.x = product->dy;
-        turned.x_stride = product->dy_stride;
-        turned.inputs = product->outputs;
-    }
-    struct weight_job job = {.cpu = cpu, .product = &turned, .exchanged = exchanged};
-    const int64_t strips = divide_up(turned.outputs, WEIGHT_OUTPUTS), panels = panel_count(turned.inputs);
-    const int64_t groups = groups_of(cpu, strips, panels, WEIGHT_PANELS);
-    job.panels = (int32_t)divide_up(panels, groups);
-    job.groups = divide_up(panels, job.panels);
-    const double work = (double)product->rows * product->outputs * product->inputs / 8;
-    if (product->rows > 0) {
-        cpu_run(cpu, weight_task, &job, strips * job.groups, work);
-    }
-}
-
 void product_scratch(struct scratch_need *need, const struct backend_limits *limits)
 {
     (void)limits;
-    scratch_want(&need->thread, SUMS_BYTES + ROUNDED_BYTES);
-    scratch_want(&need->thread, WEIGHT_FLOATS * sizeof(float));
+    scratch_want(&need->thread, SUMS_BYTES + COPY_BYTES);
 }
 
 /* ---- the slots ---- */
@@ -427,20 +273,21 @@ void cpu_linear(struct backend *backend, const struct linear_args *arguments)
     const struct weight *w = arguments->w, *b = arguments->b;
     assert((arguments->u == NULL) == (b == NULL));
     assert(!b || (b->shape.rows == w->shape.rows && arguments->scale == 1));
-    cpu_product(cpu_of(backend), &(struct product){
-                                     .x = arguments->x,
-                                     .x_stride = (size_t)w->shape.columns,
-                                     .panels = w->forward,
-                                     .u = arguments->u,
-                                     .u_stride = b ? (size_t)b->shape.columns : 0,
-                                     .low = b ? b->forward : (struct panels){0},
-                                     .bias = arguments->bias,
-                                     .y = arguments->y,
-                                     .y_stride = (size_t)w->shape.rows,
-                                     .rows = arguments->rows,
-                                     .scale = arguments->scale,
-                                     .accumulate = arguments->accumulate,
-                                 });
+    const struct product product = {
+        .x = arguments->x,
+        .x_stride = (size_t)w->shape.columns,
+        .panels = w->forward,
+        .u = arguments->u,
+        .u_stride = b ? (size_t)b->shape.columns : 0,
+        .low = b ? b->forward : (struct panels){0},
+        .bias = arguments->bias,
+        .y = arguments->y,
+        .y_stride = (size_t)w->shape.rows,
+        .rows = arguments->rows,
+        .scale = arguments->scale,
+        .accumulate = arguments->accumulate,
+    };
+    cpu_product(cpu_of(backend), &product);
 }
 
 void cpu_linear_backward(struct backend *backend, const struct linear_backward_args *arguments)
@@ -448,39 +295,18 @@ void cpu_linear_backward(struct backend *backend, const struct linear_backward_a
     const struct weight *w = arguments->w, *a = arguments->a;
     assert((arguments->du == NULL) == (a == NULL));
     assert(!a || (a->shape.columns == w->shape.columns && arguments->scale == 1));
-    cpu_product(cpu_of(backend), &(struct product){
-                                     .x = arguments->dy,
-                                     .x_stride = (size_t)w->shape.rows,
-                                     .panels = w->backward,
-                                     .u = arguments->du,
-                                     .u_stride = a ? (size_t)a->shape.rows : 0,
-                                     .low = a ? a->backward : (struct panels){0},
-                                     .y = arguments->dx,
-                                     .y_stride = (size_t)w->shape.columns,
-                                     .rows = arguments->rows,
-                                     .scale = arguments->scale,
-                                     .accumulate = arguments->accumulate,
-                                 });
-}
-
-void cpu_linear_weight_backward(struct backend *backend, const struct linear_weight_backward_args *arguments)
-{
-    struct cpu *cpu = cpu_of(backend);
-    if (arguments->dw) {
-        cpu_weight_product(cpu, &(struct weight_product){
-                                    .dy = arguments->dy,
-                                    .dy_stride = (size_t)arguments->outputs,
-                                    .x = arguments->x,
-                                    .x_stride = (size_t)arguments->inputs,
-                                    .dw = arguments->dw,
-                                    .dw_stride = (size_t)arguments->inputs,
-                                    .rows = arguments->rows,
-                                    .outputs = arguments->outputs,
-                                    .inputs = arguments->inputs,
-                                    .scale = arguments->scale,
-                                });
-    }
-    if (arguments->dbias) {
-        cpu_split(cpu, cpu->kernels.column_sums, arguments, arguments->outputs, 64, arguments->rows);
-    }
+    const struct product product = {
+        .x = arguments->dy,
+        .x_stride = (size_t)w->shape.rows,
+        .panels = w->backward,
+        .u = arguments->du,
+        .u_stride = a ? (size_t)a->shape.rows : 0,
+        .low = a ? a->backward : (struct panels){0},
+        .y = arguments->dx,
+        .y_stride = (size_t)w->shape.columns,
+        .rows = arguments->rows,
+        .scale = arguments->scale,
+        .accumulate = arguments->accumulate,
+    };
+    cpu_product(cpu_of(backend), &product);
 }

@@ -26,10 +26,12 @@ use_threads(threads)
 
 class Clock(TrainerCallback):
     def __init__(self):
-        self.begun, self.ended, self.age = [], [], None
+        self.begun, self.ended = [], []
 
     def on_step_begin(self, *args, **kwargs):
-        self.age = self.age or process_age()
+        if start_only:
+            result(process_age())
+            os._exit(0)
         self.begun.append(time.perf_counter())
 
     def on_step_end(self, *args, **kwargs):
@@ -44,7 +46,4 @@ trainer = SFTTrainer(model=AutoModelForCausalLM.from_pretrained(folder, dtype=to
                      processing_class=AutoTokenizer.from_pretrained(folder), callbacks=[clock],
                      peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
 trainer.train()
-if start_only:
-    result(clock.age)
-else:
-    result(median_rate([b - a for a, b in zip(clock.begun, clock.ended)], rows * length))
+result(median_rate([b - a for a, b in zip(clock.begun, clock.ended)], rows * length))

@@ -119,7 +119,7 @@ static void frequencies(void **state)
         rope_frequencies(&config, got);
         for (size_t f = 0; f < json_array_size(want); f++) {
             double expected = json_number_value(json_array_get(want, f));
-            if (!(fabs((double)got[f] - expected) <= 3e-7 * expected))
+            if (!(fabs((double)got[f] - expected) <= 1e-6 * expected))
                 fail_msg("%s: frequency %zu is %.9g instead of %.9g", json_string_value(json_object_get(one, "name")),
                          f, (double)got[f], expected);
         }

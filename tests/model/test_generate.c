@@ -34,7 +34,8 @@ static int setup(void **state)
     for (int r = 0; r < REQUESTS; r++) {
         for (int i = 0; i < PROMPT; i++)
             setting.prompts[r][i] = (int32_t)(random_u64(3, RANDOM_MIX, (uint64_t)r, (uint64_t)i) % 96);
-        setting.requests[r] = (struct generate_request){setting.prompts[r], lengths[r], 1 + r % SAMPLES, 40 + (uint64_t)r};
+        setting.requests[r] =
+            (struct generate_request){setting.prompts[r], lengths[r], 1 + r % SAMPLES, 40 + (uint64_t)r};
     }
     return 0;
 }
@@ -78,23 +79,22 @@ static int on_finished(void *context, const struct generated *answer, struct err
 }
 
 static int generate(struct made *made, const struct generate_request *requests, size_t count, int32_t sequences,
-                    const struct generate_options *options, struct err *err)
+                    const struct generate_options *options, struct err *failure)
 {
+    struct err err;
     struct generator *generator;
-    struct generator_limits limits = {
-        .sequences = sequences, .samples = SAMPLES, .max_prompt = PROMPT, .max_new = NEW};
+    struct generator_limits limits = {.sequences = sequences, .samples = SAMPLES, .max_prompt = PROMPT, .max_new = NEW};
     struct generate_events events = {made, on_token, on_finished};
-    must(generator_create(&generator, setting.model, &limits, err));
-    int rc = generator_run(generator, NULL, requests, count, options, &events, err);
+    must(generator_create(&generator, setting.model, &limits, &err));
+    int rc = generator_run(generator, NULL, requests, count, options, &events, failure);
     generator_free(generator);
     return rc;
 }
 
 static struct generate_options sampling(uint64_t seed)
 {
-    return (struct generate_options){.sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
-                                     .max_new_tokens = NEW,
-                                     .seed = seed};
+    return (struct generate_options){
+        .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1}, .max_new_tokens = NEW, .seed = seed};
 }
 
 static void assert_same(const struct made *a, const struct made *b)

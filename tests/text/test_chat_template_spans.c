@@ -166,6 +166,8 @@ static void test_ends(void **state)
     /* No token ends the turn. */
     assert_marked("{% for m in messages %}{{ m.content }}\n\n{% endfor %}", TWO_PAIRS, NULL,
                   "Q\n\n[[A]?\n\nR\n\n[[B]?\n\n");
+    assert_marked("{% for m in messages %}<call>{{ m.content }}</call>\n{% endfor %}", PAIR, NULL,
+                  "<call>Q</call>\n<call>[[A</call>]?\n");
     /* A token behind all turns, and one that opens the next. */
     assert_marked("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{{ eos_token }}", TWO_PAIRS, NULL,
                   "<|user|>Q<|assistant|>[[A]?<|user|>R<|assistant|>[[B</s>]]");
@@ -182,6 +184,25 @@ static void test_ends(void **state)
                   "Q<|end|><|more|>[[A<|end|><|more|>]]");
     assert_marked("{% for m in messages %}{{ m.content }}<|end|>###{% endfor %}", PAIR, &options,
                   "Q<|end|>###[[A<|end|>###]]");
+}
+
+/* An answer without text still has to be ended; one that the template leaves out does not. */
+static void test_empty_answers(void **state)
+{
+    (void)state;
+    static const char chat[] = "[{'role':'user','content':'Q'},{'role':'assistant','content':''},"
+                               "{'role':'user','content':''}]";
+    assert_marked("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}" ASK, chat,
+                  NULL,
+                  "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n[[<|im_end|>]]\n"
+                  "<|im_start|>user\n<|im_end|>\n");
+    assert_marked(
+        "{% for m in messages if m.content %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}" ASK,
+        chat, NULL, "<|im_start|>user\nQ<|im_end|>\n");
+    assert_marked(
+        "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}"
+        "{{ eos_token }}{% endif %}{% endfor %}",
+        chat, NULL, "[INST] Q [/INST][[ </s>]][INST]  [/INST]");
 }
 
 /* What looks like markup in a message is text. */
@@ -213,6 +234,20 @@ static void test_scattered_text(void **state)
     assert_marked("{% for m in messages | reverse %}{{ m.content }}<|end|>{% endfor %}", PAIR, NULL,
                   "[[A<|end|>]]Q<|end|>");
     assert_marked("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", PAIR, NULL, "Q");
+}
+
+/* What an answer says and a later turn repeats (the name of the tool that was called) trains once. */
+static void test_repeated_text(void **state)
+{
+    (void)state;
+    assert_marked("{% for m in messages %}{% if m.role == 'tool' %}<|start|>{{ last.call }}: {{ m.content }}<|end|>"
+                  "{% else %}{% set last = m %}<|start|>assistant to {{ m.call }}<|call|>{% endif %}{% endfor %}",
+                  "[{'role':'assistant','call':'f'}]", NULL, "<|start|>assistant to [[f<|call|>]]");
+    assert_marked("{% set ns = namespace() %}{% for m in messages %}{% if m.role == 'tool' %}<|start|>{{ ns.call }}: "
+                  "{{ m.content }}<|end|>{% else %}{% set ns.call = m.call %}<|start|>assistant to {{ m.call }}<|call|>"
+                  "{% endif %}{% endfor %}",
+                  "[{'role':'assistant','call':'f'},{'role':'tool','content':'T'}]", NULL,
+                  "<|start|>assistant to [[f<|call|>]]<|start|>f: T<|end|>");
 }
 
 static void test_parts(void **state)
@@ -279,8 +314,10 @@ int main(void)
         cmocka_unit_test(test_tool_calls),
         cmocka_unit_test(test_no_generation_prompt),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_empty_answers),
         cmocka_unit_test(test_markup_in_messages),
         cmocka_unit_test(test_scattered_text),
+        cmocka_unit_test(test_repeated_text),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_generation_blocks),

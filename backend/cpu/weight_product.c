@@ -1,0 +1,201 @@
+/*
+ * backend/cpu/weight_product.c - gradients by weights: dy^T x, a sum over rows.
+ *
+ * A task owns a piece of dw. Blocks of rows of dy and x are packed so that the tiles read them in order, and added to
+ * the task's sums from the first row to the last; the sums are added to dw at the end.
+ */
+#include "backend/cpu/internal.h"
+
+#define SUM_ROWS       256 /* rows of dy and x packed at a time */
+#define WEIGHT_OUTPUTS 192 /* outputs of a task */
+#define WEIGHT_PANELS  8   /* panels of inputs of a task */
+#define WEIGHT_INPUTS  (WEIGHT_PANELS * PANEL)
+#define WEIGHT_FLOATS  (SUM_ROWS * (WEIGHT_OUTPUTS + WEIGHT_INPUTS) + WEIGHT_OUTPUTS * WEIGHT_INPUTS)
+
+struct weight_job {
+    struct cpu *cpu;
+    const struct weight_product *product; /* as given, or with dy and x exchanged */
+    bool exchanged;
+    int32_t panels; /* of a task */
+    int64_t groups;
+};
+
+static void round_in_place(const struct cpu_kernels *kernels, float *values, int64_t count)
+{
+    kernels->round(&(struct convert_args){.src = values, .dst = values, .count = count}, 0, count);
+}
+
+static void add_transposed(const struct weight_product *product, const float *sums, int32_t first_output,
+                           int32_t outputs, int32_t first_input, int32_t inputs)
+{
+    for (int32_t i = 0; i < inputs; i++) {
+        float *dw = product->dw + (size_t)(first_input + i) * product->dw_stride + first_output;
+        for (int32_t j = 0; j < outputs; j++) {
+            dw[j] += product->scale * sums[(size_t)j * WEIGHT_INPUTS + (size_t)i];
+        }
+    }
+}
+
+/* What the rows of one block add to the sums of a task. */
+struct weight_block {
+    const float *dy, *x;
+    float *packed_dy, *packed_x, *sums;
+    int32_t rows, outputs, inputs;
+    bool go_on;
+};
+
+static void weight_block_f32(const struct weight_job *job, const struct weight_block *block)
+{
+    const struct cpu_kernels *kernels = &job->cpu->kernels;
+    const int32_t rows = block->rows, outputs = block->outputs, inputs = block->inputs;
+    const int32_t tile_rows = (int32_t)divide_up(outputs, divide_up(outputs, kernels->tile_rows));
+    kernels->pack_strips(block->packed_dy, block->dy, job->product->dy_stride, rows, outputs, tile_rows);
+    /* One or two tiles of outputs use x too seldom to repay its packing; but tiles read whole panels. */
+    const bool rounded = job->cpu->backend.compute == DTYPE_BF16;
+    const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded;
+    if (!in_place) {
+        kernels->pack_strips(block->packed_x, block->x, job->product->x_stride, rows, inputs, PANEL);
+    }
+    if (rounded) {
+        round_in_place(kernels, block->packed_dy, (int64_t)rows * divide_up(outputs, tile_rows) * tile_rows);
+        round_in_place(kernels, block->packed_x, (int64_t)rows * panel_count(inputs) * PANEL);
+    }
+    for (int32_t column = 0; column < inputs; column += PANEL) {
+        for (int32_t row = 0; row < outputs; row += tile_rows) {
+            kernels->transposed(&(struct tile){
+                .x = block->packed_dy + (size_t)row * (size_t)rows,
+                .x_stride = (size_t)tile_rows,
+                .panels = in_place ? block->x + column : block->packed_x + (size_t)column * (size_t)rows,
+                .inner_stride = in_place ? job->product->x_stride : PANEL,
+                .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
+                .inner = rows,
+                .columns = inputs - column < PANEL ? inputs - column : PANEL,
+                .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
+                .sums_stride = WEIGHT_INPUTS,
+                .go_on = block->go_on,
+            });
+        }
+    }
+}
+
+static void weight_block_bf16(const struct weight_job *job, const struct weight_block *block)
+{
+    const struct cpu_kernels *kernels = &job->cpu->kernels;
+    const int32_t outputs = block->outputs, inputs = block->inputs;
+    const int32_t rows = (int32_t)divide_up(block->rows, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
+    uint32_t *dy = (uint32_t *)(void *)block->packed_dy, *x = (uint32_t *)(void *)block->packed_x;
+    kernels->pack_turned(dy, block->dy, job->product->dy_stride, block->rows, outputs, rows);
+    kernels->pack_pairs(x, block->x, job->product->x_stride, block->rows, inputs, PANEL, rows);
+    for (int32_t column = 0; column < inputs; column += PANEL) {
+        for (int32_t row = 0; row < outputs; row += kernels->bf16_rows) {
+            kernels->bf16(&(struct tile){
+                .x = dy + (size_t)row * (size_t)rows / 2,
+                .x_stride = (size_t)rows,
+                .panels = x + (size_t)column * (size_t)rows / 2,
+                .rows = outputs - row < kernels->bf16_rows ? outputs - row : kernels->bf16_rows,
+                .inner = rows,
+                .columns = inputs - column < PANEL ? inputs - column : PANEL,
+                .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
+                .sums_stride = WEIGHT_INPUTS,
+                .go_on = block->go_on,
+            });
+        }
+    }
+}
+
+static void weight_task(void *context, int64_t index)
+{
+    const struct weight_job *job = context;
+    const struct weight_product *product = job->product;
+    const struct cpu_kernels *kernels = &job->cpu->kernels;
+    const int32_t first_output = (int32_t)(index / job->groups) * WEIGHT_OUTPUTS;
+    const int32_t first_input = (int32_t)(index % job->groups) * job->panels * PANEL;
+    int32_t outputs = product->outputs - first_output, inputs = product->inputs - first_input;
+    outputs = outputs < WEIGHT_OUTPUTS ? outputs : WEIGHT_OUTPUTS;
+    inputs = inputs < job->panels * PANEL ? inputs : job->panels * PANEL;
+    float *sums = cpu_own(job->cpu, WEIGHT_FLOATS * sizeof(float));
+    float *dy = sums + WEIGHT_OUTPUTS * WEIGHT_INPUTS, *x = dy + SUM_ROWS * WEIGHT_OUTPUTS;
+    cpu_bf16_begin(job->cpu);
+    for (int32_t first = 0; first < product->rows; first += SUM_ROWS) {
+        const int32_t rows = product->rows - first < SUM_ROWS ? product->rows - first : SUM_ROWS;
+        const struct weight_block block = {
+            .dy = product->dy + (size_t)first * product->dy_stride + first_output,
+            .x = product->x + (size_t)first * product->x_stride + first_input,
+            .packed_dy = dy,
+            .packed_x = x,
+            .sums = sums,
+            .rows = rows,
+            .outputs = outputs,
+            .inputs = inputs,
+            .go_on = first > 0,
+        };
+        (cpu_multiplies_bf16(job->cpu) ? weight_block_bf16 : weight_block_f32)(job, &block);
+    }
+    cpu_bf16_end(job->cpu);
+    if (job->exchanged) {
+        add_transposed(product, sums, first_output, outputs, first_input, inputs);
+        return;
+    }
+    kernels->finish(&(struct finish){
+        .sums = sums,
+        .sums_stride = WEIGHT_INPUTS,
+        .y = product->dw + (size_t)first_output * product->dw_stride + first_input,
+        .y_stride = product->dw_stride,
+        .rows = outputs,
+        .columns = inputs,
+        .scale = product->scale,
+        .accumulate = true,
+    });
+}
+
+void cpu_weight_product(struct cpu *cpu, const struct weight_product *product)
+{
+    struct weight_product turned = *product;
+    /* A narrow dw [outputs, rank] would leave panels half empty: then dw^T is computed. */
+    const bool exchanged = product->inputs < PANEL && product->outputs > product->inputs;
+    if (exchanged) {
+        turned.dy = product->x;
+        turned.dy_stride = product->x_stride;
+        turned.outputs = product->inputs;
+        turned.x = product->dy;
+        turned.x_stride = product->dy_stride;
+        turned.inputs = product->outputs;
+    }
+    struct weight_job job = {.cpu = cpu, .product = &turned, .exchanged = exchanged};
+    const int64_t strips = divide_up(turned.outputs, WEIGHT_OUTPUTS), panels = panel_count(turned.inputs);
+    const int64_t groups = cpu_panel_groups(cpu, strips, panels, WEIGHT_PANELS);
+    job.panels = (int32_t)divide_up(panels, groups);
+    job.groups = divide_up(panels, job.panels);
+    const double work = (double)product->rows * product->outputs * product->inputs / 8;
+    if (product->rows > 0) {
+        cpu_run(cpu, weight_task, &job, strips * job.groups, work);
+    }
+}
+
+void weight_product_scratch(struct scratch_need *need, const struct backend_limits *limits)
+{
+    (void)limits;
+    scratch_want(&need->thread, WEIGHT_FLOATS * sizeof(float));
+}
+
+void cpu_linear_weight_backward(struct backend *backend, const struct linear_weight_backward_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    if (arguments->dw) {
+        cpu_weight_product(cpu, &(struct weight_product){
+                                    .dy = arguments->dy,
+                                    .dy_stride = (size_t)arguments->outputs,
+                                    .x = arguments->x,
+                                    .x_stride = (size_t)arguments->inputs,
+                                    .dw = arguments->dw,
+                                    .dw_stride = (size_t)arguments->inputs,
+                                    .rows = arguments->rows,
+                                    .outputs = arguments->outputs,
+                                    .inputs = arguments->inputs,
+                                    .scale = arguments->scale,
+                                });
+    }
+    if (arguments->dbias) {
+        cpu_split(cpu, cpu->kernels.column_sums, arguments, arguments->outputs, 64, arguments->rows);
+    }
+}
