@@ -19,11 +19,11 @@ _Static_assert(PREFERENCE_ANSWERS_MAX == PREFS_ANSWERS_MAX, "a record fits an it
 enum import_as { AS_LABELS, AS_ITEMS, AS_BOTH };
 
 struct import {
-    struct prefs  *store;
-    int64_t        project, batch, annotator;
+    struct prefs *store;
+    int64_t project, batch, annotator;
     enum import_as as;
-    int64_t        records, items, labels, known, rejected;
-    FILE          *rejects;
+    int64_t records, items, labels, known, rejected;
+    FILE *rejects;
 };
 
 static bool has_label(const struct preference *record)
@@ -50,21 +50,24 @@ static int find_annotator(struct import *import, const struct preference *record
     return prefs_add_annotator(import->store, record->annotator, PREFS_ROLE_IMPORT, annotator, err);
 }
 
-static int add_label(struct import *import, const struct preference *record, int64_t item, const int *slots, bool *added, struct err *err)
+static int add_label(struct import *import, const struct preference *record, int64_t item, const int *slots,
+                     bool *added, struct err *err)
 {
-    int     ranks[PREFS_ANSWERS_MAX] = {0};
+    int ranks[PREFS_ANSWERS_MAX] = {0};
     int64_t annotator = 0;
     for (size_t i = 0; i < record->count; i++) {
         ranks[slots[i]] = record->answers[i].rank;
     }
     int result = find_annotator(import, record, &annotator, err);
-    return result != 0 ? result : prefs_add_label(import->store, item, annotator, ranks, record->strength, record->thumb, added, err);
+    return result != 0
+               ? result
+               : prefs_add_label(import->store, item, annotator, ranks, record->strength, record->thumb, added, err);
 }
 
 static int add_record(struct import *import, const struct preference *record, struct err *err)
 {
     struct prefs_new_item item = {.project = import->project, .count = record->count};
-    bool                  labelled = has_label(record) && import->as != AS_ITEMS;
+    bool labelled = has_label(record) && import->as != AS_ITEMS;
     item.state = labelled && import->as == AS_LABELS ? PREFS_CLOSED : PREFS_OPEN;
     char *messages = json_dumps(record->messages, JSON_COMPACT);
     if (messages == NULL) {
@@ -73,13 +76,14 @@ static int add_record(struct import *import, const struct preference *record, st
     int result = prefs_add_prompt(import->store, messages, record->lang, import->batch, &item.prompt, err);
     mem_free(messages);
     for (size_t i = 0; result == 0 && i < record->count; i++) {
-        result = prefs_add_answer(import->store, item.prompt, record->answers[i].text, record->answers[i].length, &item.answers[i], err);
+        result = prefs_add_answer(import->store, item.prompt, record->answers[i].text, record->answers[i].length,
+                                  &item.answers[i], err);
         if (result == 0) {
             result = prefs_add_model(import->store, record->answers[i].model, &item.models[i], err);
         }
     }
-    int     slots[PREFS_ANSWERS_MAX];
-    bool    new_item = false, new_label = false;
+    int slots[PREFS_ANSWERS_MAX];
+    bool new_item = false, new_label = false;
     int64_t id = 0;
     if (result == 0) {
         result = prefs_add_item(import->store, &item, &id, slots, &new_item, err);
@@ -117,8 +121,8 @@ static int commit_batch(struct import *import, struct err *err)
 static int import_records(struct import *import, struct preference_reader *reader, const char *path, struct err *err)
 {
     const struct preference *record = NULL;
-    int                      got;
-    char                     note[64];
+    int got;
+    char note[64];
     while ((got = preference_next(reader, &record, err)) != PREFERENCE_END) {
         if (got < 0) {
             return -1;
@@ -159,8 +163,9 @@ static int run_import(struct import *import, struct preference_reader *reader, c
     int result = import_records(import, reader, path, err);
     progress_end();
     if (result == 0) {
-        result = prefs_import_done(import->store, import->batch, preference_format_name(preference_reader_format(reader)), import->records,
-                                   import->items + import->labels, import->rejected, err);
+        result =
+            prefs_import_done(import->store, import->batch, preference_format_name(preference_reader_format(reader)),
+                              import->records, import->items + import->labels, import->rejected, err);
     }
     if (result != 0) {
         prefs_batch_rollback(import->store);
@@ -184,9 +189,9 @@ static int read_as(const char *name, enum import_as *as)
 
 static int import_file(struct import *import, const char *path, enum preference_format format, const char *handle)
 {
-    struct err                err;
+    struct err err;
     struct preference_reader *reader = NULL;
-    struct prefs_annotator    there;
+    struct prefs_annotator there;
     int result = prefs_find_annotator(import->store, handle, &there, &err);
     if (result == 0) {
         import->annotator = there.id;
@@ -205,8 +210,8 @@ static int import_file(struct import *import, const char *path, enum preference_
         return COMMAND_FAILED;
     }
     printf("%s: format %s, %lld records: %lld new items, %lld new labels, %lld known already, %lld left out\n", path,
-           preference_format_name(format), (long long)import->records, (long long)import->items, (long long)import->labels,
-           (long long)import->known, (long long)import->rejected);
+           preference_format_name(format), (long long)import->records, (long long)import->items,
+           (long long)import->labels, (long long)import->known, (long long)import->rejected);
     if (import->records > 0 && import->rejected == import->records) {
         fprintf(stderr, "attune prefs: every record was left out\n");
         return COMMAND_FAILED;
@@ -216,27 +221,34 @@ static int import_file(struct import *import, const char *path, enum preference_
 
 int prefs_command_import(int argc, char **argv)
 {
-    const char               *words[PREFS_WORDS_MAX], *format_name = "auto", *project = NULL, *as = "labels", *handle = "import", *rejects = NULL;
+    const char *words[PREFS_WORDS_MAX], *format_name = "auto", *project = NULL, *as = "labels", *handle = "import",
+                                        *rejects = NULL;
     const struct prefs_option options[] = {
         {"format", OPTION_TEXT, &format_name, "NAME",
          "auto, trl, trl-implicit, sharegpt, hh, oasst, tldr, ultrafeedback, kto or pairs", 0, 0},
         {"as", OPTION_TEXT, &as, "labels|items|both",
          "keep the file's labels (the default), or ask annotators about its answers, or both", 0, 0},
-        {"annotator", OPTION_TEXT, &handle, "NAME", "who made the labels of a file that does not say (default: import)", 0, 0},
+        {"annotator", OPTION_TEXT, &handle, "NAME", "who made the labels of a file that does not say (default: import)",
+         0, 0},
         {"rejects", OPTION_TEXT, &rejects, "FILE", "write the records that were left out, with reasons", 0, 0},
         {"project", OPTION_TEXT, &project, "NAME", "the project the items belong to", 0, 0},
     };
-    const struct prefs_usage usage = {"import", "DB FILE", 2, 2,
-                                      "Reads a .json or .jsonl file, plain or gzip. A record that is in the database already adds nothing, so a\n"
-                                      "file can be imported again, also after an interruption. Records that cannot be used are listed and left out.",
-                                      options, sizeof options / sizeof options[0]};
-    int                      code = prefs_read_words(&usage, argc, argv, words);
+    const struct prefs_usage usage = {
+        "import",
+        "DB FILE",
+        2,
+        2,
+        "Reads a .json or .jsonl file, plain or gzip. A record that is in the database already adds nothing, so a\n"
+        "file can be imported again, also after an interruption. Records that cannot be used are listed and left out.",
+        options,
+        sizeof options / sizeof options[0]};
+    int code = prefs_read_words(&usage, argc, argv, words);
     if (code >= 0) {
         return code;
     }
-    struct import          import = {0};
+    struct import import = {0};
     enum preference_format format = PREFERENCE_AUTO;
-    struct err             err;
+    struct err err;
     if (preference_format_find(&format, format_name, &err) != 0) {
         prefs_fail(&err);
         return COMMAND_USAGE;

@@ -1,9 +1,9 @@
 /*
  * attune prefs label: the labelling page's work in a terminal, for instance over ssh.
  *
- * A judgment is one line: the answers' letters from best to worst, "=" between equals ("b a=c": b wins, a and c tie; d, not
- * named, stays unranked). For one answer it is "+" or "-". Text of models is printed with control characters made visible, so
- * that it cannot steer the terminal.
+ * A judgment is one line: the answers' letters from best to worst, "=" between equals ("b a=c": b wins, a and c tie; d,
+ * not named, stays unranked). For one answer it is "+" or "-". Text of models is printed with control characters made
+ * visible, so that it cannot steer the terminal.
  */
 #include "base/json.h"
 #include "base/log.h"
@@ -20,24 +20,24 @@
 #define LINE_CHARS 4096
 
 struct session {
-    struct prefs         *store;
-    int64_t               project, annotator;
+    struct prefs *store;
+    int64_t project, annotator;
     struct prefs_settings settings;
     struct prefs_progress progress;
-    bool                  colours;
+    bool colours;
 };
 
 /* Bidi controls, zero-width characters and tags: invisible, and able to make a text read as another. */
 static bool is_hidden(int c)
 {
-    return (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF || c == 0x061C ||
-           (c >= 0xE0000 && c <= 0xE007F);
+    return (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) ||
+           c == 0xFEFF || c == 0x061C || (c >= 0xE0000 && c <= 0xE007F);
 }
 
 static void print_safely(const char *text, size_t length)
 {
     for (size_t i = 0; i < length;) {
-        int    c = 0;
+        int c = 0;
         size_t size = utf8_read(text + i, length - i, &c);
         if (c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f && !(c >= 0x80 && c < 0xA0) && !is_hidden(c))) {
             fwrite(text + i, 1, size, stdout);
@@ -60,8 +60,9 @@ static int print_task(const struct session *session, const struct prefs_task *ta
     if (messages == NULL) {
         return -1;
     }
-    printf("\n----- %lld judged, %lld remaining -----\n", (long long)session->progress.judged, (long long)session->progress.remaining);
-    size_t        i;
+    printf("\n----- %lld judged, %lld remaining -----\n", (long long)session->progress.judged,
+           (long long)session->progress.remaining);
+    size_t i;
     const json_t *message;
     json_array_foreach(messages, i, message)
     {
@@ -71,7 +72,7 @@ static int print_task(const struct session *session, const struct prefs_task *ta
     }
     json_decref(messages);
     for (size_t p = 0; p < task->count; p++) {
-        char        name[16];
+        char name[16];
         const char *answer = prefs_task_answer(task, p);
         snprintf(name, sizeof name, "answer %c", (char)('a' + p));
         print_heading(session, name);
@@ -83,7 +84,7 @@ static int print_task(const struct session *session, const struct prefs_task *ta
 /* "b a=c" -> ranks. NULL, or what is wrong with the line. */
 static const char *read_ranks(const char *line, size_t count, int ranks[PREFS_ANSWERS_MAX])
 {
-    int  rank = 0;
+    int rank = 0;
     bool tie = false;
     memset(ranks, 0, PREFS_ANSWERS_MAX * sizeof *ranks);
     for (const char *c = line; *c != '\0'; c++) {
@@ -117,7 +118,9 @@ static int64_t milliseconds(void)
 
 static int new_nonce(unsigned char nonce[PREFS_NONCE_SIZE], struct err *err)
 {
-    return getrandom(nonce, PREFS_NONCE_SIZE, 0) == PREFS_NONCE_SIZE ? 0 : err_set_errno(err, "cannot read random numbers from the system");
+    return getrandom(nonce, PREFS_NONCE_SIZE, 0) == PREFS_NONCE_SIZE
+               ? 0
+               : err_set_errno(err, "cannot read random numbers from the system");
 }
 
 /* A line of the terminal without its newline: 1, 0 at the end of input. */
@@ -142,14 +145,15 @@ static void print_help(const struct session *session, size_t count)
     }
     printf("s REASON  skip%s    u  undo the last one    g  guidelines    q  quit\n"
            "Behind a judgment, \"# text\" is a comment%s.\n",
-           session->settings.allow_skip ? "" : " (not allowed here)", count == 2 ? ", and !1 to !4 says how much better" : "");
+           session->settings.allow_skip ? "" : " (not allowed here)",
+           count == 2 ? ", and !1 to !4 says how much better" : "");
 }
 
 static int print_guidelines(const struct session *session, struct err *err)
 {
     struct strbuf text = {0};
-    int64_t       version = 0;
-    int           result = prefs_get_guidelines(session->store, session->project, &text, &version, err);
+    int64_t version = 0;
+    int result = prefs_get_guidelines(session->store, session->project, &text, &version, err);
     if (result == 0) {
         print_safely(version > 0 ? strbuf_text(&text) : "There are no guidelines.", version > 0 ? text.length : 24);
     }
@@ -178,7 +182,7 @@ enum step { STEP_AGAIN, STEP_NEXT, STEP_QUIT, STEP_FAILED };
 static enum step submit(struct session *session, const struct prefs_judgment *judgment, struct err *err)
 {
     int64_t id = 0;
-    int     result = prefs_submit(session->store, session->annotator, judgment, &id, err);
+    int result = prefs_submit(session->store, session->annotator, judgment, &id, err);
     if (result == PREFS_REFUSED) {
         printf("%s\n", err->text);
         return STEP_AGAIN;
@@ -189,8 +193,9 @@ static enum step submit(struct session *session, const struct prefs_judgment *ju
 static enum step undo(struct session *session, struct err *err)
 {
     unsigned char nonce[PREFS_NONCE_SIZE];
-    int           result = new_nonce(nonce, err) != 0 ? -1 : prefs_undo(session->store, session->project, session->annotator, nonce,
-                                                                        PREFS_CLIENT_TTY, err);
+    int result = new_nonce(nonce, err) != 0
+                     ? -1
+                     : prefs_undo(session->store, session->project, session->annotator, nonce, PREFS_CLIENT_TTY, err);
     if (result == 0) {
         printf("There is nothing to undo.\n");
         return STEP_AGAIN;
@@ -199,11 +204,12 @@ static enum step undo(struct session *session, struct err *err)
 }
 
 /* One line of the annotator about the task. */
-static enum step take_line(struct session *session, const struct prefs_task *task, char *line, int64_t started, struct err *err)
+static enum step take_line(struct session *session, const struct prefs_task *task, char *line, int64_t started,
+                           struct err *err)
 {
     struct prefs_judgment judgment = {.assignment = task->assignment, .client = PREFS_CLIENT_TTY};
-    const char           *word = line + strspn(line, " \t");
-    bool                  command = word[0] != '\0' && (word[1] == '\0' || strncmp(word, "s ", 2) == 0);
+    const char *word = line + strspn(line, " \t");
+    bool command = word[0] != '\0' && (word[1] == '\0' || strncmp(word, "s ", 2) == 0);
     if (word[0] == '\0' || (command && (word[0] == 'h' || word[0] == '?'))) {
         print_help(session, task->count);
         return STEP_AGAIN;
@@ -242,8 +248,8 @@ static enum step take_line(struct session *session, const struct prefs_task *tas
 static enum step label_one(struct session *session, struct err *err)
 {
     struct prefs_task task = {0};
-    char              line[LINE_CHARS];
-    int               got = prefs_get_progress(session->store, session->project, session->annotator, &session->progress, err);
+    char line[LINE_CHARS];
+    int got = prefs_get_progress(session->store, session->project, session->annotator, &session->progress, err);
     got = got != 0 ? -1 : prefs_next_task(session->store, session->project, session->annotator, &task, err);
     if (got == 0) {
         printf("Nothing is left to label. Thank you.\n");
@@ -253,7 +259,7 @@ static enum step label_one(struct session *session, struct err *err)
         prefs_task_free(&task);
         return STEP_FAILED;
     }
-    int64_t   started = milliseconds();
+    int64_t started = milliseconds();
     enum step step = STEP_AGAIN;
     while (step == STEP_AGAIN) {
         step = read_line(task.count == 1 ? "+ or - (? helps): " : "best first (? helps): ", line) == 0
@@ -266,19 +272,24 @@ static enum step label_one(struct session *session, struct err *err)
 
 int prefs_command_label(int argc, char **argv)
 {
-    const char               *words[PREFS_WORDS_MAX], *project = NULL;
+    const char *words[PREFS_WORDS_MAX], *project = NULL;
     const struct prefs_option options[] = {{"project", OPTION_TEXT, &project, "NAME", "the project to label", 0, 0}};
-    const struct prefs_usage  usage = {"label", "DB NAME", 2, 2,
-                                       "Labels in the terminal as the annotator NAME. A judgment is a line such as \"b a=c\": best first, '=' between\n"
-                                       "equals; '?' lists what else a line may be.",
-                                       options, sizeof options / sizeof options[0]};
-    int                       code = prefs_read_words(&usage, argc, argv, words);
+    const struct prefs_usage usage = {"label",
+                                      "DB NAME",
+                                      2,
+                                      2,
+                                      "Labels in the terminal as the annotator NAME. A judgment is a line such as \"b "
+                                      "a=c\": best first, '=' between\n"
+                                      "equals; '?' lists what else a line may be.",
+                                      options,
+                                      sizeof options / sizeof options[0]};
+    int code = prefs_read_words(&usage, argc, argv, words);
     if (code >= 0) {
         return code;
     }
-    struct session         session = {.colours = log_colours()};
+    struct session session = {.colours = log_colours()};
     struct prefs_annotator annotator;
-    struct err             err;
+    struct err err;
     code = prefs_open_project(&session.store, words[0], PREFS_WRITE, project, &session.project);
     if (code >= 0) {
         return code;

@@ -32,7 +32,8 @@ int prefs_open_project(struct prefs **store, const char *path, enum prefs_mode m
 
 static void print_usage(FILE *out, const struct prefs_usage *usage)
 {
-    fprintf(out, "usage: attune prefs %s %s%s\n", usage->name, usage->words, usage->option_count > 0 ? " [options]" : "");
+    fprintf(out, "usage: attune prefs %s %s%s\n", usage->name, usage->words,
+            usage->option_count > 0 ? " [options]" : "");
 }
 
 static void print_help(const struct prefs_usage *usage)
@@ -41,7 +42,7 @@ static void print_help(const struct prefs_usage *usage)
     printf("\n%s\n", usage->text);
     for (size_t i = 0; i < usage->option_count; i++) {
         const struct prefs_option *option = &usage->options[i];
-        char                       left[64];
+        char left[64];
         snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument != NULL ? " " : "",
                  option->argument != NULL ? option->argument : "");
         printf("%s  %-26s %s\n", i == 0 ? "\n" : "", left, option->help);
@@ -99,7 +100,8 @@ static int set_option(const struct prefs_usage *usage, const struct prefs_option
     }
     case OPTION_REAL: {
         double number = strtod(value, &end);
-        if (end != value && *end == '\0' && isfinite(number) && number >= (double)option->least && number <= (double)option->most) {
+        if (end != value && *end == '\0' && isfinite(number) && number >= (double)option->least &&
+            number <= (double)option->most) {
             *(double *)option->value = number;
             return -1;
         }
@@ -107,15 +109,16 @@ static int set_option(const struct prefs_usage *usage, const struct prefs_option
     }
     }
     char range[96];
-    snprintf(range, sizeof range, "%s takes a number from %lld to %lld", option->name, (long long)option->least, (long long)option->most);
+    snprintf(range, sizeof range, "%s takes a number from %lld to %lld", option->name, (long long)option->least,
+             (long long)option->most);
     return mistake(usage, "'%s': --%s", value, range);
 }
 
 /* --name, --name value or --name=value; *at moves over what was taken. */
 static int read_option(const struct prefs_usage *usage, int argc, char **argv, int *at)
 {
-    const char                *word = argv[*at], *equals = strchr(word, '=');
-    size_t                     length = equals != NULL ? (size_t)(equals - word - 2) : strlen(word + 2);
+    const char *word = argv[*at], *equals = strchr(word, '=');
+    size_t length = equals != NULL ? (size_t)(equals - word - 2) : strlen(word + 2);
     const struct prefs_option *option = find_option(usage, word + 2, length);
     if (option == NULL) {
         return unknown_option(usage, word);

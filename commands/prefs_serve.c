@@ -13,8 +13,8 @@
 
 struct wishes {
     struct server_options server;
-    const char           *certificate, *key, *project;
-    bool                  remote;
+    const char *certificate, *key, *project;
+    bool remote;
 };
 
 static bool is_loopback(const char *address)
@@ -27,7 +27,8 @@ static int check_wishes(const struct wishes *wishes)
     if (!is_loopback(wishes->server.address) && !wishes->remote) {
         fprintf(stderr,
                 "attune prefs serve: %s can be reached from other machines; --allow-remote says that this is meant\n"
-                "(a token then crosses the network: use --certificate and --key, or TLS in front, or an ssh tunnel to 127.0.0.1)\n",
+                "(a token then crosses the network: use --certificate and --key, or TLS in front, or an ssh tunnel to "
+                "127.0.0.1)\n",
                 wishes->server.address);
         return COMMAND_USAGE;
     }
@@ -40,7 +41,7 @@ static int check_wishes(const struct wishes *wishes)
 
 static int serve(struct prefs *store, struct prefs *reader, const struct server_options *options, struct err *err)
 {
-    sigset_t       stop;
+    sigset_t stop;
     struct server *server = NULL;
     /* Blocked before the server's threads start, so that only sigwait() sees them. */
     sigemptyset(&stop);
@@ -52,8 +53,8 @@ static int serve(struct prefs *store, struct prefs *reader, const struct server_
         return -1;
     }
     bool ipv6 = strchr(options->address, ':') != NULL;
-    printf("http%s://%s%s%s:%u/\n", options->certificate != NULL ? "s" : "", ipv6 ? "[" : "", options->address, ipv6 ? "]" : "",
-           (unsigned)server_port(server));
+    printf("http%s://%s%s%s:%u/\n", options->certificate != NULL ? "s" : "", ipv6 ? "[" : "", options->address,
+           ipv6 ? "]" : "", (unsigned)server_port(server));
     fflush(stdout);
     int signal_number = 0;
     sigwait(&stop, &signal_number);
@@ -64,9 +65,9 @@ static int serve(struct prefs *store, struct prefs *reader, const struct server_
 static int open_and_serve(struct wishes *wishes, const char *path)
 {
     struct prefs *store = NULL, *reader = NULL;
-    struct err    err;
+    struct err err;
     struct strbuf certificate = {0}, key = {0};
-    int           code = prefs_open_project(&store, path, PREFS_WRITE, wishes->project, &wishes->server.project);
+    int code = prefs_open_project(&store, path, PREFS_WRITE, wishes->project, &wishes->server.project);
     if (code >= 0) {
         return code;
     }
@@ -82,7 +83,9 @@ static int open_and_serve(struct wishes *wishes, const char *path)
     if (result == 0) {
         if (!is_loopback(wishes->server.address)) {
             log_warn("serving on %s: other machines can reach this page%s", wishes->server.address,
-                     wishes->certificate == NULL ? ", and tokens and labels cross the network unencrypted unless TLS stands in front" : "");
+                     wishes->certificate == NULL
+                         ? ", and tokens and labels cross the network unencrypted unless TLS stands in front"
+                         : "");
         }
         result = serve(store, reader, &wishes->server, &err);
     }
@@ -98,23 +101,30 @@ static int open_and_serve(struct wishes *wishes, const char *path)
 
 int prefs_command_serve(int argc, char **argv)
 {
-    const char               *words[PREFS_WORDS_MAX];
-    int64_t                   port = 8765;
-    struct wishes             wishes = {.server = {.address = "127.0.0.1"}};
+    const char *words[PREFS_WORDS_MAX];
+    int64_t port = 8765;
+    struct wishes wishes = {.server = {.address = "127.0.0.1"}};
     const struct prefs_option options[] = {
         {"port", OPTION_NUMBER, &port, "N", "0 takes any free one (default: 8765)", 0, 65535},
         {"listen", OPTION_TEXT, &wishes.server.address, "ADDRESS", "an IP address (default: 127.0.0.1)", 0, 0},
-        {"allow-remote", OPTION_FLAG, &wishes.remote, NULL, "needed with --listen for an address that is not loopback", 0, 0},
-        {"host", OPTION_TEXT, &wishes.server.host, "NAME", "a name, with port if it has one, that browsers may use for this server", 0, 0},
+        {"allow-remote", OPTION_FLAG, &wishes.remote, NULL, "needed with --listen for an address that is not loopback",
+         0, 0},
+        {"host", OPTION_TEXT, &wishes.server.host, "NAME",
+         "a name, with port if it has one, that browsers may use for this server", 0, 0},
         {"certificate", OPTION_TEXT, &wishes.certificate, "FILE", "TLS certificate (PEM)", 0, 0},
         {"key", OPTION_TEXT, &wishes.key, "FILE", "its private key (PEM)", 0, 0},
         {"project", OPTION_TEXT, &wishes.project, "NAME", "the project to label", 0, 0},
     };
-    const struct prefs_usage usage = {"serve", "DB", 1, 1,
-                                      "Serves the labelling page and, for admins, the overview page, until interrupted. Annotators log in with the\n"
-                                      "token that 'annotator add' printed.",
-                                      options, sizeof options / sizeof options[0]};
-    int                      code = prefs_read_words(&usage, argc, argv, words);
+    const struct prefs_usage usage = {
+        "serve",
+        "DB",
+        1,
+        1,
+        "Serves the labelling page and, for admins, the overview page, until interrupted. Annotators log in with the\n"
+        "token that 'annotator add' printed.",
+        options,
+        sizeof options / sizeof options[0]};
+    int code = prefs_read_words(&usage, argc, argv, words);
     if (code >= 0) {
         return code;
     }

@@ -14,26 +14,29 @@ static void print_share(const char *name, struct measure_share share)
     if (share.trials == 0) {
         printf("  %-34s -\n", name);
     } else {
-        printf("  %-34s %5.1f %%  (%.1f to %.1f, n = %lld)\n", name, 100.0 * (double)share.hits / (double)share.trials, 100 * low, 100 * high,
-               (long long)share.trials);
+        printf("  %-34s %5.1f %%  (%.1f to %.1f, n = %lld)\n", name, 100.0 * (double)share.hits / (double)share.trials,
+               100 * low, 100 * high, (long long)share.trials);
     }
 }
 
 static const char *percent(char text[16], struct measure_share share)
 {
-    snprintf(text, 16, share.trials == 0 ? "-" : "%.1f", share.trials == 0 ? 0 : 100.0 * (double)share.hits / (double)share.trials);
+    snprintf(text, 16, share.trials == 0 ? "-" : "%.1f",
+             share.trials == 0 ? 0 : 100.0 * (double)share.hits / (double)share.trials);
     return text;
 }
 
 static void print_annotators(const struct report *report)
 {
-    printf("\n%-24s %8s %8s %8s %9s %7s %7s %7s\n", "annotator", "judged", "skipped", "flagged", "median s", "rest %", "gold %", "self %");
+    printf("\n%-24s %8s %8s %8s %9s %7s %7s %7s\n", "annotator", "judged", "skipped", "flagged", "median s", "rest %",
+           "gold %", "self %");
     for (size_t i = 0; i < report->annotator_count; i++) {
         const struct report_annotator *person = &report->annotators[i];
-        char                           rest[16], gold[16], self[16], seconds[16];
+        char rest[16], gold[16], self[16], seconds[16];
         snprintf(seconds, sizeof seconds, isnan(person->median_seconds) ? "-" : "%.1f", person->median_seconds);
-        printf("%-24s %8lld %8lld %8lld %9s %7s %7s %7s\n", person->handle, (long long)person->judged, (long long)person->skipped,
-               (long long)person->flagged, seconds, percent(rest, person->rest), percent(gold, person->gold), percent(self, person->self));
+        printf("%-24s %8lld %8lld %8lld %9s %7s %7s %7s\n", person->handle, (long long)person->judged,
+               (long long)person->skipped, (long long)person->flagged, seconds, percent(rest, person->rest),
+               percent(gold, person->gold), percent(self, person->self));
     }
 }
 
@@ -47,24 +50,29 @@ static void print_models(const struct report *report)
     printf("\n%-32s %11s %7s %9s  %s\n", "model", "comparisons", "wins %", "strength", "95 % interval");
     for (size_t i = 0; i < report->model_count; i++) {
         const struct report_model *model = &report->models[i];
-        char                       bar[BAR_WIDTH + 2] = "";
+        char bar[BAR_WIDTH + 2] = "";
         for (int c = 0; c <= BAR_WIDTH; c++) {
             double at = low + (high - low) * c / BAR_WIDTH, step = (high - low) / BAR_WIDTH;
-            bar[c] = fabs(at - model->strength) <= step / 2 ? '*' : at >= model->low - step / 2 && at <= model->high + step / 2 ? '-' : ' ';
+            bar[c] = fabs(at - model->strength) <= step / 2                        ? '*'
+                     : at >= model->low - step / 2 && at <= model->high + step / 2 ? '-'
+                                                                                   : ' ';
         }
         printf("%-32s %11.0f %7.1f %9.3f  %7.3f %s %.3f\n", model->name, model->comparisons,
                100 * model->wins / model->comparisons, model->strength, model->low, bar, model->high);
     }
     if (report->models_left_out > 0) {
-        printf("%lld further models have no line: there may be %d\n", (long long)report->models_left_out, MEASURE_MODELS_MAX);
+        printf("%lld further models have no line: there may be %d\n", (long long)report->models_left_out,
+               MEASURE_MODELS_MAX);
     }
 }
 
 static void print_report(const struct report *report)
 {
-    printf("items: %lld open, %lld done, %lld with labels of their own, %lld gold\n%lld judgments, %lld pairs of answers, %lld ties\n",
-           (long long)report->items_open, (long long)report->items_done, (long long)report->items_closed, (long long)report->gold_items,
-           (long long)report->judgments, (long long)report->pairs, (long long)report->ties);
+    printf("items: %lld open, %lld done, %lld with labels of their own, %lld gold\n%lld judgments, %lld pairs of "
+           "answers, %lld ties\n",
+           (long long)report->items_open, (long long)report->items_done, (long long)report->items_closed,
+           (long long)report->gold_items, (long long)report->judgments, (long long)report->pairs,
+           (long long)report->ties);
     if (report->annotator_count > 0) {
         print_annotators(report);
     }
@@ -89,24 +97,29 @@ static void print_report(const struct report *report)
 
 int prefs_command_stats(int argc, char **argv)
 {
-    const char               *words[PREFS_WORDS_MAX], *project_name = NULL;
-    bool                      json = false;
+    const char *words[PREFS_WORDS_MAX], *project_name = NULL;
+    bool json = false;
     const struct prefs_option options[] = {
         {"json", OPTION_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"project", OPTION_TEXT, &project_name, "NAME", "the project to report on", 0, 0},
     };
-    const struct prefs_usage usage = {"stats", "DB", 1, 1,
-                                      "Progress, agreement of annotators with each other and with gold, position and length bias, and the\n"
-                                      "Bradley-Terry strengths of the models that wrote the answers.",
-                                      options, sizeof options / sizeof options[0]};
-    int                      code = prefs_read_words(&usage, argc, argv, words);
+    const struct prefs_usage usage = {
+        "stats",
+        "DB",
+        1,
+        1,
+        "Progress, agreement of annotators with each other and with gold, position and length bias, and the\n"
+        "Bradley-Terry strengths of the models that wrote the answers.",
+        options,
+        sizeof options / sizeof options[0]};
+    int code = prefs_read_words(&usage, argc, argv, words);
     if (code >= 0) {
         return code;
     }
-    struct prefs  *store = NULL;
+    struct prefs *store = NULL;
     struct report *report = NULL;
-    int64_t        project = 0;
-    struct err     err;
+    int64_t project = 0;
+    struct err err;
     code = prefs_open_project(&store, words[0], PREFS_READ, project_name, &project);
     if (code >= 0) {
         return code;

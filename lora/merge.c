@@ -15,15 +15,16 @@ static float *download(const struct adapter *adapter, const struct parameter *pa
     return values;
 }
 
-/* W [outputs, inputs] += scale * B A */
+/* W [outputs, inputs] += scale * B A, each element summed in double and rounded once. */
 static void add_product(float *w, const float *a, const float *b, int32_t outputs, int32_t inputs, int32_t rank,
-                        float scale)
+                        double scale)
 {
     for (int64_t o = 0; o < outputs; o++)
-        for (int32_t r = 0; r < rank; r++) {
-            float factor = scale * b[o * rank + r];
-            for (int32_t i = 0; i < inputs; i++)
-                w[o * inputs + i] += factor * a[(int64_t)r * inputs + i];
+        for (int64_t i = 0; i < inputs; i++) {
+            double delta = 0;
+            for (int64_t r = 0; r < rank; r++)
+                delta += (double)b[o * rank + r] * (double)a[r * inputs + i];
+            w[o * inputs + i] = (float)((double)w[o * inputs + i] + scale * delta);
         }
 }
 
@@ -33,8 +34,7 @@ static int merge_target(const struct adapter *adapter, const struct adapter_targ
     const struct parameter *a = &adapter->parameters.items[target->parameter], *b = a + 1;
     float *a_values = download(adapter, a, err), *b_values = a_values ? download(adapter, b, err) : NULL;
     if (b_values)
-        add_product(values, a_values, b_values, b->rows, a->columns, target->rank,
-                    (float)adapter_scale(adapter, target));
+        add_product(values, a_values, b_values, b->rows, a->columns, target->rank, adapter_scale(adapter, target));
     int rc = b_values ? 0 : -1;
     mem_free(a_values);
     mem_free(b_values);

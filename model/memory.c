@@ -1,7 +1,6 @@
 /* model/memory.c - see memory.h. */
 #include "model/memory.h"
-#include "base/file.h"
-#include "base/strbuf.h"
+#include "base/cgroup.h"
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,18 +30,6 @@ size_t memory_plan_total(const struct memory_plan *plan)
     return total;
 }
 
-/* The number in a one-line file, SIZE_MAX where there is none ("max", no such file). */
-static size_t read_number(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    unsigned long long value;
-    if (!file)
-        return SIZE_MAX;
-    int read = fscanf(file, "%llu", &value);
-    fclose(file);
-    return read == 1 ? (size_t)value : SIZE_MAX;
-}
-
 /* MemAvailable of /proc/meminfo, in bytes. */
 static size_t system_available(void)
 {
@@ -59,20 +46,10 @@ static size_t system_available(void)
 
 size_t memory_available(void)
 {
-    static const char *const limits[][2] = {
-        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
-    };
+    struct cgroup group = cgroup_here();
     size_t available = system_available();
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        size_t limit = read_number(limits[i][0]), used = read_number(limits[i][1]);
-        if (limit == SIZE_MAX || used == SIZE_MAX)
-            continue;
-        size_t left = limit > used ? limit - used : 0;
-        if (left < available)
-            available = left;
-    }
-    return available;
+    int64_t left = cgroup_memory_left(&group);
+    return left >= 0 && (size_t)left < available ? (size_t)left : available;
 }
 
 size_t memory_peak(void)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *linear_kind_path(enum linear_kind kind)
@@ -41,7 +42,7 @@ void model_linear_shape(const struct model_config *config, enum linear_kind kind
         *outputs = config->hidden, *inputs = config->intermediate;
         break;
     case LINEAR_KIND_COUNT:
-        assert(!"no linear layer");
+        abort(); /* no linear layer */
     }
 }
 

@@ -119,7 +119,7 @@ static void put_header(struct strbuf *header, const struct safetensor_spec *cons
         at = end;
     }
     strbuf_putc(header, '}');
-    while (header->length % 8)
+    while (header->length % 8 && !header->failed)
         strbuf_putc(header, ' ');
 }
 

@@ -21,6 +21,8 @@ struct sample_options {
 struct sampler {
     int32_t vocabulary;
     float *scaled;  /* [vocabulary] logits after penalty and temperature */
+    float *weights; /* [vocabulary] exp(scaled - the largest) */
+    double *sums;   /* of weights, by blocks */
     int32_t *order; /* [vocabulary] candidates */
     uint8_t *seen;  /* [vocabulary] marks for the repetition penalty */
 };

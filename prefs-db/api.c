@@ -28,10 +28,10 @@ unsigned api_state(struct prefs *store, int64_t project, const struct prefs_anno
 {
     struct prefs_settings settings;
     struct prefs_progress progress;
-    struct strbuf         name = {0}, guidelines = {0};
-    struct err            err;
-    int64_t               version = 0;
-    int                   result = prefs_get_settings(store, project, &settings, &err);
+    struct strbuf name = {0}, guidelines = {0};
+    struct err err;
+    int64_t version = 0;
+    int result = prefs_get_settings(store, project, &settings, &err);
     result = result != 0 ? result : prefs_get_progress(store, project, annotator->id, &progress, &err);
     result = result != 0 ? result : prefs_project_name(store, project, &name, &err);
     result = result != 0 ? result : prefs_get_guidelines(store, project, &guidelines, &version, &err);
@@ -40,9 +40,11 @@ unsigned api_state(struct prefs *store, int64_t project, const struct prefs_anno
         strbuf_put_json(out, annotator->handle, strlen(annotator->handle));
         strbuf_printf(out, ",\"admin\":%s,\"project\":", truth(annotator->role == PREFS_ROLE_ADMIN));
         strbuf_put_json(out, strbuf_text(&name), name.length);
-        strbuf_printf(out, ",\"judged\":%lld,\"skipped\":%lld,\"remaining\":%lld,\"allow_ties\":%s,\"allow_skip\":%s,\"strength_levels\":%lld",
-                      (long long)progress.judged, (long long)progress.skipped, (long long)progress.remaining, truth(settings.allow_ties),
-                      truth(settings.allow_skip), (long long)settings.strength_levels);
+        strbuf_printf(out,
+                      ",\"judged\":%lld,\"skipped\":%lld,\"remaining\":%lld,\"allow_ties\":%s,\"allow_skip\":%s,"
+                      "\"strength_levels\":%lld",
+                      (long long)progress.judged, (long long)progress.skipped, (long long)progress.remaining,
+                      truth(settings.allow_ties), truth(settings.allow_skip), (long long)settings.strength_levels);
         strbuf_printf(out, ",\"guidelines_version\":%lld,\"guidelines\":", (long long)version);
         strbuf_put_json(out, strbuf_text(&guidelines), guidelines.length);
         strbuf_puts(out, ",\"flags\":[");
@@ -64,8 +66,8 @@ static void put_previous(struct strbuf *out, const struct prefs_task *task)
     for (size_t i = 0; i < task->count; i++) {
         strbuf_printf(out, "%s%d", i > 0 ? "," : "", previous->ranks[i]);
     }
-    strbuf_printf(out, "],\"strength\":%d,\"thumb\":%d,\"active_ms\":%lld,\"flags\":[", previous->strength, previous->thumb,
-                  (long long)previous->active_ms);
+    strbuf_printf(out, "],\"strength\":%d,\"thumb\":%d,\"active_ms\":%lld,\"flags\":[", previous->strength,
+                  previous->thumb, (long long)previous->active_ms);
     for (size_t i = 0; i < task->count; i++) {
         const char *comma = "";
         strbuf_puts(out, i > 0 ? ",[" : "[");
@@ -86,7 +88,7 @@ static void put_previous(struct strbuf *out, const struct prefs_task *task)
 static int put_next(struct prefs *store, int64_t project, int64_t annotator, struct strbuf *out, struct err *err)
 {
     struct prefs_task task = {0};
-    int               got = prefs_next_task(store, project, annotator, &task, err);
+    int got = prefs_next_task(store, project, annotator, &task, err);
     if (got < 0) {
         return got;
     }
@@ -125,7 +127,8 @@ unsigned api_next(struct prefs *store, int64_t project, const struct prefs_annot
 static int read_nonce(const json_t *body, unsigned char nonce[PREFS_NONCE_SIZE], struct err *err)
 {
     const char *text = json_string_value(json_object_get(body, "nonce"));
-    if (text == NULL || strlen(text) != 2 * PREFS_NONCE_SIZE || strspn(text, "0123456789abcdef") != 2 * PREFS_NONCE_SIZE) {
+    if (text == NULL || strlen(text) != 2 * PREFS_NONCE_SIZE ||
+        strspn(text, "0123456789abcdef") != 2 * PREFS_NONCE_SIZE) {
         return err_set(err, "nonce must be 32 hexadecimal digits");
     }
     for (size_t i = 0; i < PREFS_NONCE_SIZE; i++) {
@@ -139,7 +142,7 @@ static int read_nonce(const json_t *body, unsigned char nonce[PREFS_NONCE_SIZE],
 static int read_ranks(const json_t *body, int ranks[PREFS_ANSWERS_MAX], struct err *err)
 {
     const json_t *list = json_object_get(body, "ranks"), *rank;
-    size_t        i;
+    size_t i;
     if (list == NULL) {
         return 0;
     }
@@ -169,7 +172,7 @@ static int flag_bit(const json_t *name)
 static int read_flags(const json_t *body, unsigned flags[PREFS_ANSWERS_MAX], struct err *err)
 {
     const json_t *list = json_object_get(body, "flags"), *of_answer, *name;
-    size_t        i, j;
+    size_t i, j;
     if (list == NULL) {
         return 0;
     }
@@ -204,15 +207,17 @@ static int read_text(const json_t *body, const char *key, const char **out, stru
 static int read_judgment(const json_t *body, struct prefs_judgment *judgment, struct err *err)
 {
     const char *verdict = NULL;
-    int64_t     strength = -1, thumb = 0;
+    int64_t strength = -1, thumb = 0;
     judgment->active_ms = judgment->wall_ms = -1;
     judgment->client = PREFS_CLIENT_WEB;
     if (json_need_int(body, "assignment", &judgment->assignment, 1, INT64_MAX, "judgment", err) != 0 ||
-        json_need_string(body, "verdict", &verdict, "judgment", err) != 0 || read_nonce(body, judgment->nonce, err) != 0 ||
-        read_ranks(body, judgment->ranks, err) != 0 || read_flags(body, judgment->flags, err) != 0 ||
+        json_need_string(body, "verdict", &verdict, "judgment", err) != 0 ||
+        read_nonce(body, judgment->nonce, err) != 0 || read_ranks(body, judgment->ranks, err) != 0 ||
+        read_flags(body, judgment->flags, err) != 0 ||
         json_get_int(body, "strength", &strength, -1, 4, "judgment", err) != 0 ||
         json_get_int(body, "thumb", &thumb, -1, 1, "judgment", err) != 0 ||
-        read_text(body, "comment", &judgment->comment, err) != 0 || read_text(body, "skip_reason", &judgment->skip_reason, err) != 0 ||
+        read_text(body, "comment", &judgment->comment, err) != 0 ||
+        read_text(body, "skip_reason", &judgment->skip_reason, err) != 0 ||
         json_get_int(body, "active_ms", &judgment->active_ms, 0, INT32_MAX, "judgment", err) != 0 ||
         json_get_int(body, "wall_ms", &judgment->wall_ms, 0, INT64_MAX, "judgment", err) != 0) {
         return -1;
@@ -238,8 +243,8 @@ static json_t *read_body(const char *body, size_t length, struct err *err)
 }
 
 /* The judgment and the next task in one commit: half of the waiting for the disk. */
-static int submit_and_next(struct prefs *store, int64_t project, int64_t annotator, const struct prefs_judgment *judgment, bool next,
-                           struct strbuf *out, struct err *err)
+static int submit_and_next(struct prefs *store, int64_t project, int64_t annotator,
+                           const struct prefs_judgment *judgment, bool next, struct strbuf *out, struct err *err)
 {
     int64_t id = 0;
     if (prefs_batch_begin(store, err) != 0) {
@@ -259,28 +264,29 @@ static int submit_and_next(struct prefs *store, int64_t project, int64_t annotat
     return prefs_batch_commit(store, err);
 }
 
-unsigned api_judgment(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body, size_t length,
-                      struct strbuf *out)
+unsigned api_judgment(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body,
+                      size_t length, struct strbuf *out)
 {
-    struct err            err;
+    struct err err;
     struct prefs_judgment judgment = {0};
-    json_t               *value = read_body(body, length, &err);
+    json_t *value = read_body(body, length, &err);
     if (value == NULL || read_judgment(value, &judgment, &err) != 0) {
         json_decref(value);
         return api_error(out, 400, err.text);
     }
-    int result = submit_and_next(store, project, annotator->id, &judgment, json_is_true(json_object_get(value, "next")), out, &err);
+    int result = submit_and_next(store, project, annotator->id, &judgment, json_is_true(json_object_get(value, "next")),
+                                 out, &err);
     json_decref(value);
     return result == 0 ? 200 : failed(out, result, &err);
 }
 
-unsigned api_undo(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body, size_t length,
-                  struct strbuf *out)
+unsigned api_undo(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, const char *body,
+                  size_t length, struct strbuf *out)
 {
-    struct err    err;
+    struct err err;
     unsigned char nonce[PREFS_NONCE_SIZE];
-    json_t       *value = read_body(body, length, &err);
-    int           result = value == NULL ? -1 : read_nonce(value, nonce, &err);
+    json_t *value = read_body(body, length, &err);
+    int result = value == NULL ? -1 : read_nonce(value, nonce, &err);
     json_decref(value);
     if (result != 0) {
         return api_error(out, 400, err.text);
@@ -296,8 +302,8 @@ unsigned api_undo(struct prefs *store, int64_t project, const struct prefs_annot
 unsigned api_overview(struct prefs *store, int64_t project, struct strbuf *out)
 {
     struct report *report = NULL;
-    struct err     err;
-    int            result = report_make(&report, store, project, &err);
+    struct err err;
+    int result = report_make(&report, store, project, &err);
     if (result != 0) {
         return failed(out, result, &err);
     }
@@ -308,9 +314,9 @@ unsigned api_overview(struct prefs *store, int64_t project, struct strbuf *out)
 
 unsigned api_login_token(char token[PREFS_TOKEN_SIZE], const char *body, size_t length, struct strbuf *out)
 {
-    struct err  err;
+    struct err err;
     const char *text = NULL;
-    json_t     *value = read_body(body, length, &err);
+    json_t *value = read_body(body, length, &err);
     if (value == NULL || json_need_string(value, "token", &text, "login", &err) != 0) {
         json_decref(value);
         return api_error(out, 400, err.text);
@@ -320,5 +326,7 @@ unsigned api_login_token(char token[PREFS_TOKEN_SIZE], const char *body, size_t 
         memcpy(token, text, PREFS_TOKEN_SIZE);
     }
     json_decref(value);
-    return shaped ? 0 : api_error(out, 401, "this is no token; it has 64 hexadecimal digits, as 'annotator add' printed them");
+    return shaped
+               ? 0
+               : api_error(out, 401, "this is no token; it has 64 hexadecimal digits, as 'annotator add' printed them");
 }

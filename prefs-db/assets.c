@@ -2,13 +2,14 @@
 
 #include <string.h>
 
-extern const char   asset_label_html[], asset_label_js[], asset_ranking_js[], asset_client_js[], asset_decision_js[], asset_render_js[], asset_style_css[],
-    asset_overview_html[], asset_overview_js[];
-extern const size_t asset_label_html_size, asset_label_js_size, asset_ranking_js_size, asset_client_js_size, asset_decision_js_size, asset_render_js_size,
-    asset_style_css_size, asset_overview_html_size, asset_overview_js_size;
+extern const char asset_label_html[], asset_label_js[], asset_ranking_js[], asset_client_js[], asset_decision_js[],
+    asset_render_js[], asset_style_css[], asset_overview_html[], asset_overview_js[];
+extern const size_t asset_label_html_size, asset_label_js_size, asset_ranking_js_size, asset_client_js_size,
+    asset_decision_js_size, asset_render_js_size, asset_style_css_size, asset_overview_html_size,
+    asset_overview_js_size;
 
 static const struct {
-    const char   *path, *type, *bytes;
+    const char *path, *type, *bytes;
     const size_t *size;
 } table[] = {
     {"/", "text/html; charset=utf-8", asset_label_html, &asset_label_html_size},

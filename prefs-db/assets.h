@@ -8,7 +8,7 @@
 
 struct asset {
     const char *path, *type, *bytes;
-    size_t      size;
+    size_t size;
 };
 /* NULL: no such path. */
 const struct asset *asset_find(const char *path, struct asset *room);

@@ -28,7 +28,8 @@ static bool known_role(const char *role)
     return false;
 }
 
-/* [{"role":"user","content":"..."}]: compact, these two members in this order, so that equal prompts have equal keys. */
+/* [{"role":"user","content":"..."}]: compact, these two members in this order, so that equal prompts have equal keys.
+ */
 static int write_canonical(struct strbuf *out, const json_t *messages, struct err *err)
 {
     size_t count = json_array_size(messages);
@@ -59,7 +60,8 @@ static const char *split_of(const unsigned char key[PREFS_KEY_SIZE])
     return percent < TEST_PERCENT ? "test" : percent < TEST_PERCENT + VALID_PERCENT ? "valid" : "train";
 }
 
-static int insert_prompt(struct prefs *store, const struct strbuf *text, const char *lang, int64_t batch, int64_t *prompt, struct err *err)
+static int insert_prompt(struct prefs *store, const struct strbuf *text, const char *lang, int64_t batch,
+                         int64_t *prompt, struct err *err)
 {
     unsigned char key[PREFS_KEY_SIZE];
     prefs_key(key, text->data, text->length);
@@ -67,7 +69,8 @@ static int insert_prompt(struct prefs *store, const struct strbuf *text, const c
     if (found != 0) {
         return found < 0 ? -1 : 0;
     }
-    if (sql_run(store, err, "INSERT INTO prompt (sha256, split, lang, batch_id, messages) VALUES (?1, ?2, ?3, nullif(?4,0), ?5)",
+    if (sql_run(store, err,
+                "INSERT INTO prompt (sha256, split, lang, batch_id, messages) VALUES (?1, ?2, ?3, nullif(?4,0), ?5)",
                 "bttin", key, sizeof key, split_of(key), lang, batch, text->data, text->length) != 0) {
         return -1;
     }
@@ -75,14 +78,15 @@ static int insert_prompt(struct prefs *store, const struct strbuf *text, const c
     return 0;
 }
 
-int prefs_add_prompt(struct prefs *store, const char *messages, const char *lang, int64_t batch, int64_t *prompt, struct err *err)
+int prefs_add_prompt(struct prefs *store, const char *messages, const char *lang, int64_t batch, int64_t *prompt,
+                     struct err *err)
 {
     json_t *value = json_read_text(messages, strlen(messages), "the prompt", err);
     if (value == NULL) {
         return PREFS_REFUSED;
     }
     struct strbuf text = {0};
-    int           result = write_canonical(&text, value, err);
+    int result = write_canonical(&text, value, err);
     json_decref(value);
     if (result == 0) {
         result = sql_begin(store, err);
@@ -103,23 +107,26 @@ static int64_t count_characters(const char *text, size_t length)
     return count;
 }
 
-static int insert_answer(struct prefs *store, int64_t prompt, const char *text, size_t length, int64_t *answer, struct err *err)
+static int insert_answer(struct prefs *store, int64_t prompt, const char *text, size_t length, int64_t *answer,
+                         struct err *err)
 {
     unsigned char key[PREFS_KEY_SIZE];
     prefs_key(key, text, length);
-    int found = sql_number(store, err, answer, "SELECT id FROM answer WHERE prompt_id=?1 AND sha256=?2", "ib", prompt, key, sizeof key);
+    int found = sql_number(store, err, answer, "SELECT id FROM answer WHERE prompt_id=?1 AND sha256=?2", "ib", prompt,
+                           key, sizeof key);
     if (found != 0) {
         return found < 0 ? -1 : 0;
     }
-    if (sql_run(store, err, "INSERT INTO answer (prompt_id, sha256, characters, content) VALUES (?1, ?2, ?3, ?4)", "ibin", prompt, key,
-                sizeof key, count_characters(text, length), text, length) != 0) {
+    if (sql_run(store, err, "INSERT INTO answer (prompt_id, sha256, characters, content) VALUES (?1, ?2, ?3, ?4)",
+                "ibin", prompt, key, sizeof key, count_characters(text, length), text, length) != 0) {
         return -1;
     }
     *answer = sqlite3_last_insert_rowid(store->db);
     return 0;
 }
 
-int prefs_add_answer(struct prefs *store, int64_t prompt, const char *text, size_t length, int64_t *answer, struct err *err)
+int prefs_add_answer(struct prefs *store, int64_t prompt, const char *text, size_t length, int64_t *answer,
+                     struct err *err)
 {
     if (length > PREFS_TEXT_MAX) {
         return refuse(err, "an answer has at most 16 MiB");
@@ -154,12 +161,13 @@ int prefs_add_model(struct prefs *store, const char *name, int64_t *model, struc
 }
 
 /* Keys of the answers of the item, each checked to be an answer of its prompt. */
-static int read_answer_keys(struct prefs *store, const struct prefs_new_item *item, unsigned char keys[][PREFS_KEY_SIZE], struct err *err)
+static int read_answer_keys(struct prefs *store, const struct prefs_new_item *item,
+                            unsigned char keys[][PREFS_KEY_SIZE], struct err *err)
 {
     for (size_t i = 0; i < item->count; i++) {
-        sqlite3_stmt *row = sql_query(store, err, "SELECT sha256 FROM answer WHERE id=?1 AND prompt_id=?2", "ii", item->answers[i],
-                                      item->prompt);
-        int           got = row == NULL ? -1 : sql_step(store, row, err);
+        sqlite3_stmt *row = sql_query(store, err, "SELECT sha256 FROM answer WHERE id=?1 AND prompt_id=?2", "ii",
+                                      item->answers[i], item->prompt);
+        int got = row == NULL ? -1 : sql_step(store, row, err);
         if (got == 1) {
             memcpy(keys[i], sqlite3_column_blob(row, 0), PREFS_KEY_SIZE);
         }
@@ -191,28 +199,33 @@ static void sort_keys(unsigned char keys[][PREFS_KEY_SIZE], size_t count)
     }
 }
 
-static int insert_item(struct prefs *store, const struct prefs_new_item *item, const unsigned char *key, int64_t *id, struct err *err)
+static int insert_item(struct prefs *store, const struct prefs_new_item *item, const unsigned char *key, int64_t *id,
+                       struct err *err)
 {
     static const char *const states[] = {"open", "done", "closed"};
-    if (sql_run(store, err, "INSERT INTO item (project_id, prompt_id, k, sha256, state) VALUES (?1, ?2, ?3, ?4, ?5)", "iiibt",
-                item->project, item->prompt, (int64_t)item->count, key, (size_t)PREFS_KEY_SIZE, states[item->state]) != 0) {
+    if (sql_run(store, err, "INSERT INTO item (project_id, prompt_id, k, sha256, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "iiibt", item->project, item->prompt, (int64_t)item->count, key, (size_t)PREFS_KEY_SIZE,
+                states[item->state]) != 0) {
         return -1;
     }
     *id = sqlite3_last_insert_rowid(store->db);
     for (size_t i = 0; i < item->count; i++) {
-        if (sql_run(store, err, "INSERT INTO item_slot (item_id, slot, answer_id, model_id) VALUES (?1, ?2, ?3, nullif(?4,0))", "iiii",
-                    *id, (int64_t)i, item->answers[i], item->models[i]) != 0) {
+        if (sql_run(store, err,
+                    "INSERT INTO item_slot (item_id, slot, answer_id, model_id) VALUES (?1, ?2, ?3, nullif(?4,0))",
+                    "iiii", *id, (int64_t)i, item->answers[i], item->models[i]) != 0) {
             return -1;
         }
     }
     return 0;
 }
 
-static int read_slots(struct prefs *store, const struct prefs_new_item *item, int64_t id, int slots[PREFS_ANSWERS_MAX], struct err *err)
+static int read_slots(struct prefs *store, const struct prefs_new_item *item, int64_t id, int slots[PREFS_ANSWERS_MAX],
+                      struct err *err)
 {
     for (size_t i = 0; i < item->count; i++) {
         int64_t slot = -1;
-        if (sql_number(store, err, &slot, "SELECT slot FROM item_slot WHERE item_id=?1 AND answer_id=?2", "ii", id, item->answers[i]) < 0) {
+        if (sql_number(store, err, &slot, "SELECT slot FROM item_slot WHERE item_id=?1 AND answer_id=?2", "ii", id,
+                       item->answers[i]) < 0) {
             return -1;
         }
         assert(slot >= 0);
@@ -221,18 +234,18 @@ static int read_slots(struct prefs *store, const struct prefs_new_item *item, in
     return 0;
 }
 
-static int add_item(struct prefs *store, const struct prefs_new_item *item, int64_t *id, int slots[PREFS_ANSWERS_MAX], bool *added,
-                    struct err *err)
+static int add_item(struct prefs *store, const struct prefs_new_item *item, int64_t *id, int slots[PREFS_ANSWERS_MAX],
+                    bool *added, struct err *err)
 {
     unsigned char keys[PREFS_ANSWERS_MAX][PREFS_KEY_SIZE], key[PREFS_KEY_SIZE];
-    int           result = read_answer_keys(store, item, keys, err);
+    int result = read_answer_keys(store, item, keys, err);
     if (result != 0) {
         return result;
     }
     sort_keys(keys, item->count);
     prefs_key(key, keys, item->count * PREFS_KEY_SIZE);
-    int found = sql_number(store, err, id, "SELECT id FROM item WHERE project_id=?1 AND prompt_id=?2 AND sha256=?3", "iib", item->project,
-                           item->prompt, key, sizeof key);
+    int found = sql_number(store, err, id, "SELECT id FROM item WHERE project_id=?1 AND prompt_id=?2 AND sha256=?3",
+                           "iib", item->project, item->prompt, key, sizeof key);
     if (added != NULL) {
         *added = found == 0;
     }
@@ -252,8 +265,8 @@ static int add_item(struct prefs *store, const struct prefs_new_item *item, int6
     return found < 0 ? -1 : slots == NULL ? 0 : read_slots(store, item, *id, slots, err);
 }
 
-int prefs_add_item(struct prefs *store, const struct prefs_new_item *item, int64_t *id, int slots[PREFS_ANSWERS_MAX], bool *added,
-                   struct err *err)
+int prefs_add_item(struct prefs *store, const struct prefs_new_item *item, int64_t *id, int slots[PREFS_ANSWERS_MAX],
+                   bool *added, struct err *err)
 {
     if (item->count < 1 || item->count > PREFS_ANSWERS_MAX) {
         return refuse(err, "an item has 1 to 16 answers");
@@ -264,10 +277,11 @@ int prefs_add_item(struct prefs *store, const struct prefs_new_item *item, int64
     return sql_finish(store, add_item(store, item, id, slots, added, err), err);
 }
 
-static int add_gold(struct prefs *store, int64_t item, int better, int worse, int thumb, const char *note, struct err *err)
+static int add_gold(struct prefs *store, int64_t item, int better, int worse, int thumb, const char *note,
+                    struct err *err)
 {
     int64_t k = 0;
-    int     found = sql_number(store, err, &k, "SELECT k FROM item WHERE id=?1", "i", item);
+    int found = sql_number(store, err, &k, "SELECT k FROM item WHERE id=?1", "i", item);
     if (found < 0) {
         return -1;
     }
@@ -281,17 +295,22 @@ static int add_gold(struct prefs *store, int64_t item, int better, int worse, in
                 k == 1 ? "a thumb up or down" : "two different answers, the better and the worse");
         return PREFS_REFUSED;
     }
-    int result = k == 1 ? sql_run(store, err, "INSERT INTO gold (item_id, thumb, note) VALUES (?1, ?2, ?3) ON CONFLICT (item_id) DO UPDATE "
-                                              "SET thumb=excluded.thumb, note=excluded.note",
-                                  "iit", item, (int64_t)thumb, note)
-                        : sql_run(store, err, "INSERT INTO gold (item_id, better_slot, worse_slot, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT "
-                                              "(item_id) DO UPDATE SET better_slot=excluded.better_slot, worse_slot=excluded.worse_slot, "
-                                              "note=excluded.note",
-                                  "iiit", item, (int64_t)better, (int64_t)worse, note);
+    int result =
+        k == 1
+            ? sql_run(store, err,
+                      "INSERT INTO gold (item_id, thumb, note) VALUES (?1, ?2, ?3) ON CONFLICT (item_id) DO UPDATE "
+                      "SET thumb=excluded.thumb, note=excluded.note",
+                      "iit", item, (int64_t)thumb, note)
+            : sql_run(store, err,
+                      "INSERT INTO gold (item_id, better_slot, worse_slot, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT "
+                      "(item_id) DO UPDATE SET better_slot=excluded.better_slot, worse_slot=excluded.worse_slot, "
+                      "note=excluded.note",
+                      "iiit", item, (int64_t)better, (int64_t)worse, note);
     return result;
 }
 
-int prefs_add_gold(struct prefs *store, int64_t item, int better, int worse, int thumb, const char *note, struct err *err)
+int prefs_add_gold(struct prefs *store, int64_t item, int better, int worse, int thumb, const char *note,
+                   struct err *err)
 {
     if (sql_begin(store, err) != 0) {
         return -1;
@@ -301,19 +320,20 @@ int prefs_add_gold(struct prefs *store, int64_t item, int better, int worse, int
 
 int prefs_next_gold(struct prefs *store, int64_t project, int64_t after, struct prefs_gold *gold, struct err *err)
 {
-    sqlite3_stmt *row = sql_query(store, err,
-                                  "SELECT g.item_id, coalesce(g.better_slot,-1), coalesce(g.worse_slot,-1), coalesce(g.thumb,0), "
-                                  "json_extract(p.messages,'$[#-1].content') FROM gold g JOIN item i ON i.id=g.item_id "
-                                  "JOIN prompt p ON p.id=i.prompt_id WHERE i.project_id=?1 AND g.item_id>?2 ORDER BY g.item_id LIMIT 1",
-                                  "ii", project, after);
-    int           got = row == NULL ? -1 : sql_step(store, row, err);
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT g.item_id, coalesce(g.better_slot,-1), coalesce(g.worse_slot,-1), coalesce(g.thumb,0), "
+                  "json_extract(p.messages,'$[#-1].content') FROM gold g CROSS JOIN item i ON i.id=g.item_id "
+                  "JOIN prompt p ON p.id=i.prompt_id WHERE i.project_id=?1 AND g.item_id>?2 ORDER BY g.item_id LIMIT 1",
+                  "ii", project, after);
+    int got = row == NULL ? -1 : sql_step(store, row, err);
     if (got == 1) {
         gold->item = sqlite3_column_int64(row, 0);
         gold->better = sqlite3_column_int(row, 1);
         gold->worse = sqlite3_column_int(row, 2);
         gold->thumb = sqlite3_column_int(row, 3);
         const char *text = (const char *)sqlite3_column_text(row, 4);
-        size_t      length = strlen(text);
+        size_t length = strlen(text);
         if (length >= sizeof gold->prompt) {
             length = sizeof gold->prompt - 1;
             while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
@@ -336,7 +356,7 @@ int prefs_add_score(struct prefs *store, const char *scorer, int64_t answer, dou
         return -1;
     }
     int64_t there = 0;
-    int     found = sql_number(store, err, &there, "SELECT 1 FROM answer WHERE id=?1", "i", answer);
+    int found = sql_number(store, err, &there, "SELECT 1 FROM answer WHERE id=?1", "i", answer);
     if (found == 0) {
         err_set(err, "%s has no answer %lld", store->path, (long long)answer);
         found = PREFS_REFUSED;
@@ -367,15 +387,16 @@ static double uncertainty(const double *scores, size_t count)
 }
 
 /* 1: scores[0..*count-1] are set, 0: an answer has none. */
-static int read_scores(struct prefs *store, int64_t item, const char *scorer, double scores[PREFS_ANSWERS_MAX], size_t *count,
-                       struct err *err)
+static int read_scores(struct prefs *store, int64_t item, const char *scorer, double scores[PREFS_ANSWERS_MAX],
+                       size_t *count, struct err *err)
 {
-    sqlite3_stmt *row = sql_query(store, err,
-                                  "SELECT c.value FROM item_slot s LEFT JOIN score c ON c.scorer=?2 AND c.answer_id=s.answer_id "
-                                  "WHERE s.item_id=?1",
-                                  "it", item, scorer);
-    int           got = -1;
-    bool          all = true;
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT c.value FROM item_slot s LEFT JOIN score c ON c.scorer=?2 AND c.answer_id=s.answer_id "
+                  "WHERE s.item_id=?1",
+                  "it", item, scorer);
+    int got = -1;
+    bool all = true;
     for (*count = 0; row != NULL && (got = sql_step(store, row, err)) == 1; ++*count) {
         all = all && sqlite3_column_type(row, 0) != SQLITE_NULL;
         scores[*count] = sqlite3_column_double(row, 0);
@@ -387,18 +408,20 @@ static int read_scores(struct prefs *store, int64_t item, const char *scorer, do
 static int prioritise(struct prefs *store, int64_t project, const char *scorer, int64_t *changed, struct err *err)
 {
     int64_t item = 0;
-    int     found;
-    while ((found = sql_number(store, err, &item,
-                               "SELECT id FROM item NOT INDEXED WHERE project_id=?1 AND id>?2 AND state='open' ORDER BY id LIMIT 1", "ii", project,
-                               item)) == 1) {
+    int found;
+    while ((found = sql_number(
+                store, err, &item,
+                "SELECT id FROM item NOT INDEXED WHERE project_id=?1 AND id>?2 AND state='open' ORDER BY id LIMIT 1",
+                "ii", project, item)) == 1) {
         double scores[PREFS_ANSWERS_MAX];
         size_t count = 0;
-        int    scored = read_scores(store, item, scorer, scores, &count, err);
+        int scored = read_scores(store, item, scorer, scores, &count, err);
         if (scored < 0) {
             return -1;
         }
         if (scored == 1) {
-            if (sql_run(store, err, "UPDATE item SET priority=?2 WHERE id=?1", "id", item, uncertainty(scores, count)) != 0) {
+            if (sql_run(store, err, "UPDATE item SET priority=?2 WHERE id=?1", "id", item,
+                        uncertainty(scores, count)) != 0) {
                 return -1;
             }
             ++*changed;
@@ -418,20 +441,22 @@ int prefs_prioritise(struct prefs *store, int64_t project, const char *scorer, i
 
 int prefs_import_begin(struct prefs *store, const char *path, int64_t *batch, struct err *err)
 {
-    if (sql_run(store, err, "INSERT INTO import_batch (path, created_ms) VALUES (?1, ?2)", "ti", path, prefs_now(store)) != 0) {
+    if (sql_run(store, err, "INSERT INTO import_batch (path, created_ms) VALUES (?1, ?2)", "ti", path,
+                prefs_now(store)) != 0) {
         return -1;
     }
     *batch = sqlite3_last_insert_rowid(store->db);
     return 0;
 }
 
-int prefs_import_done(struct prefs *store, int64_t batch, const char *format, int64_t records, int64_t added, int64_t rejected,
-                      struct err *err)
+int prefs_import_done(struct prefs *store, int64_t batch, const char *format, int64_t records, int64_t added,
+                      int64_t rejected, struct err *err)
 {
     if (added == 0) {
-        return sql_run(store, err, "DELETE FROM import_batch WHERE id=?1 AND NOT EXISTS (SELECT 1 FROM prompt WHERE batch_id=?1)", "i",
-                       batch);
+        return sql_run(store, err,
+                       "DELETE FROM import_batch WHERE id=?1 AND NOT EXISTS (SELECT 1 FROM prompt WHERE batch_id=?1)",
+                       "i", batch);
     }
-    return sql_run(store, err, "UPDATE import_batch SET format=?2, records=?3, added=?4, rejected=?5 WHERE id=?1", "itiii", batch, format,
-                   records, added, rejected);
+    return sql_run(store, err, "UPDATE import_batch SET format=?2, records=?3, added=?4, rejected=?5 WHERE id=?1",
+                   "itiii", batch, format, records, added, rejected);
 }

@@ -19,7 +19,8 @@ static int allow(struct guard *guard, struct err *err, const char *name, unsigne
         return err_set(err, "too many host names");
     }
     char *host = guard->hosts[guard->count];
-    int   length = with_port ? snprintf(host, GUARD_HOST_CHARS, "%s:%u", name, port) : snprintf(host, GUARD_HOST_CHARS, "%s", name);
+    int length = with_port ? snprintf(host, GUARD_HOST_CHARS, "%s:%u", name, port)
+                           : snprintf(host, GUARD_HOST_CHARS, "%s", name);
     if (length < 0 || length >= GUARD_HOST_CHARS) {
         return err_set(err, "the host name '%.40s...' is longer than %d characters", name, GUARD_HOST_CHARS - 1);
     }
@@ -41,7 +42,7 @@ int guard_init(struct guard *guard, const char *address, uint16_t port, bool tls
 }
 
 struct host_count {
-    int         count;
+    int count;
     const char *value;
 };
 
@@ -68,14 +69,17 @@ struct guard_answer guard_host(const struct guard *guard, struct MHD_Connection 
             return pass;
         }
     }
-    return (struct guard_answer){421, "this Host is not served here; 'attune prefs serve --host NAME' allows a further one"};
+    return (struct guard_answer){421,
+                                 "this Host is not served here; 'attune prefs serve --host NAME' allows a further one"};
 }
 
 /* "http://" or "https://" and the request's own Host: a TLS proxy in front makes the one into the other. */
 static bool same_origin(struct MHD_Connection *connection, const char *origin)
 {
     const char *host = header(connection, "Host");
-    const char *rest = strncmp(origin, "http://", 7) == 0 ? origin + 7 : strncmp(origin, "https://", 8) == 0 ? origin + 8 : NULL;
+    const char *rest = strncmp(origin, "http://", 7) == 0    ? origin + 7
+                       : strncmp(origin, "https://", 8) == 0 ? origin + 8
+                                                             : NULL;
     return host != NULL && rest != NULL && strcasecmp(rest, host) == 0;
 }
 
@@ -86,13 +90,14 @@ static struct guard_answer check_change(struct MHD_Connection *connection, size_
     if (custom == NULL || strcmp(custom, "1") != 0) {
         return (struct guard_answer){403, "a change needs the header X-Attune: 1"};
     }
-    if (type == NULL || (strcasecmp(type, "application/json") != 0 && strcasecmp(type, "application/json; charset=utf-8") != 0)) {
+    if (type == NULL ||
+        (strcasecmp(type, "application/json") != 0 && strcasecmp(type, "application/json; charset=utf-8") != 0)) {
         return (struct guard_answer){415, "a change needs Content-Type: application/json"};
     }
     if (length == NULL || header(connection, "Transfer-Encoding") != NULL) {
         return (struct guard_answer){411, "a change must announce its Content-Length"};
     }
-    char              *end = NULL;
+    char *end = NULL;
     unsigned long long bytes = strtoull(length, &end, 10);
     if (length[0] < '0' || length[0] > '9' || *end != '\0' || bytes > body_max) {
         return (struct guard_answer){413, "the request is too large"};

@@ -69,9 +69,9 @@ void measure_wilson(struct measure_share share, double *low, double *high)
         return;
     }
     const double z = 1.959963984540054; /* the 97.5 % point of the normal distribution */
-    double       n = (double)share.trials, p = (double)share.hits / n;
-    double       middle = (p + z * z / (2 * n)) / (1 + z * z / n);
-    double       half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n);
+    double n = (double)share.trials, p = (double)share.hits / n;
+    double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+    double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n);
     *low = fmax(0, middle - half);
     *high = fmin(1, middle + half);
 }
@@ -79,7 +79,7 @@ void measure_wilson(struct measure_share share, double *low, double *high)
 /* Whether from `start` every model can be reached along wins, or against them when `backwards`. */
 static bool reaches_all(const double *wins, size_t count, bool backwards)
 {
-    bool   seen[MEASURE_MODELS_MAX] = {true};
+    bool seen[MEASURE_MODELS_MAX] = {true};
     size_t queue[MEASURE_MODELS_MAX] = {0}, length = 1;
     for (size_t at = 0; at < length; at++) {
         for (size_t other = 0; other < count; other++) {

@@ -17,7 +17,7 @@ static enum prefs_role role_of(const char *name)
             return (enum prefs_role)i;
         }
     }
-    assert(!"a role the schema does not know");
+    assert(false && "a role the schema does not know");
     return PREFS_ROLE_ANNOTATOR;
 }
 
@@ -47,7 +47,7 @@ static int read_annotator(struct prefs *store, sqlite3_stmt *row, struct prefs_a
         annotator->id = sqlite3_column_int64(row, 0);
         annotator->role = role_of((const char *)sqlite3_column_text(row, 1));
         const char *handle = (const char *)sqlite3_column_text(row, 2);
-        size_t      length = strlen(handle);
+        size_t length = strlen(handle);
         assert(length < sizeof annotator->handle);
         memcpy(annotator->handle, handle, length + 1);
     }
@@ -57,14 +57,15 @@ static int read_annotator(struct prefs *store, sqlite3_stmt *row, struct prefs_a
 
 static int find_handle(struct prefs *store, const char *handle, struct prefs_annotator *annotator, struct err *err)
 {
-    return read_annotator(store, sql_query(store, err, "SELECT id, role, handle FROM annotator WHERE handle=?1", "t", handle),
+    return read_annotator(store,
+                          sql_query(store, err, "SELECT id, role, handle FROM annotator WHERE handle=?1", "t", handle),
                           annotator, err);
 }
 
 static int add_annotator(struct prefs *store, const char *handle, enum prefs_role role, int64_t *id, struct err *err)
 {
     struct prefs_annotator there;
-    int                    found = find_handle(store, handle, &there, err);
+    int found = find_handle(store, handle, &there, err);
     if (found < 0) {
         return -1;
     }
@@ -76,8 +77,8 @@ static int add_annotator(struct prefs *store, const char *handle, enum prefs_rol
         *id = there.id;
         return 0;
     }
-    if (sql_run(store, err, "INSERT INTO annotator (handle, role, created_ms) VALUES (?1, ?2, ?3)", "tti", handle, role_names[role],
-                prefs_now(store)) != 0) {
+    if (sql_run(store, err, "INSERT INTO annotator (handle, role, created_ms) VALUES (?1, ?2, ?3)", "tti", handle,
+                role_names[role], prefs_now(store)) != 0) {
         return -1;
     }
     *id = sqlite3_last_insert_rowid(store->db);
@@ -119,8 +120,8 @@ int prefs_new_token(struct prefs *store, int64_t annotator, int days, char token
     text[PREFS_TOKEN_SIZE - 1] = '\0';
     prefs_key(key, text, PREFS_TOKEN_SIZE - 1);
     int64_t now = prefs_now(store);
-    if (sql_run(store, err, "INSERT INTO token (hash, annotator_id, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4)", "biii", key,
-                sizeof key, annotator, now, now + days * DAY_MS) != 0) {
+    if (sql_run(store, err, "INSERT INTO token (hash, annotator_id, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4)",
+                "biii", key, sizeof key, annotator, now, now + days * DAY_MS) != 0) {
         return -1;
     }
     memcpy(token, text, sizeof text);
@@ -131,7 +132,8 @@ int prefs_revoke(struct prefs *store, int64_t annotator, int64_t *revoked, struc
 {
     int64_t now = prefs_now(store);
     if (sql_run(store, err,
-                "UPDATE token SET revoked_ms=?2 WHERE annotator_id=?1 AND revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms>?2)",
+                "UPDATE token SET revoked_ms=?2 WHERE annotator_id=?1 AND revoked_ms IS NULL AND (expires_ms IS NULL "
+                "OR expires_ms>?2)",
                 "ii", annotator, now) != 0) {
         return -1;
     }
@@ -143,11 +145,12 @@ int prefs_authenticate(struct prefs *store, const char *token, struct prefs_anno
 {
     unsigned char key[PREFS_KEY_SIZE];
     prefs_key(key, token, strlen(token));
-    sqlite3_stmt *row = sql_query(store, err,
-                                  "SELECT w.id, w.role, w.handle FROM token t JOIN annotator w ON w.id=t.annotator_id WHERE t.hash=?1 "
-                                  "AND t.revoked_ms IS NULL AND (t.expires_ms IS NULL OR t.expires_ms>?2)",
-                                  "bi", key, sizeof key, prefs_now(store));
-    int           found = read_annotator(store, row, annotator, err);
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT w.id, w.role, w.handle FROM token t JOIN annotator w ON w.id=t.annotator_id WHERE t.hash=?1 "
+                  "AND t.revoked_ms IS NULL AND (t.expires_ms IS NULL OR t.expires_ms>?2)",
+                  "bi", key, sizeof key, prefs_now(store));
+    int found = read_annotator(store, row, annotator, err);
     if (found == 0) {
         err_set(err, "this token is not valid; ask for a new one ('attune prefs annotator add')");
         return PREFS_REFUSED;

@@ -12,25 +12,26 @@
 
 struct row {
     struct prefs_ranking ranking;
-    size_t               handle, split, lang, messages;
-    size_t               texts[PREFS_ANSWERS_MAX];
+    size_t handle, split, lang, messages;
+    size_t texts[PREFS_ANSWERS_MAX];
 };
 
 struct prefs_rankings {
-    struct prefs      *store;
+    struct prefs *store;
     struct prefs_query query;
-    char              *split;
-    int64_t           *annotators; /* of the query */
-    int64_t            last_item;
-    bool               finished;
-    struct row        *rows;
-    size_t             count, capacity, next;
-    struct strbuf      text;
-    size_t             pair_best, pair_worst; /* where prefs_rankings_next_pair() stands in `pair_ranking` */
+    char *split;
+    int64_t *annotators; /* of the query */
+    int64_t last_item;
+    bool finished;
+    struct row *rows;
+    size_t count, capacity, next;
+    struct strbuf text;
+    size_t pair_best, pair_worst; /* where prefs_rankings_next_pair() stands in `pair_ranking` */
     const struct prefs_ranking *pair_ranking;
 };
 
-int prefs_rankings_open(struct prefs_rankings **out, struct prefs *store, const struct prefs_query *query, struct err *err)
+int prefs_rankings_open(struct prefs_rankings **out, struct prefs *store, const struct prefs_query *query,
+                        struct err *err)
 {
     struct prefs_rankings *rankings = mem_alloc(1, sizeof *rankings, err);
     if (rankings == NULL) {
@@ -101,8 +102,8 @@ static const char slot_digits[] = "0123456789abcdef";
 static void read_judgment(struct row *into, sqlite3_stmt *row)
 {
     struct prefs_ranking *ranking = &into->ranking;
-    const char           *ranks = (const char *)sqlite3_column_text(row, 3);
-    const char           *shown = (const char *)sqlite3_column_text(row, 4);
+    const char *ranks = (const char *)sqlite3_column_text(row, 3);
+    const char *shown = (const char *)sqlite3_column_text(row, 4);
     ranking->judgment = sqlite3_column_int64(row, 0);
     ranking->annotator = sqlite3_column_int64(row, 1);
     ranking->repeat = sqlite3_column_int(row, 2) != 0;
@@ -122,19 +123,20 @@ static void read_judgment(struct row *into, sqlite3_stmt *row)
 static int read_answers(struct prefs_rankings *rankings, size_t first, int64_t item, struct err *err)
 {
     struct prefs *store = rankings->store;
-    sqlite3_stmt *row =
-        rankings->query.without_text
-            ? sql_query(store, err,
-                        "SELECT s.slot, s.answer_id, coalesce(s.model_id,0), a.characters FROM item_slot s JOIN answer a ON a.id=s.answer_id "
-                        "WHERE s.item_id=?1",
-                        "i", item)
-            : sql_query(store, err,
-                        "SELECT s.slot, s.answer_id, coalesce(s.model_id,0), a.characters, a.content FROM item_slot s JOIN answer a ON "
-                        "a.id=s.answer_id WHERE s.item_id=?1",
-                        "i", item);
-    int           got = -1;
+    sqlite3_stmt *row = rankings->query.without_text
+                            ? sql_query(store, err,
+                                        "SELECT s.slot, s.answer_id, coalesce(s.model_id,0), a.characters FROM "
+                                        "item_slot s JOIN answer a ON a.id=s.answer_id "
+                                        "WHERE s.item_id=?1",
+                                        "i", item)
+                            : sql_query(store, err,
+                                        "SELECT s.slot, s.answer_id, coalesce(s.model_id,0), a.characters, a.content "
+                                        "FROM item_slot s JOIN answer a ON "
+                                        "a.id=s.answer_id WHERE s.item_id=?1",
+                                        "i", item);
+    int got = -1;
     while (row != NULL && (got = sql_step(store, row, err)) == 1) {
-        int    slot = sqlite3_column_int(row, 0);
+        int slot = sqlite3_column_int(row, 0);
         size_t text = rankings->query.without_text ? NO_TEXT : keep_text(rankings, row, 4);
         size_t length = text == NO_TEXT ? 0 : (size_t)sqlite3_column_bytes(row, 4);
         for (size_t i = first; i < rankings->count; i++) {
@@ -150,7 +152,8 @@ static int read_answers(struct prefs_rankings *rankings, size_t first, int64_t i
     return got;
 }
 
-/* Same outcomes over the pairs of answers and the pairs of judgments of the item; 1 where there is nothing to compare. */
+/* Same outcomes over the pairs of answers and the pairs of judgments of the item; 1 where there is nothing to compare.
+ */
 static double item_agreement(const struct row *rows, size_t count)
 {
     int64_t same = 0, all = 0;
@@ -163,7 +166,8 @@ static double item_agreement(const struct row *rows, size_t count)
             }
             for (size_t a = 0; a < x->count; a++) {
                 for (size_t b = a + 1; b < x->count; b++) {
-                    int xa = x->answers[a].rank, xb = x->answers[b].rank, ya = y->answers[a].rank, yb = y->answers[b].rank;
+                    int xa = x->answers[a].rank, xb = x->answers[b].rank, ya = y->answers[a].rank,
+                        yb = y->answers[b].rank;
                     if (xa > 0 && xb > 0 && ya > 0 && yb > 0) {
                         all++;
                         same += (xa < xb) == (ya < yb) && (xa == xb) == (ya == yb);
@@ -176,26 +180,31 @@ static double item_agreement(const struct row *rows, size_t count)
 }
 
 /* Votes on one item; its prompt is read once. */
-static int read_item(struct prefs_rankings *rankings, int64_t item, int64_t prompt, bool gold, size_t split, size_t lang, size_t messages,
-                     struct err *err)
+static int read_item(struct prefs_rankings *rankings, int64_t item, int64_t prompt, bool gold, size_t split,
+                     size_t lang, size_t messages, struct err *err)
 {
     struct prefs *store = rankings->store;
-    size_t        first = rankings->count;
+    size_t first = rankings->count;
     sqlite3_stmt *row =
         rankings->query.without_text
             ? sql_query(store, err,
-                        "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), coalesce(j.thumb,0), "
-                        "coalesce(j.active_ms,-1), NULL, j.client='import' FROM assignment a JOIN judgment j ON j.id=a.judgment_id "
+                        "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), "
+                        "coalesce(j.thumb,0), "
+                        "coalesce(j.active_ms,-1), NULL, j.client='import' FROM assignment a JOIN judgment j ON "
+                        "j.id=a.judgment_id "
                         "WHERE a.item_id=?1 AND a.state='submitted'",
                         "i", item)
             : sql_query(store, err,
-                        "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), coalesce(j.thumb,0), "
-                        "coalesce(j.active_ms,-1), w.handle, j.client='import' FROM assignment a JOIN judgment j ON j.id=a.judgment_id "
+                        "SELECT j.id, a.annotator_id, a.repeat, j.ranks, a.shown, coalesce(j.strength,-1), "
+                        "coalesce(j.thumb,0), "
+                        "coalesce(j.active_ms,-1), w.handle, j.client='import' FROM assignment a JOIN judgment j ON "
+                        "j.id=a.judgment_id "
                         "JOIN annotator w ON w.id=a.annotator_id WHERE a.item_id=?1 AND a.state='submitted'",
                         "i", item);
-    int           got = -1;
+    int got = -1;
     while (row != NULL && (got = sql_step(store, row, err)) == 1) {
-        if (!wanted(rankings, sqlite3_column_int64(row, 1)) || (sqlite3_column_int(row, 2) != 0 && !rankings->query.with_repeats)) {
+        if (!wanted(rankings, sqlite3_column_int64(row, 1)) ||
+            (sqlite3_column_int(row, 2) != 0 && !rankings->query.with_repeats)) {
             continue;
         }
         struct row *rows = mem_grow(rankings->rows, &rankings->capacity, rankings->count + 1, sizeof *rows, err);
@@ -239,13 +248,14 @@ static int read_items(struct prefs_rankings *rankings, sqlite3_stmt *row, struct
         items++;
         rankings->last_item = sqlite3_column_int64(row, 0);
         const char *split = (const char *)sqlite3_column_text(row, 2);
-        bool        gold = sqlite3_column_int(row, 4) != 0;
+        bool gold = sqlite3_column_int(row, 4) != 0;
         if ((gold && !rankings->query.with_gold) || (rankings->split != NULL && strcmp(split, rankings->split) != 0)) {
             continue;
         }
         size_t split_at = keep_text(rankings, row, 2), lang_at = keep_text(rankings, row, 3);
         size_t messages = rankings->query.without_text ? NO_TEXT : keep_text(rankings, row, 5);
-        if (read_item(rankings, rankings->last_item, sqlite3_column_int64(row, 1), gold, split_at, lang_at, messages, err) < 0) {
+        if (read_item(rankings, rankings->last_item, sqlite3_column_int64(row, 1), gold, split_at, lang_at, messages,
+                      err) < 0) {
             return -1;
         }
     }
@@ -267,12 +277,14 @@ static sqlite3_stmt *query_items(struct prefs_rankings *rankings, struct err *er
     }
     if (query->without_text) {
         return sql_query(rankings->store, err,
-                         "SELECT i.id, i.prompt_id, p.split, p.lang, " GOLD " FROM item i NOT INDEXED CROSS JOIN prompt p ON p.id=i.prompt_id "
+                         "SELECT i.id, i.prompt_id, p.split, p.lang, " GOLD
+                         " FROM item i NOT INDEXED CROSS JOIN prompt p ON p.id=i.prompt_id "
                          "WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
                          "iii", rankings->last_item, query->project, (int64_t)CHUNK_ITEMS);
     }
     return sql_query(rankings->store, err,
-                     "SELECT i.id, i.prompt_id, p.split, p.lang, " GOLD ", p.messages FROM item i NOT INDEXED CROSS JOIN prompt p ON "
+                     "SELECT i.id, i.prompt_id, p.split, p.lang, " GOLD
+                     ", p.messages FROM item i NOT INDEXED CROSS JOIN prompt p ON "
                      "p.id=i.prompt_id WHERE i.id>?1 AND i.project_id=?2 ORDER BY i.id LIMIT ?3",
                      "iii", rankings->last_item, query->project, (int64_t)CHUNK_ITEMS);
 }
@@ -322,7 +334,7 @@ static bool advance_pair(struct prefs_rankings *rankings, struct prefs_pair *pai
     for (; rankings->pair_best < ranking->count; rankings->pair_best++, rankings->pair_worst = 0) {
         const struct prefs_ranked_answer *best = &ranking->answers[rankings->pair_best];
         while (best->rank > 0 && rankings->pair_worst < ranking->count) {
-            size_t                            slot = rankings->pair_worst++;
+            size_t slot = rankings->pair_worst++;
             const struct prefs_ranked_answer *worst = &ranking->answers[slot];
             if (worst->rank > best->rank || (worst->rank == best->rank && slot > rankings->pair_best)) {
                 *pair = (struct prefs_pair){ranking, best, worst, worst->rank == best->rank, worst->rank - best->rank};
@@ -354,15 +366,17 @@ void prefs_item_view_free(struct prefs_item_view *view)
 
 static int view_answers(struct prefs *store, struct prefs_item_view *view, struct err *err)
 {
-    sqlite3_stmt *row = sql_query(store, err,
-                                  "SELECT a.id, a.content FROM item_slot s JOIN answer a ON a.id=s.answer_id WHERE s.item_id=?1 "
-                                  "ORDER BY s.slot",
-                                  "i", view->item);
-    int           got = -1;
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT a.id, a.content FROM item_slot s JOIN answer a ON a.id=s.answer_id WHERE s.item_id=?1 "
+                  "ORDER BY s.slot",
+                  "i", view->item);
+    int got = -1;
     for (view->count = 0; row != NULL && (got = sql_step(store, row, err)) == 1; view->count++) {
         view->answers[view->count] = sqlite3_column_int64(row, 0);
         view->starts[view->count] = view->texts.length;
-        strbuf_append(&view->texts, (const char *)sqlite3_column_text(row, 1), (size_t)sqlite3_column_bytes(row, 1) + 1);
+        strbuf_append(&view->texts, (const char *)sqlite3_column_text(row, 1),
+                      (size_t)sqlite3_column_bytes(row, 1) + 1);
     }
     sql_end(row);
     return got < 0 || strbuf_check(&view->texts, err) != 0 ? -1 : 1;
@@ -372,11 +386,12 @@ int prefs_next_item(struct prefs *store, int64_t project, int64_t after, struct 
 {
     strbuf_clear(&view->messages);
     strbuf_clear(&view->texts);
-    sqlite3_stmt *row = sql_query(store, err,
-                                  "SELECT i.id, i.state, p.messages FROM item i NOT INDEXED JOIN prompt p ON p.id=i.prompt_id "
-                                  "WHERE i.project_id=?1 AND i.id>?2 ORDER BY i.id LIMIT 1",
-                                  "ii", project, after);
-    int           got = row == NULL ? -1 : sql_step(store, row, err);
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT i.id, i.state, p.messages FROM item i NOT INDEXED JOIN prompt p ON p.id=i.prompt_id "
+                  "WHERE i.project_id=?1 AND i.id>?2 ORDER BY i.id LIMIT 1",
+                  "ii", project, after);
+    int got = row == NULL ? -1 : sql_step(store, row, err);
     if (got == 1) {
         const char *state = (const char *)sqlite3_column_text(row, 1);
         view->item = sqlite3_column_int64(row, 0);

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Items are dealt to blocks and the blocks are resampled: with fewer items than blocks this is the bootstrap over items. */
+/* Items are dealt to blocks and the blocks are resampled: with fewer items than blocks this is the bootstrap over
+ * items. */
 #define BLOCKS         512
 #define OUTCOMES       3
 #define UNKNOWN        SIZE_MAX
@@ -22,26 +23,26 @@
 
 struct times {
     int32_t *milliseconds;
-    size_t   count, capacity;
+    size_t count, capacity;
 };
 
 /* Outcomes of a pair of annotators on the units they share. */
 struct table {
-    size_t  first, second;
+    size_t first, second;
     int64_t cells[OUTCOMES * OUTCOMES], units;
 };
 
 struct gather {
-    struct prefs         *store;
-    struct report        *report;
-    struct times         *times; /* by annotator */
-    struct table         *tables;
-    size_t                table_count, table_capacity;
-    struct measure_alpha  alpha;
-    uint32_t             *wins; /* [BLOCKS][models][models], in half wins */
+    struct prefs *store;
+    struct report *report;
+    struct times *times; /* by annotator */
+    struct table *tables;
+    size_t table_count, table_capacity;
+    struct measure_alpha alpha;
+    uint32_t *wins;              /* [BLOCKS][models][models], in half wins */
     struct prefs_ranking *votes; /* of the item at hand */
-    size_t                vote_count;
-    int64_t               item;
+    size_t vote_count;
+    int64_t item;
 };
 
 static size_t find_annotator(const struct report *report, int64_t id)
@@ -84,7 +85,8 @@ static struct table *find_table(struct gather *gather, size_t first, size_t seco
             return &gather->tables[i];
         }
     }
-    struct table *tables = mem_grow(gather->tables, &gather->table_capacity, gather->table_count + 1, sizeof *tables, err);
+    struct table *tables =
+        mem_grow(gather->tables, &gather->table_capacity, gather->table_count + 1, sizeof *tables, err);
     if (tables == NULL) {
         return NULL;
     }
@@ -93,10 +95,10 @@ static struct table *find_table(struct gather *gather, size_t first, size_t seco
     return &tables[gather->table_count++];
 }
 
-static int compare_two(struct gather *gather, const struct prefs_ranking *x, const struct prefs_ranking *y, size_t a, size_t b,
-                       struct err *err)
+static int compare_two(struct gather *gather, const struct prefs_ranking *x, const struct prefs_ranking *y, size_t a,
+                       size_t b, struct err *err)
 {
-    int    said = unit_outcome(x, a, b), other = unit_outcome(y, a, b);
+    int said = unit_outcome(x, a, b), other = unit_outcome(y, a, b);
     size_t first = find_annotator(gather->report, x->annotator), second = find_annotator(gather->report, y->annotator);
     if (said < 0 || other < 0 || x->annotator == y->annotator) {
         return 0;
@@ -116,7 +118,8 @@ static int compare_two(struct gather *gather, const struct prefs_ranking *x, con
     people[first].rest.hits += same;
     people[second].rest.trials++;
     people[second].rest.hits += same;
-    struct table *table = first < second ? find_table(gather, first, second, err) : find_table(gather, second, first, err);
+    struct table *table =
+        first < second ? find_table(gather, first, second, err) : find_table(gather, second, first, err);
     if (table == NULL) {
         return -1;
     }
@@ -131,7 +134,7 @@ static int compare_unit(struct gather *gather, size_t a, size_t b, struct err *e
     int64_t counts[OUTCOMES] = {0};
     for (size_t i = 0; i < gather->vote_count; i++) {
         const struct prefs_ranking *x = &gather->votes[i];
-        int                         said = unit_outcome(x, a, b);
+        int said = unit_outcome(x, a, b);
         if (x->repeat || said < 0) {
             continue;
         }
@@ -154,7 +157,7 @@ static void compare_self(struct gather *gather, const struct prefs_ranking *repe
         if (first->repeat || first->annotator != repeat->annotator) {
             continue;
         }
-        int    said = unit_outcome(first, a, b), again = unit_outcome(repeat, a, b);
+        int said = unit_outcome(first, a, b), again = unit_outcome(repeat, a, b);
         size_t who = find_annotator(gather->report, repeat->annotator);
         if (said >= 0 && again >= 0 && who != UNKNOWN) {
             gather->report->annotators[who].self.trials++;
@@ -169,14 +172,14 @@ static void add_pair(struct gather *gather, const struct prefs_ranking *vote, si
     if (said < 0) {
         return;
     }
-    struct report                    *report = gather->report;
+    struct report *report = gather->report;
     const struct prefs_ranked_answer *first = &vote->answers[a], *second = &vote->answers[b];
-    size_t                            x = find_model(report, first->model), y = find_model(report, second->model);
+    size_t x = find_model(report, first->model), y = find_model(report, second->model);
     report->pairs++;
     if (x != UNKNOWN && y != UNKNOWN && x != y) {
         size_t count = report->model_count;
         /* The block is a hash of the item, so that neighbours in a file do not stand in for each other. */
-        size_t    block = (size_t)random_u64(BOOTSTRAP_SEED, RANDOM_SPLIT, (uint64_t)vote->item, 0) % BLOCKS;
+        size_t block = (size_t)random_u64(BOOTSTRAP_SEED, RANDOM_SPLIT, (uint64_t)vote->item, 0) % BLOCKS;
         uint32_t *wins = gather->wins + block * count * count;
         wins[x * count + y] += (uint32_t)(2 - said);
         wins[y * count + x] += (uint32_t)said;
@@ -233,10 +236,10 @@ static int add_time(struct gather *gather, size_t who, int64_t milliseconds, str
 
 static int walk(struct gather *gather, int64_t project, struct err *err)
 {
-    struct prefs_rankings      *rankings = NULL;
+    struct prefs_rankings *rankings = NULL;
     const struct prefs_ranking *vote = NULL;
-    struct prefs_query          query = {.project = project, .without_text = true, .with_repeats = true};
-    int                         got = prefs_rankings_open(&rankings, gather->store, &query, err);
+    struct prefs_query query = {.project = project, .without_text = true, .with_repeats = true};
+    int got = prefs_rankings_open(&rankings, gather->store, &query, err);
     if (got != 0) {
         return -1;
     }
@@ -299,8 +302,8 @@ static void sum_wins(double *sum, const struct gather *gather, const int *drawn)
 static int bootstrap(struct gather *gather, double *sum, double *samples, struct err *err)
 {
     struct report *report = gather->report;
-    size_t         count = report->model_count;
-    double         strengths[MEASURE_MODELS_MAX];
+    size_t count = report->model_count;
+    double strengths[MEASURE_MODELS_MAX];
     for (size_t round = 0; round < REPORT_BOOTSTRAPS; round++) {
         int drawn[BLOCKS] = {0};
         for (size_t i = 0; i < BLOCKS; i++) {
@@ -327,14 +330,14 @@ static int bootstrap(struct gather *gather, double *sum, double *samples, struct
 static int rate_models(struct gather *gather, struct err *err)
 {
     struct report *report = gather->report;
-    size_t         count = report->model_count;
+    size_t count = report->model_count;
     if (count == 0) {
         return 0;
     }
     double *sum = mem_alloc(count * count, sizeof *sum, err);
     double *samples = sum == NULL ? NULL : mem_alloc(count * REPORT_BOOTSTRAPS, sizeof *samples, err);
-    int     once[BLOCKS], result = samples == NULL ? -1 : 0;
-    double  strengths[MEASURE_MODELS_MAX];
+    int once[BLOCKS], result = samples == NULL ? -1 : 0;
+    double strengths[MEASURE_MODELS_MAX];
     for (size_t i = 0; i < BLOCKS; i++) {
         once[i] = 1;
     }
@@ -382,16 +385,16 @@ static void finish_figures(struct gather *gather)
     }
     for (size_t i = 0; i < gather->table_count && i < REPORT_KAPPAS_MAX; i++) {
         const struct table *table = &gather->tables[i];
-        report->kappas[report->kappa_count++] =
-            (struct report_kappa){table->first, table->second, table->units, measure_cohen_kappa(table->cells, OUTCOMES)};
+        report->kappas[report->kappa_count++] = (struct report_kappa){table->first, table->second, table->units,
+                                                                      measure_cohen_kappa(table->cells, OUTCOMES)};
     }
 }
 
 int report_make(struct report **out, struct prefs *store, int64_t project, struct err *err)
 {
     struct report *report = mem_alloc(1, sizeof *report, err);
-    struct gather  gather = {.store = store, .report = report, .alpha = {.categories = OUTCOMES}};
-    int            result = report == NULL ? -1 : report_read_counts(report, store, project, err);
+    struct gather gather = {.store = store, .report = report, .alpha = {.categories = OUTCOMES}};
+    int result = report == NULL ? -1 : report_read_counts(report, store, project, err);
     if (result == 0) {
         gather.times = mem_alloc(report->annotator_count + 1, sizeof *gather.times, err);
         gather.votes = mem_alloc(VOTES_MAX, sizeof *gather.votes, err);

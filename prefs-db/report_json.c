@@ -32,8 +32,8 @@ static void put_annotator(struct strbuf *out, const struct report_annotator *per
     strbuf_puts(out, "{\"handle\":");
     strbuf_put_json(out, person->handle, strlen(person->handle));
     strbuf_printf(out, ",\"imported\":%s,\"judged\":%lld,\"skipped\":%lld,\"flagged\":%lld,\"leased\":%lld,",
-                  person->imported ? "true" : "false", (long long)person->judged, (long long)person->skipped, (long long)person->flagged,
-                  (long long)person->leased);
+                  person->imported ? "true" : "false", (long long)person->judged, (long long)person->skipped,
+                  (long long)person->flagged, (long long)person->leased);
     put_share(out, "rest", person->rest);
     strbuf_putc(out, ',');
     put_share(out, "gold", person->gold);
@@ -64,11 +64,12 @@ static void put_model(struct strbuf *out, const struct report_model *model)
 void report_json(struct strbuf *out, const struct report *report)
 {
     strbuf_printf(out,
-                  "{\"items\":{\"open\":%lld,\"done\":%lld,\"closed\":%lld,\"gold\":%lld},\"judgments\":%lld,\"pairs\":%lld,\"ties\":%lld,"
+                  "{\"items\":{\"open\":%lld,\"done\":%lld,\"closed\":%lld,\"gold\":%lld},\"judgments\":%lld,\"pairs\":"
+                  "%lld,\"ties\":%lld,"
                   "\"imports\":%lld,\"annotators\":[",
                   (long long)report->items_open, (long long)report->items_done, (long long)report->items_closed,
-                  (long long)report->gold_items, (long long)report->judgments, (long long)report->pairs, (long long)report->ties,
-                  (long long)report->imports);
+                  (long long)report->gold_items, (long long)report->judgments, (long long)report->pairs,
+                  (long long)report->ties, (long long)report->imports);
     for (size_t i = 0; i < report->annotator_count; i++) {
         strbuf_puts(out, i > 0 ? "," : "");
         put_annotator(out, &report->annotators[i]);

@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define APPLICATION_ID    1347569988 /* 0x50524944 */
-#define SQLITE_HEADER     100        /* https://www.sqlite.org/fileformat.html#the_database_header */
-#define SQLITE_SIGNATURE  "SQLite format 3"
-#define BUSY_SLEEP_MS     5
+#define APPLICATION_ID   1347569988 /* 0x50524944 */
+#define SQLITE_HEADER    100        /* https://www.sqlite.org/fileformat.html#the_database_header */
+#define SQLITE_SIGNATURE "SQLite format 3"
+#define BUSY_SLEEP_MS    5
 
 static const struct prefs_migration migrations[PREFS_SCHEMA_VERSION] = {{prefs_schema_sql}};
 
@@ -44,19 +44,19 @@ static int has_journal(const char *path, bool *found, struct err *err)
 }
 
 /*
- * Reads the header and the length through a read-only connection that runs no statement, so that a file which is not ours is not
- * touched in any way. Not by open() and close(): closing any descriptor of a file drops the POSIX locks that other connections
- * of this process hold on it.
+ * Reads the header and the length through a read-only connection that runs no statement, so that a file which is not
+ * ours is not touched in any way. Not by open() and close(): closing any descriptor of a file drops the POSIX locks
+ * that other connections of this process hold on it.
  */
 static int read_header(const char *path, unsigned char header[SQLITE_HEADER], int64_t *size, struct err *err)
 {
     if (!file_exists(path)) {
         return err_set(err, "%s: no such file; 'attune prefs init %s' makes one", path, path);
     }
-    sqlite3       *db = NULL;
-    sqlite3_file  *file = NULL;
-    sqlite3_int64  length = 0;
-    int            result = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3 *db = NULL;
+    sqlite3_file *file = NULL;
+    sqlite3_int64 length = 0;
+    int result = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     if (result == SQLITE_OK) {
         result = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     }
@@ -74,7 +74,7 @@ static int read_header(const char *path, unsigned char header[SQLITE_HEADER], in
 static int check_header(const char *path, struct err *err)
 {
     unsigned char header[SQLITE_HEADER];
-    int64_t       size = 0;
+    int64_t size = 0;
     if (read_header(path, header, &size, err) != 0) {
         return -1;
     }
@@ -86,8 +86,8 @@ static int check_header(const char *path, struct err *err)
     }
     int64_t version = big_endian(header + 60, 4);
     if (version > PREFS_SCHEMA_VERSION) {
-        return err_set(err, "%s has schema %lld, this program knows up to %d; use a newer attune", path, (long long)version,
-                       PREFS_SCHEMA_VERSION);
+        return err_set(err, "%s has schema %lld, this program knows up to %d; use a newer attune", path,
+                       (long long)version, PREFS_SCHEMA_VERSION);
     }
     bool journal = false;
     if (has_journal(path, &journal, err) != 0) {
@@ -95,7 +95,7 @@ static int check_header(const char *path, struct err *err)
     }
     int64_t page = big_endian(header + 16, 2);
     int64_t whole = (page == 1 ? 65536 : page) * big_endian(header + 28, 4);
-    bool    counted = big_endian(header + 24, 4) == big_endian(header + 92, 4); /* else the page count may be stale */
+    bool counted = big_endian(header + 24, 4) == big_endian(header + 92, 4); /* else the page count may be stale */
     if (!journal && counted && size < whole) {
         return err_set(err, "%s is truncated: %lld of %lld bytes are there; go back to a backup", path, (long long)size,
                        (long long)whole);
@@ -122,7 +122,8 @@ static int connect_file(struct prefs **out, const char *path, int flags, struct 
     sqlite3_busy_timeout(store->db, PREFS_BUSY_MS);
     /* All of these belong to the connection and are off or otherwise by default. */
     if (sql_script(store,
-                   "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"
+                   "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA "
+                   "recursive_triggers=ON;"
                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-65536;",
                    err) != 0) {
         prefs_close(store);
@@ -155,11 +156,12 @@ int prefs_open(struct prefs **out, const char *path, enum prefs_mode mode, struc
         return -1;
     }
     int64_t version = 0;
-    int     result = sql_number(store, err, &version, "PRAGMA user_version", "") == 1 ? 0 : -1;
+    int result = sql_number(store, err, &version, "PRAGMA user_version", "") == 1 ? 0 : -1;
     if (result == 0 && version < PREFS_SCHEMA_VERSION) {
-        result = mode == PREFS_WRITE ? prefs_migrate(store, migrations, PREFS_SCHEMA_VERSION, err)
-                                     : err_set(err, "%s has the older schema %lld; open it once for writing ('attune prefs set %s')",
-                                               path, (long long)version, path);
+        result = mode == PREFS_WRITE
+                     ? prefs_migrate(store, migrations, PREFS_SCHEMA_VERSION, err)
+                     : err_set(err, "%s has the older schema %lld; open it once for writing ('attune prefs set %s')",
+                               path, (long long)version, path);
     }
     if (result != 0) {
         prefs_close(store);
@@ -231,16 +233,17 @@ void prefs_batch_rollback(struct prefs *store)
 static int check_foreign_keys(struct prefs *store, struct err *err)
 {
     sqlite3_stmt *row = sql_query(store, err, "PRAGMA foreign_key_check", "");
-    int           got = row == NULL ? -1 : sql_step(store, row, err);
+    int got = row == NULL ? -1 : sql_step(store, row, err);
     if (got == 1) {
-        err_set(err, "%s: a row of %s points to a row of %s that is not there", store->path, (const char *)sqlite3_column_text(row, 0),
-                (const char *)sqlite3_column_text(row, 2));
+        err_set(err, "%s: a row of %s points to a row of %s that is not there", store->path,
+                (const char *)sqlite3_column_text(row, 0), (const char *)sqlite3_column_text(row, 2));
     }
     sql_end(row);
     return got == 0 ? 0 : -1;
 }
 
-static int migrate_steps(struct prefs *store, const struct prefs_migration *steps, int64_t version, int64_t target, struct err *err)
+static int migrate_steps(struct prefs *store, const struct prefs_migration *steps, int64_t version, int64_t target,
+                         struct err *err)
 {
     for (; version < target; version++) {
         if (sql_script(store, steps[version].sql, err) != 0) {
@@ -252,7 +255,8 @@ static int migrate_steps(struct prefs *store, const struct prefs_migration *step
     }
     /* PRAGMA takes no bound values; the number is ours. */
     char text[96];
-    snprintf(text, sizeof text, "PRAGMA application_id=%d; PRAGMA user_version=%lld;", APPLICATION_ID, (long long)target);
+    snprintf(text, sizeof text, "PRAGMA application_id=%d; PRAGMA user_version=%lld;", APPLICATION_ID,
+             (long long)target);
     return sql_script(store, text, err);
 }
 
@@ -309,7 +313,8 @@ int prefs_migrate(struct prefs *store, const struct prefs_migration *steps, int6
 {
     int64_t version = 0;
     if (sql_number(store, err, &version, "PRAGMA user_version", "") != 1 ||
-        (version > 0 && version < target && backup_before_migration(store, version, err) != 0) || sql_begin(store, err) != 0) {
+        (version > 0 && version < target && backup_before_migration(store, version, err) != 0) ||
+        sql_begin(store, err) != 0) {
         return -1;
     }
     /* Read again inside the transaction: another process may have migrated in the meantime. */
@@ -338,7 +343,8 @@ static const struct {
      "SELECT a.id FROM assignment a JOIN judgment j ON j.id=a.judgment_id WHERE j.assignment_id<>a.id "
      "OR (a.state='skipped')<>(j.verdict='skip')"},
     {"assignment %lld shows not every answer of its item once",
-     "SELECT a.id FROM assignment a JOIN item i ON i.id=a.item_id WHERE a.shown IS NOT NULL AND (length(a.shown)<>i.k OR EXISTS "
+     "SELECT a.id FROM assignment a JOIN item i ON i.id=a.item_id WHERE a.shown IS NOT NULL AND (length(a.shown)<>i.k "
+     "OR EXISTS "
      "(SELECT 1 FROM item_slot s WHERE s.item_id=i.id AND instr(a.shown,substr('0123456789abcdef',s.slot+1,1))=0))"},
     {"judgment %lld has gaps in its ranks",
      "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r WHERE n<15) SELECT j.id FROM judgment j, r "
@@ -349,14 +355,15 @@ static const struct {
      "o.assignment_id=j.assignment_id AND o.revision=j.revision-1)"},
     {"item %lld is open or done against the votes it has",
      "SELECT i.id FROM item i JOIN project p ON p.id=i.project_id WHERE i.state<>'closed' AND (i.state='done')<>("
-     "(SELECT count(*) FROM assignment a JOIN annotator w ON w.id=a.annotator_id WHERE a.item_id=i.id AND a.state='submitted' "
+     "(SELECT count(*) FROM assignment a JOIN annotator w ON w.id=a.annotator_id WHERE a.item_id=i.id AND "
+     "a.state='submitted' "
      "AND a.repeat=0 AND w.role<>'import')>=coalesce(i.overlap,p.overlap))"},
 };
 
 static int check_rule(struct prefs *store, size_t rule, struct strbuf *report, int64_t *faults, struct err *err)
 {
     sqlite3_stmt *row = sql_query(store, err, rules[rule].sql, "");
-    int           got = -1;
+    int got = -1;
     while (row != NULL && (got = sql_step(store, row, err)) == 1) {
         const char *place = strstr(rules[rule].sentence, "%lld");
         strbuf_append(report, rules[rule].sentence, (size_t)(place - rules[rule].sentence));
@@ -371,7 +378,7 @@ int prefs_check(struct prefs *store, struct strbuf *report, int64_t *faults, str
 {
     *faults = 0;
     sqlite3_stmt *row = sql_query(store, err, "PRAGMA integrity_check", "");
-    int           got = -1;
+    int got = -1;
     while (row != NULL && (got = sql_step(store, row, err)) == 1) {
         const char *line = (const char *)sqlite3_column_text(row, 0);
         if (line != NULL && strcmp(line, "ok") != 0) {

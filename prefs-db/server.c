@@ -14,47 +14,47 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STATUS_CHARS  16
+#define STATUS_CHARS   16
 #define COOKIE_SECONDS (30 * 24 * 60 * 60)
-#define COOKIE_NAME   32
+#define COOKIE_NAME    32
 
 /* A connection in the list that the deadline thread looks through. */
 struct peer {
     struct peer *next, *previous;
-    int          socket;
-    double       since; /* its start, or when its last request was answered */
-    bool         working; /* a handler computes the answer: not the client's fault */
+    int socket;
+    double since; /* its start, or when its last request was answered */
+    bool working; /* a handler computes the answer: not the client's fault */
 };
 
 struct server {
-    struct MHD_Daemon    *daemon;
-    struct prefs         *store, *reader;
-    struct guard          guard;
-    int64_t               project;
-    bool                  tls;
-    double                request_seconds;
-    uint16_t              port;
-    char                  cookie[COOKIE_NAME]; /* its name; cookies of one host are shared by all its ports */
-    pthread_mutex_t       store_lock, reader_lock, peers_lock;
-    struct strbuf         overview; /* the last report, under reader_lock */
-    double                overview_at;
-    struct peer           peers; /* head of the ring */
-    pthread_t             deadlines;
-    pthread_cond_t        wake;
-    bool                  stopping; /* under peers_lock */
+    struct MHD_Daemon *daemon;
+    struct prefs *store, *reader;
+    struct guard guard;
+    int64_t project;
+    bool tls;
+    double request_seconds;
+    uint16_t port;
+    char cookie[COOKIE_NAME]; /* its name; cookies of one host are shared by all its ports */
+    pthread_mutex_t store_lock, reader_lock, peers_lock;
+    struct strbuf overview; /* the last report, under reader_lock */
+    double overview_at;
+    struct peer peers; /* head of the ring */
+    pthread_t deadlines;
+    pthread_cond_t wake;
+    bool stopping; /* under peers_lock */
 };
 
 struct request {
     struct strbuf body;
-    bool          post;
+    bool post;
 };
 
 static void add_headers(struct MHD_Response *response, const char *type)
 {
     static const char *const headers[][2] = {
-        {"Content-Security-Policy",
-         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-         "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"},
+        {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                                    "base-uri 'none'; form-action 'none'; "
+                                    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"},
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},
         {"Cache-Control", "no-store"},
@@ -68,12 +68,12 @@ static void add_headers(struct MHD_Response *response, const char *type)
     }
 }
 
-static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned status, const char *type, const char *bytes, size_t size,
-                                  enum MHD_ResponseMemoryMode mode, const char *cookie)
+static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned status, const char *type,
+                                  const char *bytes, size_t size, enum MHD_ResponseMemoryMode mode, const char *cookie)
 {
     union {
         const char *constant;
-        void       *plain;
+        void *plain;
     } data = {bytes}; /* libmicrohttpd takes a void * also for what it only reads */
     struct MHD_Response *response = MHD_create_response_from_buffer(size, data.plain, mode);
     if (response == NULL) {
@@ -94,18 +94,20 @@ static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned st
     return result;
 }
 
-static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status, struct strbuf *out, const char *cookie)
+static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status, struct strbuf *out,
+                                 const char *cookie)
 {
     struct err err;
     if (strbuf_check(out, &err) != 0) {
         status = api_error(out, 503, "out of memory");
     }
-    return send_bytes(connection, status, "application/json; charset=utf-8", strbuf_text(out), out->length, MHD_RESPMEM_MUST_COPY, cookie);
+    return send_bytes(connection, status, "application/json; charset=utf-8", strbuf_text(out), out->length,
+                      MHD_RESPMEM_MUST_COPY, cookie);
 }
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *sentence)
 {
-    struct strbuf   out = {0};
+    struct strbuf out = {0};
     enum MHD_Result result;
     api_error(&out, status, sentence);
     result = send_json(connection, status, &out, NULL);
@@ -114,9 +116,10 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
 }
 
 /* Under store_lock. 0: known, else the status. */
-static unsigned authenticate(struct server *server, struct MHD_Connection *connection, struct prefs_annotator *annotator, struct strbuf *out)
+static unsigned authenticate(struct server *server, struct MHD_Connection *connection,
+                             struct prefs_annotator *annotator, struct strbuf *out)
 {
-    struct err  err;
+    struct err err;
     const char *token = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, server->cookie);
     if (token == NULL) {
         return api_error(out, 401, "log in with a token first");
@@ -145,10 +148,10 @@ static unsigned overview(struct server *server, struct strbuf *out)
 
 static unsigned login(struct server *server, const struct request *request, struct strbuf *out, struct strbuf *cookie)
 {
-    char                   token[PREFS_TOKEN_SIZE];
+    char token[PREFS_TOKEN_SIZE];
     struct prefs_annotator annotator;
-    struct err             err;
-    unsigned               status = api_login_token(token, strbuf_text(&request->body), request->body.length, out);
+    struct err err;
+    unsigned status = api_login_token(token, strbuf_text(&request->body), request->body.length, out);
     if (status != 0) {
         return status;
     }
@@ -158,22 +161,23 @@ static unsigned login(struct server *server, const struct request *request, stru
     if (result != 0) {
         return api_error(out, result == PREFS_REFUSED ? 401 : 503, err.text);
     }
-    strbuf_printf(cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s", server->cookie, token, COOKIE_SECONDS,
-                  server->tls ? "; Secure" : "");
+    strbuf_printf(cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s", server->cookie, token,
+                  COOKIE_SECONDS, server->tls ? "; Secure" : "");
     strbuf_puts(out, "{}");
     return 200;
 }
 
-static unsigned dispatch_post(struct server *server, struct MHD_Connection *connection, const char *url, const struct request *request,
-                              struct strbuf *out, struct strbuf *cookie)
+static unsigned dispatch_post(struct server *server, struct MHD_Connection *connection, const char *url,
+                              const struct request *request, struct strbuf *out, struct strbuf *cookie)
 {
     struct prefs_annotator annotator;
-    const char            *body = strbuf_text(&request->body);
+    const char *body = strbuf_text(&request->body);
     if (strcmp(url, "/api/login") == 0) {
         return login(server, request, out, cookie);
     }
     if (strcmp(url, "/api/logout") == 0) {
-        strbuf_printf(cookie, "%s=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict%s", server->cookie, server->tls ? "; Secure" : "");
+        strbuf_printf(cookie, "%s=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict%s", server->cookie,
+                      server->tls ? "; Secure" : "");
         strbuf_puts(out, "{}");
         return 200;
     }
@@ -194,12 +198,13 @@ static unsigned dispatch_post(struct server *server, struct MHD_Connection *conn
     return status;
 }
 
-static unsigned dispatch_get(struct server *server, struct MHD_Connection *connection, const char *url, struct strbuf *out)
+static unsigned dispatch_get(struct server *server, struct MHD_Connection *connection, const char *url,
+                             struct strbuf *out)
 {
     struct prefs_annotator annotator;
     pthread_mutex_lock(&server->store_lock);
     unsigned status = authenticate(server, connection, &annotator, out);
-    bool     report = strcmp(url, "/api/overview") == 0;
+    bool report = strcmp(url, "/api/overview") == 0;
     if (status == 0 && strcmp(url, "/api/state") == 0) {
         status = api_state(server->store, server->project, &annotator, out);
     } else if (status == 0 && !report) {
@@ -214,12 +219,13 @@ static unsigned dispatch_get(struct server *server, struct MHD_Connection *conne
 static enum MHD_Result answer(struct server *server, struct MHD_Connection *connection, const char *url, bool post,
                               const struct request *request)
 {
-    struct strbuf   out = {0}, cookie = {0};
-    struct peer    *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    struct strbuf out = {0}, cookie = {0};
+    struct peer *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     pthread_mutex_lock(&server->peers_lock);
     peer->working = true;
     pthread_mutex_unlock(&server->peers_lock);
-    unsigned status = post ? dispatch_post(server, connection, url, request, &out, &cookie) : dispatch_get(server, connection, url, &out);
+    unsigned status = post ? dispatch_post(server, connection, url, request, &out, &cookie)
+                           : dispatch_get(server, connection, url, &out);
     pthread_mutex_lock(&server->peers_lock);
     peer->working = false;
     peer->since = clock_seconds(); /* from here on it is the client's time again */
@@ -231,10 +237,11 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 }
 
 /* Headers are in, the body is not: what can be refused now is. */
-static struct guard_answer check_headers(const struct server *server, struct MHD_Connection *connection, const char *url, bool get, bool post)
+static struct guard_answer check_headers(const struct server *server, struct MHD_Connection *connection,
+                                         const char *url, bool get, bool post)
 {
     struct guard_answer guard = guard_host(&server->guard, connection);
-    struct asset        room;
+    struct asset room;
     if (guard.status != 0) {
         return guard;
     }
@@ -250,28 +257,28 @@ static struct guard_answer check_headers(const struct server *server, struct MHD
     return get ? guard : (struct guard_answer){405, "this is only read"};
 }
 
-static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection, const char *url, const char *method,
-                             struct request **out)
+static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection, const char *url,
+                             const char *method, struct request **out)
 {
-    struct err      err;
+    struct err err;
     struct request *request = mem_alloc(1, sizeof *request, &err);
     if (request == NULL) {
         return MHD_NO;
     }
     *out = request;
     request->post = strcmp(method, "POST") == 0;
-    struct guard_answer guard =
-        check_headers(server, connection, url, strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0, request->post);
+    struct guard_answer guard = check_headers(server, connection, url,
+                                              strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0, request->post);
     return guard.status == 0 ? MHD_YES : refuse(connection, guard.status, guard.sentence);
 }
 
 /* Called when the headers are in, for every piece of the body, and once more at its end. */
-static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                              const char *upload, size_t *upload_size, void **request_context)
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_size, void **request_context)
 {
-    struct server  *server = context;
+    struct server *server = context;
     struct request *request = *request_context;
-    struct asset    asset;
+    struct asset asset;
     (void)version;
     if (request == NULL) {
         return begin(server, connection, url, method, (struct request **)request_context);
@@ -289,11 +296,12 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return answer(server, connection, url, request->post, request);
 }
 
-static void completed(void *context, struct MHD_Connection *connection, void **request_context, enum MHD_RequestTerminationCode how)
+static void completed(void *context, struct MHD_Connection *connection, void **request_context,
+                      enum MHD_RequestTerminationCode how)
 {
-    struct server  *server = context;
+    struct server *server = context;
     struct request *request = *request_context;
-    struct peer    *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    struct peer *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     (void)how;
     if (request != NULL) {
         strbuf_free(&request->body);
@@ -310,8 +318,8 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
                                enum MHD_ConnectionNotificationCode what)
 {
     struct server *server = context;
-    struct peer   *peer = *socket_context;
-    struct err     err;
+    struct peer *peer = *socket_context;
+    struct err err;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         peer = mem_alloc(1, sizeof *peer, &err);
         if (peer == NULL) {
@@ -385,7 +393,7 @@ static void free_server(struct server *server)
 
 static int read_address(const char *text, uint16_t port, struct sockaddr_storage *address, bool *ipv6, struct err *err)
 {
-    struct sockaddr_in  *four = (struct sockaddr_in *)address;
+    struct sockaddr_in *four = (struct sockaddr_in *)address;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
     memset(address, 0, sizeof *address);
     *ipv6 = inet_pton(AF_INET6, text, &six->sin6_addr) == 1;
@@ -406,8 +414,8 @@ static int read_address(const char *text, uint16_t port, struct sockaddr_storage
 static int listen_on(struct server *server, const struct server_options *options, bool *ipv6, struct err *err)
 {
     struct sockaddr_storage address;
-    socklen_t               size;
-    const int               yes = 1;
+    socklen_t size;
+    const int yes = 1;
     if (read_address(options->address, options->port, &address, ipv6, err) != 0) {
         return -1;
     }
@@ -416,34 +424,41 @@ static int listen_on(struct server *server, const struct server_options *options
     if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, SOMAXCONN) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
-        err_set_errno(err, "cannot serve on %s port %u (--port takes another one)", options->address, (unsigned)options->port);
+        err_set_errno(err, "cannot serve on %s port %u (--port takes another one)", options->address,
+                      (unsigned)options->port);
         if (listener >= 0) {
             close(listener);
         }
         return -1;
     }
-    server->port = ntohs(*ipv6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port);
+    server->port =
+        ntohs(*ipv6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port);
     return listener;
 }
 
-static int start_daemon(struct server *server, const struct server_options *options, int listener, bool ipv6, struct err *err)
+static int start_daemon(struct server *server, const struct server_options *options, int listener, bool ipv6,
+                        struct err *err)
 {
     union {
         const char *constant;
-        void       *plain;
+        void *plain;
     } certificate = {options->certificate}, key = {options->key};
-    struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.plain}, {MHD_OPTION_HTTPS_MEM_KEY, 0, key.plain}, {MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | (ipv6 ? MHD_USE_IPv6 : 0u) |
-                     (server->tls ? MHD_USE_TLS : 0u);
-    server->daemon = MHD_start_daemon(
-        flags, server->port, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)SERVER_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_IP, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)SERVER_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION, connection_changed,
-        server, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, server->tls ? tls : tls + 2, MHD_OPTION_END);
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate.plain},
+                                   {MHD_OPTION_HTTPS_MEM_KEY, 0, key.plain},
+                                   {MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+                     (ipv6 ? MHD_USE_IPv6 : 0u) | (server->tls ? MHD_USE_TLS : 0u);
+    server->daemon =
+        MHD_start_daemon(flags, server->port, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, listener,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                         (unsigned)SERVER_CONNECTIONS_IP, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS,
+                         MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+                         connection_changed, server, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+                         keep_escapes, NULL, MHD_OPTION_ARRAY, server->tls ? tls : tls + 2, MHD_OPTION_END);
     if (server->daemon == NULL) {
         close(listener);
-        return err_set(err, "cannot start the server%s", server->tls ? "; are the certificate and the key in PEM form and of each other?" : "");
+        return err_set(err, "cannot start the server%s",
+                       server->tls ? "; are the certificate and the key in PEM form and of each other?" : "");
     }
     return 0;
 }
@@ -451,7 +466,7 @@ static int start_daemon(struct server *server, const struct server_options *opti
 static int start_server(struct server *server, const struct server_options *options, struct err *err)
 {
     bool ipv6 = false;
-    int  listener = listen_on(server, options, &ipv6, err);
+    int listener = listen_on(server, options, &ipv6, err);
     if (listener < 0) {
         return -1;
     }
@@ -471,7 +486,8 @@ static int start_server(struct server *server, const struct server_options *opti
     return 0;
 }
 
-int server_start(struct server **out, struct prefs *store, struct prefs *reader, const struct server_options *options, struct err *err)
+int server_start(struct server **out, struct prefs *store, struct prefs *reader, const struct server_options *options,
+                 struct err *err)
 {
     struct server *server = mem_alloc(1, sizeof *server, err);
     if (server == NULL) {

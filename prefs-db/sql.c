@@ -10,7 +10,7 @@
 
 int sql_failed(struct prefs *store, struct err *err, const char *what)
 {
-    int         code = sqlite3_errcode(store->db);
+    int code = sqlite3_errcode(store->db);
     const char *remedy = "";
     switch (code & 0xff) {
     case SQLITE_BUSY:
@@ -54,7 +54,7 @@ static sqlite3_stmt *sql_prepared(struct prefs *store, const char *text, struct 
         store->cache[place].statement = statement;
         return statement;
     }
-    assert(!"more statements than SQL_STATEMENTS_MAX");
+    assert(false && "more statements than SQL_STATEMENTS_MAX");
     return NULL;
 }
 
@@ -68,7 +68,8 @@ static int sql_bind(sqlite3_stmt *statement, const char *types, va_list values)
             break;
         case 'o': {
             int64_t value = va_arg(values, int64_t);
-            result = value == SQL_NULL ? sqlite3_bind_null(statement, i + 1) : sqlite3_bind_int64(statement, i + 1, value);
+            result =
+                value == SQL_NULL ? sqlite3_bind_null(statement, i + 1) : sqlite3_bind_int64(statement, i + 1, value);
             break;
         }
         case 'd':
@@ -91,13 +92,14 @@ static int sql_bind(sqlite3_stmt *statement, const char *types, va_list values)
             result = sqlite3_bind_null(statement, i + 1);
             break;
         default:
-            assert(!"unknown bind type");
+            assert(false && "unknown bind type");
         }
     }
     return result;
 }
 
-static sqlite3_stmt *sql_query_list(struct prefs *store, struct err *err, const char *text, const char *types, va_list values)
+static sqlite3_stmt *sql_query_list(struct prefs *store, struct err *err, const char *text, const char *types,
+                                    va_list values)
 {
     sqlite3_stmt *statement = sql_prepared(store, text, err);
     if (statement == NULL) {

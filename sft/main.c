@@ -6,7 +6,6 @@
 #include "train/device.h"
 #include "train/interrupt.h"
 #include <stdio.h>
-#include <stdio.h>
 
 static void print_profile(const struct backend *profiled)
 {
@@ -60,7 +59,7 @@ int main(int argc, char **argv)
         .options = table,
         .option_count = sizeof table / sizeof *table,
         .passed = &keys,
-        .passed_help = "--KEY VALUE sets any key of the recipe",
+        .passed_help = "sets any key of the recipe",
     };
     int status;
     if (!args_begin(&command, argc, argv, &status)) {

@@ -2,7 +2,13 @@
 #include "text/chat_template_spans.h"
 #include "base/mem.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* How far from an answer's text its end-of-turn token, and what asked for it, are looked for. */
+#define END_BYTES_MAX     16384
+#define PROMPT_BYTES_MAX  8192
+#define PROMPT_PIECES_MAX 16
 
 struct finder {
     const struct jinja_output *rendered;
@@ -164,6 +170,8 @@ static void end_turn(const struct finder *finder, struct chat_span *span, size_t
 {
     const struct jinja_output *output = finder->rendered;
     size_t limit = literal_end(output, span->message, core_end, false);
+    if (limit - core_end > END_BYTES_MAX)
+        limit = core_end + END_BYTES_MAX;
     for (size_t at = core_end; at < limit; at++) {
         size_t length = special_token(finder->options, output->text.data + at, limit - at);
         if (length == 0 || closes_tag(output, span->start, at, length))
@@ -284,7 +292,9 @@ static size_t prompt_end(const struct finder *finder, size_t from, size_t core)
     const struct jinja_output *output = finder->rendered, *asked = &finder->prompt.asked;
     size_t prompt = finder->prompt.start;
     const char *text = asked->text.data + prompt;
-    for (size_t run = asked->run_count; run-- > 0 && asked->runs[run].end > prompt;) {
+    size_t pieces = 0;
+    for (size_t run = asked->run_count; run-- > 0 && asked->runs[run].end > prompt && pieces < PROMPT_PIECES_MAX;
+         pieces++) {
         size_t length = asked->runs[run].end - prompt;
         size_t at = find_last_text(output, from, core, text, length);
         if (at != SIZE_MAX)
@@ -303,7 +313,7 @@ static size_t turn_start(const struct finder *finder, int32_t message, size_t co
     const struct jinja_output *output = finder->rendered;
     const struct chat_prompt *prompt = &finder->prompt;
     size_t first = core, own = core; /* starts of the text before it: any, and of the same turn */
-    for (size_t run = run_at(output, core); run-- > 0;) {
+    for (size_t run = run_at(output, core); run-- > 0 && core - first < PROMPT_BYTES_MAX;) {
         struct jinja_origin origin = output->runs[run].origin;
         if (is_told(origin) && is_of_another(origin, message))
             break;
@@ -429,17 +439,20 @@ static int add_blocks(struct finder *finder, struct err *err)
     return 0;
 }
 
+static int compare_spans(const void *a, const void *b)
+{
+    const struct chat_span *left = a, *right = b;
+    if (left->start != right->start)
+        return left->start < right->start ? -1 : 1;
+    return (left->end > right->end) - (left->end < right->end);
+}
+
 /* Puts the spans in order, cuts what overlaps and drops what is empty. */
 static void tidy_spans(struct finder *finder)
 {
     size_t count = 0, last_end = 0;
-    for (size_t i = 1; i < finder->count; i++) { /* cores, empty turns and blocks are in order each */
-        struct chat_span span = finder->spans[i];
-        size_t at = i;
-        for (; at > 0 && finder->spans[at - 1].start > span.start; at--)
-            finder->spans[at] = finder->spans[at - 1];
-        finder->spans[at] = span;
-    }
+    if (finder->count > 1)
+        qsort(finder->spans, finder->count, sizeof *finder->spans, compare_spans);
     for (size_t i = 0; i < finder->count; i++) {
         struct chat_span span = finder->spans[i];
         if (span.start < last_end)

@@ -39,7 +39,7 @@
 #define JINJA_SOURCE_MAX ((size_t)1 << 20)   /* bytes of a template */
 #define JINJA_OUTPUT_MAX ((size_t)64 << 20)  /* bytes of rendered text */
 #define JINJA_MEMORY_MAX ((size_t)512 << 20) /* bytes of all values of one rendering */
-#define JINJA_STEPS_MAX  ((int64_t)50000000) /* nodes evaluated, and 64-byte pieces of text and elements touched */
+#define JINJA_STEPS_MAX  ((int64_t)20000000) /* nodes evaluated, and 64-byte pieces of text and elements touched */
 #define JINJA_DEPTH_MAX  400                 /* expressions, blocks, calls and values inside one another */
 #define JINJA_RANGE_MAX  100000              /* elements of range(), as in Jinja's sandbox */
 

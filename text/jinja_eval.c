@@ -12,7 +12,7 @@ struct jinja_origin jinja_here(const struct jinja_machine *machine)
 static struct jinja_value evaluate_name(struct jinja_machine *machine, const struct jinja_node *node)
 {
     for (const struct jinja_scope *scope = machine->scope; scope; scope = scope->parent) {
-        jinja_charge(&machine->arena, 1);
+        jinja_charge(&machine->arena, scope->count / 16 + 1);
         for (size_t i = scope->count; i-- > 0;)
             if (scope->bindings[i].name == node->name && scope->bindings[i].value.kind != JINJA_MISSING)
                 return scope->bindings[i].value;
@@ -232,7 +232,7 @@ static struct jinja_value find_item(struct jinja_machine *machine, struct jinja_
     if (object.kind != JINJA_STRING)
         return object.list->items[at];
     jinja_charge_bytes(arena, object.string->length);
-    size_t from = jinja_byte_offset(object.string, (size_t)at), to = from;
+    size_t from = jinja_byte_offset(arena, object.string, (size_t)at), to = from;
     jinja_next_character(object.string, &to);
     return jinja_string_part(arena, object.string, from, to);
 }

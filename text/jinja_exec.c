@@ -14,6 +14,7 @@ static struct jinja_scope *push_scope(struct jinja_machine *machine, struct jinj
 
 static void set_name(struct jinja_machine *machine, struct jinja_scope *scope, int name, struct jinja_value value)
 {
+    jinja_charge(&machine->arena, scope->count / 16 + 1);
     for (size_t i = 0; i < scope->count; i++)
         if (scope->bindings[i].name == name) {
             scope->bindings[i].value = value;

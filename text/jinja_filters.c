@@ -117,7 +117,7 @@ static struct jinja_value filter_truncate(struct jinja_call *call)
     int64_t leeway = call->values[3].kind == JINJA_NONE ? 5 : jinja_int_argument(call, 3, "leeway", 5);
     end = call->values[2].kind == JINJA_MISSING ? jinja_string_of(call->arena, "...", 3, here).string
                                                 : jinja_text_argument(call, 2, "end");
-    if (length < (int64_t)jinja_characters(end) || leeway < 0)
+    if (length < (int64_t)jinja_characters(call->arena, end) || leeway < 0)
         jinja_fail(call->arena, "truncate() needs a length of at least that of the end, and a leeway of at least 0");
     int64_t count = (int64_t)jinja_length(call->arena, call->subject);
     if (count <= length || count - length <= leeway)
@@ -125,7 +125,7 @@ static struct jinja_value filter_truncate(struct jinja_call *call)
     if (call->subject.kind != JINJA_STRING)
         jinja_fail(call->arena, "truncate takes text, not a %s", jinja_kind_name(call->subject));
     string = call->subject.string;
-    size_t cut = jinja_byte_offset(string, (size_t)length - jinja_characters(end));
+    size_t cut = jinja_byte_offset(call->arena, string, (size_t)length - jinja_characters(call->arena, end));
     if (!jinja_bool_argument(call, 1)) {
         struct jinja_value blank = jinja_string_of(call->arena, " ", 1, here);
         size_t word = jinja_find_last(call->arena, string, blank.string, 0, cut);

@@ -62,7 +62,7 @@ static int64_t read_number(struct reader *reader, int64_t most, const char *what
 static void pad(struct jinja_text *text, const struct field *field, struct jinja_string *body,
                 struct jinja_origin origin)
 {
-    int64_t more = field->width - (int64_t)jinja_characters(body);
+    int64_t more = field->width - (int64_t)jinja_characters(text->arena, body);
     int64_t left = more <= 0 ? 0 : field->align == '>' ? more : field->align == '^' ? more / 2 : 0;
     for (int64_t i = 0; i < left; i++)
         jinja_text_put_character(text, field->fill, origin);
@@ -160,8 +160,8 @@ static void write_number(struct jinja_text *text, struct jinja_arena *arena, con
 static void write_string(struct jinja_text *text, struct jinja_arena *arena, const struct field *field,
                          struct jinja_string *string, struct jinja_origin origin)
 {
-    if (field->precision >= 0 && (int64_t)jinja_characters(string) > field->precision)
-        string = jinja_string_part(arena, string, 0, jinja_byte_offset(string, (size_t)field->precision)).string;
+    if (field->precision >= 0 && (int64_t)jinja_characters(arena, string) > field->precision)
+        string = jinja_string_part(arena, string, 0, jinja_byte_offset(arena, string, (size_t)field->precision)).string;
     pad(text, field, string, origin);
 }
 

@@ -62,6 +62,8 @@ struct jinja_value jinja_invoke(struct jinja_machine *machine, const struct jinj
         .machine = machine, .arena = &machine->arena, .subject = subject, .arguments = *arguments};
     if (!builtin->run)
         jinja_fail(call.arena, "the %s '%s' is not supported", what, builtin->name);
+    if (subject.kind == JINJA_STRING)
+        jinja_charge_bytes(call.arena, subject.string->length);
     if (strcmp(builtin->parameters, "...") != 0)
         bind(&call, builtin, what);
     jinja_enter(call.arena);

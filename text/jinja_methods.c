@@ -205,22 +205,22 @@ static struct jinja_value str_rpartition(struct jinja_call *call)
 static void search_range(struct jinja_call *call, size_t *from, size_t *to)
 {
     struct jinja_string *string = call->subject.string;
-    int64_t length = (int64_t)jinja_characters(string);
+    int64_t length = (int64_t)jinja_characters(call->arena, string);
     int64_t start = call->values[1].kind == JINJA_NONE ? 0 : jinja_int_argument(call, 1, "start", 0);
     int64_t end = call->values[2].kind == JINJA_NONE ? length : jinja_int_argument(call, 2, "end", length);
     if (start < 0)
         start = start + length < 0 ? 0 : start + length;
     if (end < 0)
         end = end + length < 0 ? 0 : end + length;
-    *to = jinja_byte_offset(string, (size_t)(end < length ? end : length));
-    *from = start > length ? SIZE_MAX : jinja_byte_offset(string, (size_t)start);
+    *to = jinja_byte_offset(call->arena, string, (size_t)(end < length ? end : length));
+    *from = start > length ? SIZE_MAX : jinja_byte_offset(call->arena, string, (size_t)start);
 }
 
 static struct jinja_value position(struct jinja_call *call, size_t at, bool fails)
 {
     if (at == SIZE_MAX && fails)
         jinja_fail(call->arena, "index() does not find the text it looks for");
-    return jinja_int(at == SIZE_MAX ? -1 : (int64_t)jinja_character_at(call->subject.string, at));
+    return jinja_int(at == SIZE_MAX ? -1 : (int64_t)jinja_character_at(call->arena, call->subject.string, at));
 }
 
 static struct jinja_value find_first(struct jinja_call *call, bool fails)
@@ -268,7 +268,8 @@ static struct jinja_value str_count(struct jinja_call *call)
     if (from > to)
         return jinja_int(0);
     if (needle->length == 0)
-        return jinja_int((int64_t)(jinja_character_at(string, to) - jinja_character_at(string, from)) + 1);
+        return jinja_int(
+            (int64_t)(jinja_character_at(call->arena, string, to) - jinja_character_at(call->arena, string, from)) + 1);
     int64_t count = 0;
     for (size_t at; (at = jinja_find(call->arena, string, needle, from, to)) != SIZE_MAX; count++)
         from = at + needle->length;
@@ -373,7 +374,7 @@ static struct jinja_value pad(struct jinja_call *call, enum jinja_side side)
     if (call->values[1].kind != JINJA_MISSING) {
         struct jinja_string *text = jinja_text_argument(call, 1, "fillchar");
         size_t at = 0;
-        if (jinja_characters(text) != 1)
+        if (jinja_characters(call->arena, text) != 1)
             jinja_fail(call->arena, "the fill character must be one character");
         fill = jinja_next_character(text, &at);
     }

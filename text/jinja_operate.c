@@ -188,7 +188,7 @@ size_t jinja_length(struct jinja_arena *arena, struct jinja_value value)
     case JINJA_UNDEFINED:
         return 0;
     case JINJA_STRING:
-        return jinja_characters(value.string);
+        return jinja_characters(arena, value.string);
     case JINJA_LIST:
     case JINJA_TUPLE:
         return value.list->count;
@@ -238,7 +238,7 @@ static struct jinja_list *view_elements(struct jinja_arena *arena, const struct 
 
 static struct jinja_list *characters_of(struct jinja_arena *arena, struct jinja_string *string)
 {
-    struct jinja_list *list = jinja_list_new(arena, jinja_characters(string));
+    struct jinja_list *list = jinja_list_new(arena, jinja_characters(arena, string));
     for (size_t at = 0, next = 0; at < string->length; at = next) {
         jinja_next_character(string, &next);
         jinja_list_add(arena, list, jinja_string_part(arena, string, at, next));
@@ -264,10 +264,8 @@ struct jinja_list *jinja_elements(struct jinja_arena *arena, struct jinja_value 
         return list;
     case JINJA_ITERATOR:
         list = jinja_list_new(arena, 0);
-        list->items = value.list->items + value.list->cursor;
-        list->count = value.list->count - value.list->cursor;
-        list->capacity = list->count;
-        value.list->cursor = value.list->count;
+        while (value.list->cursor < value.list->count)
+            jinja_list_add(arena, list, value.list->items[value.list->cursor++]);
         return list;
     case JINJA_DICT:
         return view_elements(arena, value.dict, JINJA_KEYS);
@@ -354,8 +352,8 @@ static struct jinja_value slice_string(struct jinja_arena *arena, struct jinja_s
                                        int64_t count, int64_t step)
 {
     if (step == 1 || count <= 1) {
-        size_t from = jinja_byte_offset(string, (size_t)start);
-        size_t to = jinja_byte_offset(string, (size_t)(start + count));
+        size_t from = jinja_byte_offset(arena, string, (size_t)start);
+        size_t to = jinja_byte_offset(arena, string, (size_t)(start + count));
         return jinja_string_part(arena, string, count ? from : 0, count ? to : 0);
     }
     const struct jinja_list *characters = characters_of(arena, string);

@@ -1,6 +1,7 @@
 /* Statements: text, {{ expressions }} and {% tags %} up to the tag that ends them. */
 #include "text/jinja_string.h"
 #include "text/jinja_syntax.h"
+#include <stdio.h>
 #include <string.h>
 
 /* ---- tokens and nodes, for both parts of the parser */
@@ -83,8 +84,8 @@ const char *jinja_expect_name(struct jinja_parser *parser)
 
 static void expect_word(struct jinja_parser *parser, const char *word)
 {
-    char what[16] = "'";
-    strncat(strncat(what, word, sizeof what - 3), "'", 2);
+    char what[32];
+    snprintf(what, sizeof what, "'%s'", word);
     if (!jinja_skip_name(parser, word))
         jinja_fail_expected(parser, what);
 }

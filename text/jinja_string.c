@@ -57,6 +57,7 @@ struct jinja_value jinja_string_part(struct jinja_arena *arena, const struct jin
     if (first == last)
         return value;
     size_t count = last - first + 1;
+    jinja_charge(arena, count);
     struct jinja_run *runs = jinja_new(arena, count, sizeof *runs);
     for (size_t i = 0; i < count; i++) {
         runs[i] = string->runs[first + i];
@@ -73,27 +74,32 @@ static bool starts_character(char byte)
     return ((unsigned char)byte & 0xC0) != 0x80;
 }
 
-size_t jinja_characters(struct jinja_string *string)
+size_t jinja_characters(struct jinja_arena *arena, struct jinja_string *string)
 {
     if (string->characters == JINJA_UNCOUNTED)
-        string->characters = jinja_character_at(string, string->length);
+        string->characters = jinja_character_at(arena, string, string->length);
     return string->characters;
 }
 
-size_t jinja_character_at(struct jinja_string *string, size_t bytes)
+size_t jinja_character_at(struct jinja_arena *arena, struct jinja_string *string, size_t bytes)
 {
     if (string->characters == string->length)
         return bytes;
+    jinja_charge_bytes(arena, bytes);
     size_t count = 0;
     for (size_t i = 0; i < bytes; i++)
         count += starts_character(string->bytes[i]);
     return count;
 }
 
-size_t jinja_byte_offset(struct jinja_string *string, size_t character)
+size_t jinja_byte_offset(struct jinja_arena *arena, struct jinja_string *string, size_t character)
 {
-    if (jinja_characters(string) == string->length || character >= string->characters)
-        return character < string->characters ? character : string->length;
+    size_t characters = jinja_characters(arena, string);
+    if (character >= characters)
+        return string->length;
+    if (characters == string->length)
+        return character;
+    jinja_charge_bytes(arena, string->length);
     size_t offset = 0;
     for (size_t left = character; left > 0; left--)
         do

@@ -20,11 +20,11 @@ struct jinja_value jinja_string_part(struct jinja_arena *arena, const struct jin
                                      size_t to);
 
 /* Code points in the string. */
-size_t jinja_characters(struct jinja_string *string);
+size_t jinja_characters(struct jinja_arena *arena, struct jinja_string *string);
 /* Byte offset of a character, at most that of the end. */
-size_t jinja_byte_offset(struct jinja_string *string, size_t character);
+size_t jinja_byte_offset(struct jinja_arena *arena, struct jinja_string *string, size_t character);
 /* Characters in the first `bytes` bytes. */
-size_t jinja_character_at(struct jinja_string *string, size_t bytes);
+size_t jinja_character_at(struct jinja_arena *arena, struct jinja_string *string, size_t bytes);
 
 /* Offset of the first (last) occurrence of `needle` in bytes from..to-1, or SIZE_MAX. */
 size_t jinja_find(struct jinja_arena *arena, const struct jinja_string *string, const struct jinja_string *needle,

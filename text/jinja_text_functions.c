@@ -207,7 +207,7 @@ struct jinja_value jinja_pad(struct jinja_call *call, struct jinja_string *strin
 {
     struct jinja_origin here = jinja_here(call->machine);
     struct jinja_text text = jinja_text_new(call->arena);
-    int64_t more = width - (int64_t)jinja_characters(string);
+    int64_t more = width - (int64_t)jinja_characters(call->arena, string);
     if (more < 0)
         more = 0;
     /* CPython's center() gives the odd one to the left where the width is odd. */

@@ -18,7 +18,7 @@ static int open_template(struct model_text *text, const char *folder, const char
     if (!file_exists(chat_template))
         return chat_template_builtin(&text->chat, chat_template, err);
     struct strbuf source = {0};
-    int           rc = file_read(&source, chat_template, TEMPLATE_MAX, err);
+    int rc = file_read(&source, chat_template, TEMPLATE_MAX, err);
     if (rc == 0)
         rc = chat_template_compile(&text->chat, strbuf_text(&source), source.length, chat_template, err);
     strbuf_free(&source);

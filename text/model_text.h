@@ -8,15 +8,15 @@
 #include "text/tokenizer.h"
 
 struct model_text {
-    struct tokenizer     *tokenizer;
+    struct tokenizer *tokenizer;
     struct chat_template *chat; /* NULL: the model has none, and none was asked for */
 };
 
 /*
- * `folder`: a model folder or a tokenizer.json. chat_template: NULL for the model's own; else a file of Jinja text, or the name of a
- * built-in template.
+ * `folder`: a model folder or a tokenizer.json. chat_template: NULL for the model's own; else a file of Jinja text, or
+ * the name of a built-in template.
  */
-int  model_text_open(struct model_text *text, const char *folder, const char *chat_template, struct err *err);
+int model_text_open(struct model_text *text, const char *folder, const char *chat_template, struct err *err);
 void model_text_close(struct model_text *text);
 
 #endif

@@ -27,16 +27,16 @@ static const struct {
 };
 
 struct preference_reader {
-    char                  *path;
+    char *path;
     enum preference_format format;
-    struct file_lines     *lines; /* a .jsonl */
-    struct strbuf          array; /* or the text of a JSON array, and how far it was read */
-    size_t                 at;
-    int64_t                element;
+    struct file_lines *lines; /* a .jsonl */
+    struct strbuf array;      /* or the text of a JSON array, and how far it was read */
+    size_t at;
+    int64_t element;
     struct preference_queue queue;
-    size_t                 next; /* in the queue */
-    bool                   rejected; /* the value behind the queue's records was, for the reason kept here */
-    struct err             reason;
+    size_t next;   /* in the queue */
+    bool rejected; /* the value behind the queue's records was, for the reason kept here */
+    struct err reason;
 };
 
 const char *preference_format_name(enum preference_format format)
@@ -84,7 +84,8 @@ void preference_close(struct preference_reader *reader)
     }
 }
 
-/* Whether the first byte that is not white space opens an array. A file is opened twice, which a pipe would not survive. */
+/* Whether the first byte that is not white space opens an array. A file is opened twice, which a pipe would not
+ * survive. */
 static int starts_as_array(const char *path, bool *array, struct err *err)
 {
     struct stat about;
@@ -127,8 +128,9 @@ int preference_open(struct preference_reader **out, const char *path, enum prefe
     }
     reader->format = format;
     reader->path = mem_copy_string(path, strlen(path), err);
-    int result = reader->path == NULL ? -1 : array ? file_read_gz(&reader->array, path, PREFERENCE_ARRAY_MAX, err)
-                                                   : file_lines_open(&reader->lines, path, err);
+    int result = reader->path == NULL ? -1
+                 : array              ? file_read_gz(&reader->array, path, PREFERENCE_ARRAY_MAX, err)
+                                      : file_lines_open(&reader->lines, path, err);
     if (result != 0) {
         preference_close(reader);
         return -1;
@@ -145,8 +147,8 @@ int preference_open(struct preference_reader **out, const char *path, enum prefe
 static int next_line(struct preference_reader *reader, json_t **value, int64_t *line, struct err *err)
 {
     const char *text = NULL;
-    size_t      length = 0;
-    int         got;
+    size_t length = 0;
+    int got;
     while ((got = file_lines_next(reader->lines, &text, &length, err)) == 1) {
         size_t start = 0;
         while (start < length && isspace((unsigned char)text[start])) {
@@ -180,7 +182,8 @@ static int next_element(struct preference_reader *reader, json_t **value, int64_
                         JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (*value == NULL) {
         /* Behind broken JSON nobody can tell where the next element begins. */
-        return err_set(err, "%s: element %lld of the array is no JSON: %s", reader->path, (long long)reader->element, error.text);
+        return err_set(err, "%s: element %lld of the array is no JSON: %s", reader->path, (long long)reader->element,
+                       error.text);
     }
     reader->at += (size_t)error.position;
     return 1;
@@ -208,7 +211,8 @@ static enum preference_format detect(const json_t *value)
         return PREFERENCE_SHAREGPT;
     }
     if (prompt != NULL) {
-        return json_object_get(value, "tie") != NULL || json_object_get(value, "judgment") != NULL ? PREFERENCE_PAIRS : PREFERENCE_TRL;
+        return json_object_get(value, "tie") != NULL || json_object_get(value, "judgment") != NULL ? PREFERENCE_PAIRS
+                                                                                                   : PREFERENCE_TRL;
     }
     return json_is_string(chosen) ? PREFERENCE_HH : PREFERENCE_TRL_IMPLICIT;
 }
@@ -222,7 +226,8 @@ static int parse_value(struct preference_reader *reader, const json_t *value, in
         reader->format = detect(value);
     }
     if (reader->format == PREFERENCE_AUTO) {
-        return preference_reject(err, "this looks like no preference format; name it with --format, one of those in docs/prefs.md");
+        return preference_reject(
+            err, "this looks like no preference format; name it with --format, one of those in docs/prefs.md");
     }
     int result = formats[reader->format].parse(value, &reader->queue, err);
     if (result != 0 && reader->queue.filling) {
@@ -235,15 +240,17 @@ static int parse_value(struct preference_reader *reader, const json_t *value, in
     return result;
 }
 
-/* Fills the queue from the next value: 1, 0 at the end, -1. A rejection is kept until the records before it are given out. */
+/* Fills the queue from the next value: 1, 0 at the end, -1. A rejection is kept until the records before it are given
+ * out. */
 static int refill(struct preference_reader *reader, struct err *err)
 {
-    json_t    *value = NULL;
-    int64_t    line = 0;
+    json_t *value = NULL;
+    int64_t line = 0;
     struct err reason;
     clear_queue(&reader->queue);
     reader->next = 0;
-    int got = reader->lines != NULL ? next_line(reader, &value, &line, &reason) : next_element(reader, &value, &line, &reason);
+    int got = reader->lines != NULL ? next_line(reader, &value, &line, &reason)
+                                    : next_element(reader, &value, &line, &reason);
     if (got == 1) {
         int result = parse_value(reader, value, line, &reason);
         json_decref(value);

@@ -9,9 +9,9 @@
  *     }
  *     preference_close(reader);
  *
- * A record is a prompt (messages), K answers and what is known of their order: ranks, or a thumb for one answer, or nothing.
- * Files are .jsonl or one JSON array, plain or gzip. A .jsonl is read line by line; of an array only the text is held, not its
- * values. Formats are those of docs/prefs.md; the first record tells which one a file has.
+ * A record is a prompt (messages), K answers and what is known of their order: ranks, or a thumb for one answer, or
+ * nothing. Files are .jsonl or one JSON array, plain or gzip. A .jsonl is read line by line; of an array only the text
+ * is held, not its values. Formats are those of docs/prefs.md; the first record tells which one a file has.
  */
 #ifndef ATTUNE_TEXT_PREFERENCE_H
 #define ATTUNE_TEXT_PREFERENCE_H
@@ -26,15 +26,15 @@
 
 enum preference_format {
     PREFERENCE_AUTO,
-    PREFERENCE_TRL,          /* {"prompt","chosen","rejected"}: strings or message lists */
-    PREFERENCE_TRL_IMPLICIT, /* {"chosen","rejected"}: message lists that share their beginning */
-    PREFERENCE_SHAREGPT,     /* {"conversations":[{"from","value"}],"chosen":{..},"rejected":{..}} */
-    PREFERENCE_HH,           /* {"chosen":"\n\nHuman: ..\n\nAssistant: ..","rejected":..} */
-    PREFERENCE_OASST,        /* conversation trees with ranked replies: several records a line */
-    PREFERENCE_TLDR,         /* {"info","summaries":[{"text","policy"}],"choice","worker"} */
+    PREFERENCE_TRL,           /* {"prompt","chosen","rejected"}: strings or message lists */
+    PREFERENCE_TRL_IMPLICIT,  /* {"chosen","rejected"}: message lists that share their beginning */
+    PREFERENCE_SHAREGPT,      /* {"conversations":[{"from","value"}],"chosen":{..},"rejected":{..}} */
+    PREFERENCE_HH,            /* {"chosen":"\n\nHuman: ..\n\nAssistant: ..","rejected":..} */
+    PREFERENCE_OASST,         /* conversation trees with ranked replies: several records a line */
+    PREFERENCE_TLDR,          /* {"info","summaries":[{"text","policy"}],"choice","worker"} */
     PREFERENCE_ULTRAFEEDBACK, /* {"instruction","completions":[{"response","model","annotations"}]} */
-    PREFERENCE_KTO,          /* {"prompt","completion","label"} */
-    PREFERENCE_PAIRS,        /* {"prompt","chosen","rejected","tie","strength","annotator"}: what prefs-db writes */
+    PREFERENCE_KTO,           /* {"prompt","completion","label"} */
+    PREFERENCE_PAIRS,         /* {"prompt","chosen","rejected","tie","strength","annotator"}: what prefs-db writes */
     PREFERENCE_FORMATS
 };
 /* "trl", "trl-implicit", ...; "auto" for PREFERENCE_AUTO. */
@@ -43,20 +43,20 @@ const char *preference_format_name(enum preference_format format);
 int preference_format_find(enum preference_format *format, const char *name, struct err *err);
 
 struct preference_answer {
-    char  *text;
+    char *text;
     size_t length;
-    int    rank;  /* 1 is best, equal is a tie, without gaps; 0 unranked */
-    char  *model; /* who wrote it; NULL: unknown */
+    int rank;    /* 1 is best, equal is a tie, without gaps; 0 unranked */
+    char *model; /* who wrote it; NULL: unknown */
 };
 struct preference {
-    json_t                  *messages; /* [{"role":"system|user|assistant|tool","content":"..."}] */
-    size_t                   count;    /* 1 or more answers, no two with the same text */
+    json_t *messages; /* [{"role":"system|user|assistant|tool","content":"..."}] */
+    size_t count;     /* 1 or more answers, no two with the same text */
     struct preference_answer answers[PREFERENCE_ANSWERS_MAX];
-    int                      thumb;     /* one answer: +1, -1, or 0 unknown */
-    int                      strength;  /* two answers: 0 tie, 1 slightly .. 4 much better; -1 unknown */
-    char                    *annotator; /* NULL: unknown */
-    char                    *lang;      /* NULL: unknown */
-    int64_t                  line;      /* of the file, or number of the element, from 1 */
+    int thumb;       /* one answer: +1, -1, or 0 unknown */
+    int strength;    /* two answers: 0 tie, 1 slightly .. 4 much better; -1 unknown */
+    char *annotator; /* NULL: unknown */
+    char *lang;      /* NULL: unknown */
+    int64_t line;    /* of the file, or number of the element, from 1 */
 };
 
 #define PREFERENCE_END      0

@@ -31,7 +31,7 @@ static int add_prompt_of(struct preference *record, const json_t *list, struct e
 static int add_last_answer(struct preference *record, const json_t *list, int rank, struct err *err)
 {
     const json_t *message = last_of(list), *content = json_object_get(message, "content");
-    const char   *role = json_string_value(json_object_get(message, "role"));
+    const char *role = json_string_value(json_object_get(message, "role"));
     if (role == NULL || strcmp(role, "assistant") != 0) {
         return preference_reject(err, "the conversation does not end with an answer of the assistant");
     }
@@ -39,7 +39,8 @@ static int add_last_answer(struct preference *record, const json_t *list, int ra
 }
 
 /* Two whole conversations that differ in their last message only. */
-static int add_two(struct preference_queue *queue, const json_t *chosen, const json_t *rejected, int worse_rank, struct err *err)
+static int add_two(struct preference_queue *queue, const json_t *chosen, const json_t *rejected, int worse_rank,
+                   struct err *err)
 {
     size_t count = json_array_size(chosen);
     if (json_array_size(rejected) != count) {
@@ -68,7 +69,7 @@ static int add_two(struct preference_queue *queue, const json_t *chosen, const j
 static int whole_conversation(json_t *list, const json_t *prompt, const json_t *continuation, struct err *err)
 {
     json_t *before = json_array(), *after = json_array();
-    int     result = before == NULL || after == NULL ? err_set(err, "out of memory for a record") : 0;
+    int result = before == NULL || after == NULL ? err_set(err, "out of memory for a record") : 0;
     if (result == 0 && prompt != NULL) {
         result = preference_add_messages(before, prompt, "user", err);
     }
@@ -84,11 +85,11 @@ static int whole_conversation(json_t *list, const json_t *prompt, const json_t *
     return result;
 }
 
-static int parse_two(struct preference_queue *queue, const json_t *prompt, const json_t *chosen, const json_t *rejected, int worse_rank,
-                     struct err *err)
+static int parse_two(struct preference_queue *queue, const json_t *prompt, const json_t *chosen, const json_t *rejected,
+                     int worse_rank, struct err *err)
 {
     json_t *better = json_array(), *worse = json_array();
-    int     result = better == NULL || worse == NULL ? err_set(err, "out of memory for a record") : 0;
+    int result = better == NULL || worse == NULL ? err_set(err, "out of memory for a record") : 0;
     if (result == 0) {
         result = whole_conversation(better, prompt, chosen, err);
     }
@@ -120,7 +121,7 @@ int preference_parse_sharegpt(const json_t *value, struct preference_queue *queu
         return preference_reject(err, "the record has no list \"conversations\"");
     }
     json_t *prompt = json_array();
-    int     result = prompt == NULL ? err_set(err, "out of memory for a record") : 0;
+    int result = prompt == NULL ? err_set(err, "out of memory for a record") : 0;
     if (result == 0 && json_is_string(system) && json_string_length(system) > 0) {
         result = preference_add_message(prompt, "system", json_string_value(system), json_string_length(system), err);
     }
@@ -151,10 +152,10 @@ int preference_parse_kto(const json_t *value, struct preference_queue *queue, st
     if (prompt == NULL || completion == NULL || !json_is_boolean(label)) {
         return preference_reject(err, "the record has no \"prompt\", \"completion\" and a \"label\" of true or false");
     }
-    json_t            *list = json_array();
+    json_t *list = json_array();
     struct preference *record = list == NULL ? NULL : preference_emit(queue, err);
-    int                result = record == NULL ? err_set(err, "out of memory for a record")
-                                               : whole_conversation(list, prompt, completion, err);
+    int result =
+        record == NULL ? err_set(err, "out of memory for a record") : whole_conversation(list, prompt, completion, err);
     if (result == 0) {
         record->thumb = json_is_true(label) ? 1 : -1;
         result = add_prompt_of(record, list, err);
@@ -169,7 +170,7 @@ int preference_parse_kto(const json_t *value, struct preference_queue *queue, st
 int preference_parse_pairs(const json_t *value, struct preference_queue *queue, struct err *err)
 {
     const json_t *chosen = json_object_get(value, "chosen"), *rejected = json_object_get(value, "rejected");
-    bool          tie = json_is_true(json_object_get(value, "tie"));
+    bool tie = json_is_true(json_object_get(value, "tie"));
     if (!json_is_string(chosen) || !json_is_string(rejected)) {
         return preference_reject(err, "chosen and rejected must be strings");
     }
@@ -178,7 +179,7 @@ int preference_parse_pairs(const json_t *value, struct preference_queue *queue, 
         return result;
     }
     struct preference *record = &queue->records[queue->count - 1];
-    const json_t      *strength = json_object_get(value, "strength");
+    const json_t *strength = json_object_get(value, "strength");
     if (json_is_integer(strength)) {
         int64_t levels = json_integer_value(strength);
         if (levels < 0 || levels > 4 || (levels == 0) != tie) {

@@ -43,7 +43,7 @@ void preference_discard(struct preference_queue *queue)
 
 int preference_reject(struct err *err, const char *format, ...)
 {
-    char    text[512];
+    char text[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -56,7 +56,8 @@ int preference_add_message(json_t *messages, const char *role, const char *text,
 {
     json_t *message = json_object();
     if (message == NULL || json_object_set_new(message, "role", json_string(role)) != 0 ||
-        json_object_set_new(message, "content", json_stringn(text, length)) != 0 || json_array_append(messages, message) != 0) {
+        json_object_set_new(message, "content", json_stringn(text, length)) != 0 ||
+        json_array_append(messages, message) != 0) {
         json_decref(message);
         return err_set(err, "out of memory for a message");
     }
@@ -67,8 +68,11 @@ int preference_add_message(json_t *messages, const char *role, const char *text,
 static const char *role_of(const char *name)
 {
     static const char *const roles[][2] = {
-        {"user", "user"},     {"human", "user"},    {"prompter", "user"}, {"assistant", "assistant"},   {"gpt", "assistant"},
-        {"system", "system"}, {"tool", "tool"},     {"function", "tool"}, {"observation", "tool"},      {"function_call", "assistant"},
+        {"user", "user"},         {"human", "user"},
+        {"prompter", "user"},     {"assistant", "assistant"},
+        {"gpt", "assistant"},     {"system", "system"},
+        {"tool", "tool"},         {"function", "tool"},
+        {"observation", "tool"},  {"function_call", "assistant"},
         {"chatgpt", "assistant"}, {"bot", "assistant"},
     };
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
@@ -86,7 +90,7 @@ static int content_text(struct strbuf *out, const json_t *content, struct err *e
         strbuf_append(out, json_string_value(content), json_string_length(content));
         return strbuf_check(out, err);
     }
-    size_t        i;
+    size_t i;
     const json_t *part;
     if (!json_is_array(content)) {
         return preference_reject(err, "a message's content must be a string or a list of texts");
@@ -115,7 +119,7 @@ static int add_listed(json_t *messages, const json_t *message, struct err *err)
                                  json_is_string(role) ? json_string_value(role) : "");
     }
     struct strbuf text = {0};
-    int           result = content_text(&text, content, err);
+    int result = content_text(&text, content, err);
     if (result == 0) {
         result = preference_add_message(messages, name, strbuf_text(&text), text.length, err);
     }
@@ -127,8 +131,9 @@ int preference_add_messages(json_t *messages, const json_t *value, const char *r
 {
     if (json_is_string(value)) {
         const char *text = json_string_value(value);
-        return preference_is_transcript(text) ? preference_add_transcript(messages, text, json_string_length(value), err)
-                                              : preference_add_message(messages, role, text, json_string_length(value), err);
+        return preference_is_transcript(text)
+                   ? preference_add_transcript(messages, text, json_string_length(value), err)
+                   : preference_add_message(messages, role, text, json_string_length(value), err);
     }
     if (json_is_object(value)) {
         return add_listed(messages, value, err);
@@ -136,7 +141,7 @@ int preference_add_messages(json_t *messages, const json_t *value, const char *r
     if (!json_is_array(value)) {
         return preference_reject(err, "expected a string or a list of messages");
     }
-    size_t        i;
+    size_t i;
     const json_t *message;
     json_array_foreach(value, i, message)
     {
@@ -158,7 +163,8 @@ static bool only_space(const char *text, size_t length)
     return true;
 }
 
-int preference_add_answer(struct preference *record, const char *text, size_t length, int rank, const char *model, struct err *err)
+int preference_add_answer(struct preference *record, const char *text, size_t length, int rank, const char *model,
+                          struct err *err)
 {
     if (only_space(text, length)) {
         return preference_reject(err, "an answer is empty");
@@ -219,21 +225,21 @@ static size_t trim(const char **text, size_t length)
 int preference_add_transcript(json_t *messages, const char *text, size_t length, struct err *err)
 {
     size_t marker = 0, at = 0;
-    int    speaker = speaker_at(text, length, &marker);
+    int speaker = speaker_at(text, length, &marker);
     if (speaker < 0) {
         return preference_reject(err, "a transcript begins with \"\\n\\nHuman:\"");
     }
     while (at < length) {
-        size_t      start = at + marker, end = start, next_marker = 0;
-        int         next = -1;
+        size_t start = at + marker, end = start, next_marker = 0;
+        int next = -1;
         while (end < length && (next = speaker_at(text + end, length - end, &next_marker)) < 0) {
             end++;
         }
         const char *turn = text + start;
-        size_t      size = trim(&turn, end - start);
+        size_t size = trim(&turn, end - start);
         /* A prompt may end with the marker behind which the answer is to stand. */
-        bool        opened = size == 0 && end == length && speaker == 1;
-        int         result = opened ? 0 : preference_add_message(messages, speakers[speaker].role, turn, size, err);
+        bool opened = size == 0 && end == length && speaker == 1;
+        int result = opened ? 0 : preference_add_message(messages, speakers[speaker].role, turn, size, err);
         if (result != 0) {
             return result;
         }

@@ -50,9 +50,9 @@ static bool usable_reply(const json_t *reply)
 /* The replies to the messages so far. Repeated and empty texts are left out, as those beyond the sixteenth are. */
 static int add_replies(struct preference *record, const json_t *replies, struct err *err)
 {
-    double        scores[PREFERENCE_ANSWERS_MAX];
-    bool          scored[PREFERENCE_ANSWERS_MAX];
-    size_t        i;
+    double scores[PREFERENCE_ANSWERS_MAX];
+    bool scored[PREFERENCE_ANSWERS_MAX];
+    size_t i;
     const json_t *reply;
     json_array_foreach(replies, i, reply)
     {
@@ -61,9 +61,9 @@ static int add_replies(struct preference *record, const json_t *replies, struct 
             continue;
         }
         const char *model = json_string_value(json_object_get(reply, "model_name"));
-        size_t      place = record->count;
-        int         result = preference_add_answer(record, json_string_value(text), json_string_length(text), 0,
-                                                   json_is_true(json_object_get(reply, "synthetic")) ? model : NULL, err);
+        size_t place = record->count;
+        int result = preference_add_answer(record, json_string_value(text), json_string_length(text), 0,
+                                           json_is_true(json_object_get(reply, "synthetic")) ? model : NULL, err);
         if (result < 0) {
             return -1;
         }
@@ -77,15 +77,18 @@ static int add_replies(struct preference *record, const json_t *replies, struct 
 }
 
 /* A record for every turn of the prompter with two or more ranked replies, along every path of the tree. */
-static int walk_tree(const json_t *node, json_t *path, const char *lang, int depth, struct preference_queue *queue, struct err *err)
+static int walk_tree(const json_t *node, json_t *path, const char *lang, int depth, struct preference_queue *queue,
+                     struct err *err)
 {
     const json_t *text = json_object_get(node, "text"), *replies = json_object_get(node, "replies");
-    const char   *role = json_string_value(json_object_get(node, "role"));
+    const char *role = json_string_value(json_object_get(node, "role"));
     if (role == NULL || !json_is_string(text) || depth > TREE_DEPTH_MAX) {
-        return preference_reject(err, "a message of the tree has no role or text, or lies deeper than %d", TREE_DEPTH_MAX);
+        return preference_reject(err, "a message of the tree has no role or text, or lies deeper than %d",
+                                 TREE_DEPTH_MAX);
     }
     bool asks = strcmp(role, "prompter") == 0;
-    int  result = preference_add_message(path, asks ? "user" : "assistant", json_string_value(text), json_string_length(text), err);
+    int result = preference_add_message(path, asks ? "user" : "assistant", json_string_value(text),
+                                        json_string_length(text), err);
     if (result == 0 && asks) {
         struct preference *record = preference_emit(queue, err);
         if (record == NULL || json_array_extend(record->messages, path) != 0) {
@@ -102,7 +105,7 @@ static int walk_tree(const json_t *node, json_t *path, const char *lang, int dep
         }
         queue->filling = queue->filling && result != 0;
     }
-    size_t        i;
+    size_t i;
     const json_t *reply;
     json_array_foreach(replies, i, reply)
     {
@@ -130,7 +133,8 @@ int preference_parse_oasst(const json_t *value, struct preference_queue *queue, 
     return result;
 }
 
-/* The prompt of "Learning to summarize from human feedback" (Stiennon et al., 2020), appendix B.1; news articles likewise. */
+/* The prompt of "Learning to summarize from human feedback" (Stiennon et al., 2020), appendix B.1; news articles
+ * likewise. */
 static int tldr_prompt(struct strbuf *out, const json_t *info, struct err *err)
 {
     static const struct {
@@ -154,21 +158,23 @@ static int tldr_prompt(struct strbuf *out, const json_t *info, struct err *err)
 int preference_parse_tldr(const json_t *value, struct preference_queue *queue, struct err *err)
 {
     const json_t *summaries = json_object_get(value, "summaries"), *choice = json_object_get(value, "choice");
-    if (json_array_size(summaries) != 2 || !json_is_integer(choice) || json_integer_value(choice) < 0 || json_integer_value(choice) > 1) {
+    if (json_array_size(summaries) != 2 || !json_is_integer(choice) || json_integer_value(choice) < 0 ||
+        json_integer_value(choice) > 1) {
         return preference_reject(err, "the record has no two \"summaries\" and a \"choice\" of 0 or 1");
     }
     struct preference *record = preference_emit(queue, err);
-    struct strbuf      prompt = {0};
-    int                result = record == NULL ? -1 : tldr_prompt(&prompt, json_object_get(value, "info"), err);
+    struct strbuf prompt = {0};
+    int result = record == NULL ? -1 : tldr_prompt(&prompt, json_object_get(value, "info"), err);
     if (result == 0) {
         result = preference_add_message(record->messages, "user", prompt.data, prompt.length, err);
     }
     for (size_t i = 0; result == 0 && i < 2; i++) {
         const json_t *summary = json_array_get(summaries, i), *text = json_object_get(summary, "text");
-        result = json_is_string(text) ? preference_add_answer(record, json_string_value(text), json_string_length(text),
-                                                              json_integer_value(choice) == (json_int_t)i ? 1 : 2,
-                                                              json_string_value(json_object_get(summary, "policy")), err)
-                                      : preference_reject(err, "a summary has no \"text\"");
+        result = json_is_string(text)
+                     ? preference_add_answer(record, json_string_value(text), json_string_length(text),
+                                             json_integer_value(choice) == (json_int_t)i ? 1 : 2,
+                                             json_string_value(json_object_get(summary, "policy")), err)
+                     : preference_reject(err, "a summary has no \"text\"");
     }
     if (result == 0) {
         result = preference_copy_string(&record->annotator, value, "worker", err);
@@ -180,16 +186,16 @@ int preference_parse_tldr(const json_t *value, struct preference_queue *queue, s
 /* Mean of the ratings that are numbers; they are strings, and some are "N/A". */
 static bool mean_rating(const json_t *completion, double *mean)
 {
-    double        sum = 0;
-    int           count = 0;
-    const char   *aspect;
-    json_t       *annotation;
+    double sum = 0;
+    int count = 0;
+    const char *aspect;
+    json_t *annotation;
     json_object_foreach((json_t *)json_object_get(completion, "annotations"), aspect, annotation)
     {
         const json_t *rating = json_object_get(annotation, "Rating");
-        const char   *text = json_string_value(rating);
-        char         *end = NULL;
-        double        number = text != NULL ? strtod(text, &end) : json_number_value(rating);
+        const char *text = json_string_value(rating);
+        char *end = NULL;
+        double number = text != NULL ? strtod(text, &end) : json_number_value(rating);
         if (json_is_number(rating) || (text != NULL && end != text && *end == '\0')) {
             sum += number;
             count++;
@@ -201,17 +207,18 @@ static bool mean_rating(const json_t *completion, double *mean)
 
 int preference_parse_ultrafeedback(const json_t *value, struct preference_queue *queue, struct err *err)
 {
-    const json_t *instruction = json_object_get(value, "instruction"), *completions = json_object_get(value, "completions");
+    const json_t *instruction = json_object_get(value, "instruction"),
+                 *completions = json_object_get(value, "completions");
     if ((!json_is_string(instruction) && !json_is_array(instruction)) || json_array_size(completions) == 0) {
         return preference_reject(err, "the record has no \"instruction\" and \"completions\"");
     }
     struct preference *record = preference_emit(queue, err);
-    int                result = record == NULL ? -1 : preference_add_messages(record->messages, instruction, "user", err);
-    double             scores[PREFERENCE_ANSWERS_MAX];
-    bool               scored[PREFERENCE_ANSWERS_MAX];
+    int result = record == NULL ? -1 : preference_add_messages(record->messages, instruction, "user", err);
+    double scores[PREFERENCE_ANSWERS_MAX];
+    bool scored[PREFERENCE_ANSWERS_MAX];
     for (size_t i = 0; result == 0 && i < json_array_size(completions); i++) {
         const json_t *completion = json_array_get(completions, i), *text = json_object_get(completion, "response");
-        size_t        place = record->count;
+        size_t place = record->count;
         if (!json_is_string(text)) {
             return preference_reject(err, "a completion has no \"response\"");
         }

@@ -41,36 +41,47 @@ static void tile_finish(const struct finish *finish)
     }
 }
 
-static void pack_strips(float *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t width)
+/*
+ * Rows are read as they lie in memory. Whole vectors are stored, and what is too much of one is overwritten by the next
+ * row of the strip, or falls into the gap behind it: storing a part of a vector is slow on some CPUs.
+ */
+#define PACK_AHEAD 8 /* rows: they lie too far apart for the CPU to guess the next */
+
+static void pack_strips(float *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+                        int32_t width)
 {
-    for (int32_t column = 0; column < count; column += width) {
-        const int32_t columns = count - column < width ? count - column : width;
-        for (int32_t row = 0; row < rows; row++) {
-            const float *values = from + (size_t)row * stride + column;
+    for (int32_t row = 0; row < rows; row++) {
+        const float *values = from + (size_t)row * stride;
+        float *strip = to + (size_t)row * (size_t)width;
+        for (int32_t column = 0; column < count; column += width) {
+            const int32_t columns = count - column < width ? count - column : width;
             for (int32_t i = 0; i < width; i += VEC) {
                 const int32_t left = columns - i;
-                vec_store_left(to + i, left > 0 ? vec_load_left(values + i, left) : vec_zero(), width - i);
+                ask_ahead(values + column + i, PACK_AHEAD * stride * sizeof(float));
+                vec_store(strip + i, left > 0 ? vec_load_left(values + column + i, left) : vec_zero());
             }
-            to += width;
+            strip += strip_stride;
         }
     }
 }
 
-/* pack_strips() for TILE_BF16: words of two rows each, [strip][padded / 2][width]. */
-static void pack_pairs(uint32_t *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t width,
-                       int32_t padded)
+/* pack_strips() for TILE_BF16: words of two rows each, [strip][padded / 2][width], width a multiple of VEC. */
+static void pack_pairs(uint32_t *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+                       int32_t width, int32_t padded)
 {
-    for (int32_t column = 0; column < count; column += width) {
-        const int32_t columns = count - column < width ? count - column : width;
-        for (int32_t row = 0; row < padded; row += 2) {
-            const float *even = from + (size_t)row * stride + column;
+    for (int32_t row = 0; row < padded; row += 2) {
+        const float *even = from + (size_t)row * stride, *odd = even + stride;
+        uint32_t *strip = to + (size_t)(row / 2) * (size_t)width;
+        for (int32_t column = 0; column < count; column += width) {
             for (int32_t i = 0; i < width; i += VEC) {
-                const int32_t left = columns - i;
-                vec first = left > 0 && row < rows ? vec_load_left(even + i, left) : vec_zero();
-                vec second = left > 0 && row + 1 < rows ? vec_load_left(even + stride + i, left) : vec_zero();
-                ivec_store(to + i, ivec_pairs(first, second));
+                const int32_t at = column + i, left = count - at;
+                ask_ahead(even + at, PACK_AHEAD * stride * sizeof(float));
+                ask_ahead(odd + at, PACK_AHEAD * stride * sizeof(float));
+                const vec first = left > 0 && row < rows ? vec_load_left(even + at, left) : vec_zero();
+                const vec second = left > 0 && row + 1 < rows ? vec_load_left(odd + at, left) : vec_zero();
+                ivec_store(strip + i, ivec_pairs(first, second));
             }
-            to += width;
+            strip += strip_stride;
         }
     }
 }
@@ -118,12 +129,14 @@ static void panel_of_row_pairs(uint32_t *panel, const float *from, size_t stride
 /* The transpose in bf16, [count][padded]: each column becomes a row, filled up with zeros, as are missing columns. */
 static void pack_turned(uint32_t *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t padded)
 {
-    for (int32_t column = 0; column < count; column += VEC) {
-        for (int32_t row = 0; row < padded; row += 2 * VEC) {
+    for (int32_t row = 0; row < padded; row += 2 * VEC) {
+        for (int32_t column = 0; column < count; column += VEC) {
             vec words[VEC];
             for (int i = 0; i < VEC; i++) {
                 const int32_t even = row + 2 * i;
                 const float *values = from + (size_t)even * stride + column;
+                ask_ahead(values, 2 * VEC * stride * sizeof(float));
+                ask_ahead(values + stride, 2 * VEC * stride * sizeof(float));
                 vec first = even < rows ? vec_load_left(values, count - column) : vec_zero();
                 vec second = even + 1 < rows ? vec_load_left(values + stride, count - column) : vec_zero();
                 words[i] = vec_bits(ivec_pairs(first, second));

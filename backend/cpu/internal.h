@@ -119,6 +119,9 @@ static inline int32_t attention_queries(int32_t heads_per_kv_head)
     return heads_per_kv_head >= ATTENTION_ROWS ? 1 : ATTENTION_ROWS / heads_per_kv_head;
 }
 
+/* Floats between packed strips: room for a vector, and a cache line, so that strips do not share a set of the cache. */
+#define STRIP_GAP 16
+
 struct cpu_kernels {
     int32_t tile_rows;
     tile_kernel *f32;        /* x f32, panels f32 */
@@ -140,12 +143,16 @@ struct cpu_kernels {
     void (*panel_of_rows)(float *panel, const float *from, size_t stride, int32_t rows, int32_t inner);
     void (*panel_of_row_pairs)(uint32_t *panel, const float *from, size_t stride, int32_t rows, int32_t inner,
                                int32_t padded);
-    /* Columns 0 .. count - 1 of `rows` rows, as strips [strip][rows][width]; the last strip is filled up with zeros. */
-    void (*pack_strips)(float *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t width);
-    /* The same in bf16 pairs of rows, [strip][padded / 2][width]; and the transpose in bf16, [count][padded]. Rows are
-     * filled up with zeros to `padded`, a multiple of PAIR_ALIGNMENT; count, in the transpose, to a multiple of 16. */
-    void (*pack_pairs)(uint32_t *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t width,
-                       int32_t padded);
+    /*
+     * Columns 0 .. count - 1 of `rows` rows, as strips [strip][rows][width], each strip_stride floats behind the other,
+     * STRIP_GAP more than it holds; the last strip is filled up with zeros. The same in bf16 pairs of rows: [strip]
+     * [padded / 2][width] words. And the transpose in bf16, [count][padded]. Rows are filled up with zeros to `padded`,
+     * a multiple of PAIR_ALIGNMENT, and count, in the transpose, to a multiple of 16.
+     */
+    void (*pack_strips)(float *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+                        int32_t width);
+    void (*pack_pairs)(uint32_t *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+                       int32_t width, int32_t padded);
     void (*pack_turned)(uint32_t *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t padded);
 
     /* over elements */
@@ -269,7 +276,8 @@ struct weight_product {
 };
 void cpu_weight_product(struct cpu *cpu, const struct weight_product *product);
 
-/* Into how many groups to cut `panels`: each at most `most`, and so many that `blocks` times them keeps all threads busy. */
+/* Into how many groups to cut `panels`: each at most `most`, and so many that `blocks` times them keeps all threads
+ * busy. */
 int64_t cpu_panel_groups(const struct cpu *cpu, int64_t blocks, int64_t panels, int64_t most);
 
 static inline int32_t panel_count(int32_t columns)

@@ -508,6 +508,12 @@ SIMD vec vec_zero(void)
     return vec_set(0);
 }
 
+/* Asks for the memory `bytes` behind p, which may lie past the end of what is there. */
+SIMD void ask_ahead(const void *p, size_t bytes)
+{
+    __builtin_prefetch((const void *)((uintptr_t)p + bytes), 0, 3);
+}
+
 /* The vector at p when `left` floats stand there: whole, or the first `left` lanes. */
 SIMD vec vec_load_left(const float *p, int64_t left)
 {

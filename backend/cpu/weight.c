@@ -152,11 +152,11 @@ static void pack_panel(void *context, int64_t index)
         uint32_t *pairs = (uint32_t *)(void *)panel + (size_t)piece / 2 * PANEL;
         float *floats = (float *)(void *)panel + (size_t)piece * PANEL;
         if (panels->form == PANEL_F32 && pack->backward) {
-            kernels->pack_strips(floats, values, stride, rows, outputs, PANEL);
+            kernels->pack_strips(floats, 0, values, stride, rows, outputs, PANEL);
         } else if (panels->form == PANEL_F32) {
             kernels->panel_of_rows(floats, values, stride, rows, inner);
         } else if (pack->backward) {
-            kernels->pack_pairs(pairs, values, stride, rows, outputs, PANEL, padded);
+            kernels->pack_pairs(pairs, 0, values, stride, rows, outputs, PANEL, padded);
         } else {
             kernels->panel_of_row_pairs(pairs, values, stride, rows, inner, padded);
         }

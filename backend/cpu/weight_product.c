@@ -10,7 +10,12 @@
 #define WEIGHT_OUTPUTS 192 /* outputs of a task */
 #define WEIGHT_PANELS  8   /* panels of inputs of a task */
 #define WEIGHT_INPUTS  (WEIGHT_PANELS * PANEL)
-#define WEIGHT_FLOATS  (SUM_ROWS * (WEIGHT_OUTPUTS + WEIGHT_INPUTS) + WEIGHT_OUTPUTS * WEIGHT_INPUTS)
+/* A thread's scratch: the sums, x and dy packed, x in strips of a panel, dy in strips of a tile's rows. */
+#define X_STRIP     (SUM_ROWS * PANEL + STRIP_GAP)
+#define SUMS_FLOATS (WEIGHT_OUTPUTS * WEIGHT_INPUTS)
+#define X_FLOATS    (WEIGHT_PANELS * X_STRIP)
+#define DY_FLOATS   (SUM_ROWS * WEIGHT_OUTPUTS * 2)
+#define ALL_FLOATS  (SUMS_FLOATS + X_FLOATS + DY_FLOATS)
 
 struct weight_job {
     struct cpu *cpu;
@@ -47,26 +52,28 @@ struct weight_block {
 static void weight_block_f32(const struct weight_job *job, const struct weight_block *block)
 {
     const struct cpu_kernels *kernels = &job->cpu->kernels;
+    const struct weight_product *product = job->product;
     const int32_t rows = block->rows, outputs = block->outputs, inputs = block->inputs;
     const int32_t tile_rows = (int32_t)divide_up(outputs, divide_up(outputs, kernels->tile_rows));
-    kernels->pack_strips(block->packed_dy, block->dy, job->product->dy_stride, rows, outputs, tile_rows);
+    const size_t dy_strip = (size_t)rows * (size_t)tile_rows + STRIP_GAP;
+    kernels->pack_strips(block->packed_dy, dy_strip, block->dy, product->dy_stride, rows, outputs, tile_rows);
     /* One or two tiles of outputs use x too seldom to repay its packing; but tiles read whole panels. */
     const bool rounded = job->cpu->backend.compute == DTYPE_BF16;
     const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded;
     if (!in_place) {
-        kernels->pack_strips(block->packed_x, block->x, job->product->x_stride, rows, inputs, PANEL);
+        kernels->pack_strips(block->packed_x, X_STRIP, block->x, product->x_stride, rows, inputs, PANEL);
     }
     if (rounded) {
-        round_in_place(kernels, block->packed_dy, (int64_t)rows * divide_up(outputs, tile_rows) * tile_rows);
-        round_in_place(kernels, block->packed_x, (int64_t)rows * panel_count(inputs) * PANEL);
+        round_in_place(kernels, block->packed_dy, (int64_t)dy_strip * divide_up(outputs, tile_rows));
+        round_in_place(kernels, block->packed_x, (int64_t)X_STRIP * panel_count(inputs));
     }
     for (int32_t column = 0; column < inputs; column += PANEL) {
         for (int32_t row = 0; row < outputs; row += tile_rows) {
             kernels->transposed(&(struct tile){
-                .x = block->packed_dy + (size_t)row * (size_t)rows,
+                .x = block->packed_dy + (size_t)(row / tile_rows) * dy_strip,
                 .x_stride = (size_t)tile_rows,
-                .panels = in_place ? block->x + column : block->packed_x + (size_t)column * (size_t)rows,
-                .inner_stride = in_place ? job->product->x_stride : PANEL,
+                .panels = in_place ? block->x + column : block->packed_x + (size_t)(column / PANEL) * X_STRIP,
+                .inner_stride = in_place ? product->x_stride : PANEL,
                 .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
                 .inner = rows,
                 .columns = inputs - column < PANEL ? inputs - column : PANEL,
@@ -81,23 +88,26 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
 static void weight_block_bf16(const struct weight_job *job, const struct weight_block *block)
 {
     const struct cpu_kernels *kernels = &job->cpu->kernels;
+    const struct weight_product *product = job->product;
     const int32_t outputs = block->outputs, inputs = block->inputs;
     const int32_t rows = (int32_t)divide_up(block->rows, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
     uint32_t *dy = (uint32_t *)(void *)block->packed_dy, *x = (uint32_t *)(void *)block->packed_x;
-    kernels->pack_turned(dy, block->dy, job->product->dy_stride, block->rows, outputs, rows);
-    kernels->pack_pairs(x, block->x, job->product->x_stride, block->rows, inputs, PANEL, rows);
+    kernels->pack_turned(dy, block->dy, product->dy_stride, block->rows, outputs, rows);
+    kernels->pack_pairs(x, X_STRIP, block->x, product->x_stride, block->rows, inputs, PANEL, rows);
     for (int32_t column = 0; column < inputs; column += PANEL) {
         for (int32_t row = 0; row < outputs; row += kernels->bf16_rows) {
+            const void *panel = x + (size_t)(column / PANEL) * X_STRIP;
             kernels->bf16(&(struct tile){
                 .x = dy + (size_t)row * (size_t)rows / 2,
                 .x_stride = (size_t)rows,
-                .panels = x + (size_t)column * (size_t)rows / 2,
+                .panels = panel,
                 .rows = outputs - row < kernels->bf16_rows ? outputs - row : kernels->bf16_rows,
                 .inner = rows,
                 .columns = inputs - column < PANEL ? inputs - column : PANEL,
                 .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
                 .sums_stride = WEIGHT_INPUTS,
                 .go_on = block->go_on,
+                .ahead = panel,
             });
         }
     }
@@ -113,8 +123,8 @@ static void weight_task(void *context, int64_t index)
     int32_t outputs = product->outputs - first_output, inputs = product->inputs - first_input;
     outputs = outputs < WEIGHT_OUTPUTS ? outputs : WEIGHT_OUTPUTS;
     inputs = inputs < job->panels * PANEL ? inputs : job->panels * PANEL;
-    float *sums = cpu_own(job->cpu, WEIGHT_FLOATS * sizeof(float));
-    float *dy = sums + WEIGHT_OUTPUTS * WEIGHT_INPUTS, *x = dy + SUM_ROWS * WEIGHT_OUTPUTS;
+    float *sums = cpu_own(job->cpu, ALL_FLOATS * sizeof(float));
+    float *x = sums + SUMS_FLOATS, *dy = x + X_FLOATS;
     cpu_bf16_begin(job->cpu);
     for (int32_t first = 0; first < product->rows; first += SUM_ROWS) {
         const int32_t rows = product->rows - first < SUM_ROWS ? product->rows - first : SUM_ROWS;
@@ -175,7 +185,7 @@ void cpu_weight_product(struct cpu *cpu, const struct weight_product *product)
 void weight_product_scratch(struct scratch_need *need, const struct backend_limits *limits)
 {
     (void)limits;
-    scratch_want(&need->thread, WEIGHT_FLOATS * sizeof(float));
+    scratch_want(&need->thread, ALL_FLOATS * sizeof(float));
 }
 
 void cpu_linear_weight_backward(struct backend *backend, const struct linear_weight_backward_args *arguments)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Benchmarks of the preference database: bash tests/bench/prefs.sh BUILD-FOLDER
-# Appends to tests/bench/prefs.csv: date, CPU, measure, value. Takes some minutes and 2 GB below /tmp.
+# Appends to tests/bench/prefs.csv: date, CPU, measure, value. Takes some minutes and 2 GB below /tmp (or $ATTUNE_BENCH_FOLDER).
 #   load_*      8 annotators, 10,000 judgments over HTTP, the server killed ten times (every judgment is one commit on the disk)
 #   million_*   a database of 1 million comparisons: next task, statistics, iteration over the pairs
 #   disk_*      what the disk gives: commits a second of one row by one writer, journal TRUNCATE, synchronous FULL

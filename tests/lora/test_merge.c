@@ -163,8 +163,12 @@ static void merged_equals_unmerged(void **state)
         must(model_load(merged, setting.backend, &(struct model_options){0}, &err));
         float *got = log_probabilities(merged, NULL, cases[c].base, &count);
         check_logits(cases[c].name, cases[c].base, got);
-        double difference = largest_difference(got, want, count);
-        if (!(difference < 1e-5))
+        /* Rounding grows with the numbers: these tiny models have log-probabilities down to -20 (PEFT's own merge
+         * differs by 4e-5). */
+        double largest = 1, difference = largest_difference(got, want, count);
+        for (int32_t i = 0; i < count; i++)
+            largest = fmax(largest, fabs((double)want[i]));
+        if (!(difference < 1e-5 * largest))
             fail_msg("%s: merged and unmerged differ by %g", cases[c].name, difference);
         mem_free(got);
         mem_free(want);

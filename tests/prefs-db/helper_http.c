@@ -15,8 +15,8 @@
 int http_connect(uint16_t port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct timeval     patience = {READ_SECONDS, 0};
-    int                made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval patience = {READ_SECONDS, 0};
+    int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (made < 0 || setsockopt(made, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
         connect(made, (struct sockaddr *)&address, sizeof address) != 0) {
         if (made >= 0) {
@@ -49,11 +49,12 @@ static size_t content_length(const char *headers)
 int http_receive(int socket, struct strbuf *headers, struct strbuf *body)
 {
     struct strbuf all = {0};
-    char          piece[16384];
-    ssize_t       got;
-    int           status = 0;
-    const char   *end = NULL;
-    while ((end = all.length == 0 ? NULL : strstr(all.data, "\r\n\r\n")) == NULL && (got = recv(socket, piece, sizeof piece, 0)) > 0) {
+    char piece[16384];
+    ssize_t got;
+    int status = 0;
+    const char *end = NULL;
+    while ((end = all.length == 0 ? NULL : strstr(all.data, "\r\n\r\n")) == NULL &&
+           (got = recv(socket, piece, sizeof piece, 0)) > 0) {
         strbuf_append(&all, piece, (size_t)got);
     }
     if (end != NULL && sscanf(all.data, "HTTP/1.%*d %d", &status) == 1) {
@@ -94,13 +95,15 @@ void http_close(struct http_client *client)
     client->socket = -1;
 }
 
-static int exchange(struct http_client *client, const struct strbuf *request, struct strbuf *headers, struct strbuf *body)
+static int exchange(struct http_client *client, const struct strbuf *request, struct strbuf *headers,
+                    struct strbuf *body)
 {
     if (client->socket < 0) {
         client->socket = http_connect(client->port);
     }
-    int status = client->socket >= 0 && http_send(client->socket, request->data, request->length) ? http_receive(client->socket, headers, body)
-                                                                                                  : 0;
+    int status = client->socket >= 0 && http_send(client->socket, request->data, request->length)
+                     ? http_receive(client->socket, headers, body)
+                     : 0;
     if (status == 0 || strcasestr(strbuf_text(headers), "\r\nconnection: close") != NULL) {
         http_close(client);
     }
@@ -110,16 +113,19 @@ static int exchange(struct http_client *client, const struct strbuf *request, st
 int http_call(struct http_client *client, const char *path, const char *json, json_t **answer)
 {
     struct strbuf request = {0}, headers = {0}, body = {0};
-    strbuf_printf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nOrigin: http://127.0.0.1:%u\r\nSec-Fetch-Site: same-origin\r\n",
-                  json == NULL ? "GET" : "POST", path, (unsigned)client->port, (unsigned)client->port);
+    strbuf_printf(
+        &request,
+        "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nOrigin: http://127.0.0.1:%u\r\nSec-Fetch-Site: same-origin\r\n",
+        json == NULL ? "GET" : "POST", path, (unsigned)client->port, (unsigned)client->port);
     if (client->cookie[0] != '\0') {
         strbuf_printf(&request, "Cookie: %s\r\n", client->cookie);
     }
     if (json != NULL) {
-        strbuf_printf(&request, "X-Attune: 1\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n", strlen(json));
+        strbuf_printf(&request, "X-Attune: 1\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
+                      strlen(json));
     }
     strbuf_printf(&request, "\r\n%s", json == NULL ? "" : json);
-    int         status = exchange(client, &request, &headers, &body);
+    int status = exchange(client, &request, &headers, &body);
     const char *cookie = strcasestr(strbuf_text(&headers), "\r\nset-cookie: ");
     if (cookie != NULL) {
         cookie += strlen("\r\nset-cookie: ");

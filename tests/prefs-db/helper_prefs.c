@@ -36,8 +36,8 @@ const char *scratch_folder(void)
 const char *scratch_path(const char *name)
 {
     static char paths[8][256];
-    static int  next;
-    char       *path = paths[next++ % 8];
+    static int next;
+    char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }
@@ -45,7 +45,7 @@ const char *scratch_path(const char *name)
 struct prefs *open_store(const char *name)
 {
     struct prefs *store = NULL;
-    struct err    err = {""};
+    struct err err = {""};
     if (prefs_open(&store, scratch_path(name), PREFS_WRITE, &err) != 0) {
         fail_msg("%s", err.text);
     }
@@ -59,7 +59,7 @@ struct prefs *new_store(const char *name)
         fail_msg("%s", err.text);
     }
     struct prefs *store = open_store(name);
-    int64_t       project = 0;
+    int64_t project = 0;
     assert_int_equal(prefs_add_project(store, "default", &project, &err), 0);
     assert_int_equal(project, 1);
     return store;
@@ -68,9 +68,9 @@ struct prefs *new_store(const char *name)
 int64_t add_texts(struct prefs *store, const char *prompt, const char *const *texts, size_t count)
 {
     struct prefs_new_item item = {.project = 1, .count = count, .state = PREFS_OPEN};
-    struct err            err = {""};
-    struct strbuf         messages = {0};
-    int64_t               id = 0;
+    struct err err = {""};
+    struct strbuf messages = {0};
+    int64_t id = 0;
     strbuf_puts(&messages, "[{\"role\":\"user\",\"content\":");
     strbuf_put_json(&messages, prompt, strlen(prompt));
     strbuf_puts(&messages, "}]");
@@ -92,7 +92,7 @@ void add_items(struct prefs *store, int64_t first, int64_t count, size_t k)
     struct err err = {""};
     assert_int_equal(prefs_batch_begin(store, &err), 0);
     for (int64_t i = first; i < first + count; i++) {
-        char        prompt[64], answers[PREFS_ANSWERS_MAX][64];
+        char prompt[64], answers[PREFS_ANSWERS_MAX][64];
         const char *texts[PREFS_ANSWERS_MAX];
         snprintf(prompt, sizeof prompt, "prompt %lld", (long long)i);
         for (size_t s = 0; s < k; s++) {
@@ -107,7 +107,7 @@ void add_items(struct prefs *store, int64_t first, int64_t count, size_t k)
 int64_t add_person(struct prefs *store, const char *handle, enum prefs_role role, char token[PREFS_TOKEN_SIZE])
 {
     struct err err = {""};
-    int64_t    id = 0;
+    int64_t id = 0;
     assert_int_equal(prefs_add_annotator(store, handle, role, &id, &err), 0);
     if (token != NULL) {
         assert_int_equal(prefs_new_token(store, id, 1, token, &err), 0);
@@ -117,7 +117,8 @@ int64_t add_person(struct prefs *store, const char *handle, enum prefs_role role
 
 struct prefs_judgment ranked_as_shown(const struct prefs_task *task)
 {
-    struct prefs_judgment judgment = {.assignment = task->assignment, .strength = -1, .active_ms = 1500, .wall_ms = 2000};
+    struct prefs_judgment judgment = {
+        .assignment = task->assignment, .strength = -1, .active_ms = 1500, .wall_ms = 2000};
     for (size_t i = 0; i < task->count; i++) {
         judgment.ranks[i] = task->count == 1 ? 0 : (int)i + 1;
     }
@@ -128,7 +129,7 @@ struct prefs_judgment ranked_as_shown(const struct prefs_task *task)
 
 int64_t number_of(const char *path, const char *sql)
 {
-    sqlite3      *db = NULL;
+    sqlite3 *db = NULL;
     sqlite3_stmt *row = NULL;
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
     sqlite3_busy_timeout(db, PREFS_BUSY_MS);
@@ -144,8 +145,8 @@ void assert_clean(const char *path)
 {
     struct prefs *store = NULL;
     struct strbuf report = {0};
-    struct err    err = {""};
-    int64_t       faults = -1;
+    struct err err = {""};
+    int64_t faults = -1;
     if (prefs_open(&store, path, PREFS_READ, &err) != 0 || prefs_check(store, &report, &faults, &err) != 0) {
         fail_msg("%s", err.text);
     }
@@ -160,11 +161,11 @@ void assert_clean(const char *path)
 static void serve_in_child(const char *path, uint16_t port, int seconds, int pipe_end)
 {
     struct server_options options = {.address = "127.0.0.1", .port = port, .project = 1, .request_seconds = seconds};
-    struct prefs         *store = NULL, *reader = NULL;
-    struct server        *server = NULL;
-    struct err            err = {""};
-    sigset_t              stop;
-    int                   got = 0;
+    struct prefs *store = NULL, *reader = NULL;
+    struct server *server = NULL;
+    struct err err = {""};
+    sigset_t stop;
+    int got = 0;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigprocmask(SIG_BLOCK, &stop, NULL);

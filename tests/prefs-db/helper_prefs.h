@@ -33,10 +33,11 @@ int64_t number_of(const char *path, const char *sql);
 void assert_clean(const char *path);
 
 struct test_server {
-    pid_t    process;
+    pid_t process;
     uint16_t port;
 };
-/* Serves a database on 127.0.0.1 in a child process; port 0 takes a free one. Requests must be complete in `seconds` (0: the default). */
+/* Serves a database on 127.0.0.1 in a child process; port 0 takes a free one. Requests must be complete in `seconds`
+ * (0: the default). */
 void server_begin(struct test_server *server, const char *path, uint16_t port, int seconds);
 /* kill -9. */
 void server_kill(struct test_server *server);

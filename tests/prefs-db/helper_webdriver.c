@@ -24,7 +24,7 @@ static bool program_exists(const char *name)
     const char *path = getenv("PATH");
     for (const char *at = path; at != NULL && *at != '\0';) {
         size_t length = strcspn(at, ":");
-        char   file[512];
+        char file[512];
         snprintf(file, sizeof file, "%.*s/%s", (int)length, at, name);
         if (access(file, X_OK) == 0) {
             return true;
@@ -43,12 +43,14 @@ bool browser_installed(void)
 static json_t *command(struct browser *browser, const char *method, const char *path, json_t *parameters)
 {
     struct strbuf request = {0}, body = {0};
-    char         *json = parameters == NULL ? NULL : json_dumps(parameters, JSON_COMPACT);
-    strbuf_printf(&request, "%s /session%s%s%s HTTP/1.1\r\nHost: localhost:%u\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                            "Content-Length: %zu\r\n\r\n%s",
-                  method, browser->session[0] != '\0' ? "/" : "", browser->session, path, (unsigned)browser->port,
-                  json == NULL ? (size_t)0 : strlen(json), json == NULL ? "" : json);
-    int     status = http_raw(browser->port, strbuf_text(&request), NULL, &body);
+    char *json = parameters == NULL ? NULL : json_dumps(parameters, JSON_COMPACT);
+    strbuf_printf(
+        &request,
+        "%s /session%s%s%s HTTP/1.1\r\nHost: localhost:%u\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\n\r\n%s",
+        method, browser->session[0] != '\0' ? "/" : "", browser->session, path, (unsigned)browser->port,
+        json == NULL ? (size_t)0 : strlen(json), json == NULL ? "" : json);
+    int status = http_raw(browser->port, strbuf_text(&request), NULL, &body);
     json_t *answer = json_loads(strbuf_text(&body), JSON_DECODE_ANY, NULL);
     if (status != 200) {
         fail_msg("%s %s %s: %d %.300s", method, path, json == NULL ? "" : json, status, strbuf_text(&body));
@@ -83,8 +85,9 @@ void browser_begin(struct browser *browser)
     assert_true(socket >= 0);
     close(socket);
     json_t *made = command(browser, "POST", "",
-                           json_pack("{s:{s:{s:{s:[s,s,s,s,s]}}}}", "capabilities", "alwaysMatch", "goog:chromeOptions", "args",
-                                     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"));
+                           json_pack("{s:{s:{s:{s:[s,s,s,s,s]}}}}", "capabilities", "alwaysMatch", "goog:chromeOptions",
+                                     "args", "--headless=new", "--no-sandbox", "--disable-gpu",
+                                     "--disable-dev-shm-usage", "--hide-scrollbars"));
     snprintf(browser->session, sizeof browser->session, "%s", json_string_value(json_object_get(made, "sessionId")));
     json_decref(made);
 }
@@ -124,12 +127,14 @@ void browser_type(struct browser *browser, const char *keys)
 {
     json_t *actions = json_array();
     for (const char *at = keys; *at != '\0'; at++) {
-        char        plain[2];
+        char plain[2];
         const char *key = key_of(*at, plain);
         json_array_append_new(actions, json_pack("{s:s, s:s}", "type", "keyDown", "value", key));
         json_array_append_new(actions, json_pack("{s:s, s:s}", "type", "keyUp", "value", key));
     }
-    json_decref(command(browser, "POST", "/actions", json_pack("{s:[{s:s, s:s, s:o}]}", "actions", "type", "key", "id", "keys", "actions", actions)));
+    json_decref(
+        command(browser, "POST", "/actions",
+                json_pack("{s:[{s:s, s:s, s:o}]}", "actions", "type", "key", "id", "keys", "actions", actions)));
 }
 
 json_t *browser_value(struct browser *browser, const char *expression)
@@ -170,7 +175,8 @@ static void middle_of(struct browser *browser, const char *selector, int *x, int
     char *expression = NULL;
     assert_true(asprintf(&expression,
                          "(() => { const e = document.querySelector('%s'); e.scrollIntoView({block: 'center'});"
-                         "const r = e.getBoundingClientRect(); return [Math.round(r.x + r.width / 2), Math.round(r.y + r.height / 2)]; })()",
+                         "const r = e.getBoundingClientRect(); return [Math.round(r.x + r.width / 2), Math.round(r.y + "
+                         "r.height / 2)]; })()",
                          selector) > 0);
     json_t *point = browser_value(browser, expression);
     *x = (int)json_integer_value(json_array_get(point, 0));
@@ -181,21 +187,23 @@ static void middle_of(struct browser *browser, const char *selector, int *x, int
 
 static json_t *move_to(int x, int y, int duration)
 {
-    return json_pack("{s:s, s:i, s:i, s:i, s:s}", "type", "pointerMove", "duration", duration, "x", x, "y", y, "origin", "viewport");
+    return json_pack("{s:s, s:i, s:i, s:i, s:s}", "type", "pointerMove", "duration", duration, "x", x, "y", y, "origin",
+                     "viewport");
 }
 
 static void mouse(struct browser *browser, json_t *actions)
 {
     json_decref(command(browser, "POST", "/actions",
-                        json_pack("{s:[{s:s, s:s, s:{s:s}, s:o}]}", "actions", "type", "pointer", "id", "mouse", "parameters", "pointerType",
-                                  "mouse", "actions", actions)));
+                        json_pack("{s:[{s:s, s:s, s:{s:s}, s:o}]}", "actions", "type", "pointer", "id", "mouse",
+                                  "parameters", "pointerType", "mouse", "actions", actions)));
 }
 
 void browser_click(struct browser *browser, const char *selector)
 {
     int x = 0, y = 0;
     middle_of(browser, selector, &x, &y);
-    mouse(browser, json_pack("[o, {s:s, s:i}, {s:s, s:i}]", move_to(x, y, 0), "type", "pointerDown", "button", 0, "type", "pointerUp", "button", 0));
+    mouse(browser, json_pack("[o, {s:s, s:i}, {s:s, s:i}]", move_to(x, y, 0), "type", "pointerDown", "button", 0,
+                             "type", "pointerUp", "button", 0));
 }
 
 void browser_drag(struct browser *browser, const char *from, const char *to)
@@ -203,33 +211,35 @@ void browser_drag(struct browser *browser, const char *from, const char *to)
     int from_x = 0, from_y = 0, to_x = 0, to_y = 0;
     middle_of(browser, to, &to_x, &to_y);
     middle_of(browser, from, &from_x, &from_y);
-    mouse(browser, json_pack("[o, {s:s, s:i}, o, o, {s:s, s:i}]", move_to(from_x, from_y, 0), "type", "pointerDown", "button", 0,
-                             move_to((from_x + to_x) / 2, (from_y + to_y) / 2, 50), move_to(to_x, to_y, 50), "type", "pointerUp", "button", 0));
+    mouse(browser, json_pack("[o, {s:s, s:i}, o, o, {s:s, s:i}]", move_to(from_x, from_y, 0), "type", "pointerDown",
+                             "button", 0, move_to((from_x + to_x) / 2, (from_y + to_y) / 2, 50),
+                             move_to(to_x, to_y, 50), "type", "pointerUp", "button", 0));
 }
 
 void browser_look(struct browser *browser, int width, int height, bool dark)
 {
+    json_decref(
+        command(browser, "POST", "/goog/cdp/execute",
+                json_pack("{s:s, s:{s:i, s:i, s:i, s:b}}", "cmd", "Emulation.setDeviceMetricsOverride", "params",
+                          "width", width, "height", height, "deviceScaleFactor", 1, "mobile", width < 600)));
     json_decref(command(browser, "POST", "/goog/cdp/execute",
-                        json_pack("{s:s, s:{s:i, s:i, s:i, s:b}}", "cmd", "Emulation.setDeviceMetricsOverride", "params", "width", width, "height",
-                                  height, "deviceScaleFactor", 1, "mobile", width < 600)));
-    json_decref(command(browser, "POST", "/goog/cdp/execute",
-                        json_pack("{s:s, s:{s:[{s:s, s:s}]}}", "cmd", "Emulation.setEmulatedMedia", "params", "features", "name",
-                                  "prefers-color-scheme", "value", dark ? "dark" : "light")));
+                        json_pack("{s:s, s:{s:[{s:s, s:s}]}}", "cmd", "Emulation.setEmulatedMedia", "params",
+                                  "features", "name", "prefers-color-scheme", "value", dark ? "dark" : "light")));
 }
 
 static int digit(char character)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char       *at = strchr(alphabet, character);
+    const char *at = strchr(alphabet, character);
     return character == '\0' || at == NULL ? -1 : (int)(at - alphabet);
 }
 
 void browser_screenshot(struct browser *browser, const char *path)
 {
-    json_t       *value = command(browser, "GET", "/screenshot", NULL);
+    json_t *value = command(browser, "GET", "/screenshot", NULL);
     struct strbuf bytes = {0};
-    struct err    err = {""};
-    unsigned      bits = 0, count = 0;
+    struct err err = {""};
+    unsigned bits = 0, count = 0;
     for (const char *at = json_string_value(value); digit(*at) >= 0; at++) {
         bits = bits << 6 | (unsigned)digit(*at);
         count += 6;

@@ -1,5 +1,6 @@
 /*
- * A headless Chromium, driven through chromedriver by the W3C WebDriver protocol: JSON over HTTP, so that no Python is needed.
+ * A headless Chromium, driven through chromedriver by the W3C WebDriver protocol: JSON over HTTP, so that no Python is
+ * needed.
  */
 #ifndef ATTUNE_TESTS_PREFS_DB_HELPER_WEBDRIVER_H
 #define ATTUNE_TESTS_PREFS_DB_HELPER_WEBDRIVER_H
@@ -10,9 +11,9 @@
 #include <sys/types.h>
 
 struct browser {
-    pid_t    driver;
+    pid_t driver;
     uint16_t port;
-    char     session[64];
+    char session[64];
 };
 
 /* Whether chromium and chromedriver are installed. */

@@ -28,7 +28,7 @@ static struct hash hash_of(const char *path)
 /* Opening fails in both modes, says `word`, and changes neither the file nor the folder. */
 static void assert_refused(const char *path, const char *word)
 {
-    struct hash   before = hash_of(path);
+    struct hash before = hash_of(path);
     struct prefs *store = NULL;
     for (int mode = PREFS_READ; mode <= PREFS_WRITE; mode++) {
         char journal[300];
@@ -55,11 +55,15 @@ static void run_sql(const char *path, const char *sql)
 static void test_files_that_are_not_ours(void **state)
 {
     (void)state;
-    const char *foreign = scratch_path("foreign.db"), *text = scratch_path("text.db"), *empty = scratch_path("empty.db");
+    const char *foreign = scratch_path("foreign.db"), *text = scratch_path("text.db"),
+               *empty = scratch_path("empty.db");
     run_sql(foreign, "CREATE TABLE t (a); INSERT INTO t VALUES (1)");
     assert_refused(foreign, "another program");
-    assert_int_equal(file_write_whole(text, "hello, this is no database at all, but it is longer than the header of one: "
-                                            "a hundred bytes and some more of them behind", 120, &err), 0);
+    assert_int_equal(file_write_whole(text,
+                                      "hello, this is no database at all, but it is longer than the header of one: "
+                                      "a hundred bytes and some more of them behind",
+                                      120, &err),
+                     0);
     assert_refused(text, "not a SQLite file");
     assert_int_equal(file_write_whole(empty, "", 0, &err), 0);
     assert_refused(empty, "not a SQLite file");
@@ -103,7 +107,7 @@ static void test_damaged_pages_are_found(void **state)
     (void)state;
     struct prefs *store = new_store("damaged.db");
     struct strbuf report = {0};
-    int64_t       faults = 0;
+    int64_t faults = 0;
     add_items(store, 0, 300, 3);
     prefs_close(store);
     FILE *file = fopen(scratch_path("damaged.db"), "r+");
@@ -115,7 +119,8 @@ static void test_damaged_pages_are_found(void **state)
     }
     fclose(file);
     store = NULL;
-    if (prefs_open(&store, scratch_path("damaged.db"), PREFS_READ, &err) != 0 || prefs_check(store, &report, &faults, &err) != 0) {
+    if (prefs_open(&store, scratch_path("damaged.db"), PREFS_READ, &err) != 0 ||
+        prefs_check(store, &report, &faults, &err) != 0) {
         assert_non_null(strstr(err.text, "damaged"));
         faults = 1;
     }
@@ -135,9 +140,9 @@ static void test_broken_rules_are_found(void **state)
         "PRAGMA foreign_keys=OFF; UPDATE item SET prompt_id=77 WHERE id=2",
     };
     for (size_t i = 0; i < sizeof faults_made / sizeof faults_made[0]; i++) {
-        char          name[32];
+        char name[32];
         struct strbuf report = {0};
-        int64_t       faults = 0;
+        int64_t faults = 0;
         snprintf(name, sizeof name, "rules-%zu.db", i);
         struct prefs *store = new_store(name);
         add_items(store, 0, 5, 3);
@@ -163,16 +168,17 @@ static void test_a_read_only_file(void **state)
     assert_int_equal(chmod(path, 0444), 0);
     assert_int_equal(chmod(scratch_folder(), 0755), 0);
     struct hash before = hash_of(path);
-    pid_t       child = fork();
+    pid_t child = fork();
     if (child == 0) {
         if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) {
             _exit(3);
         }
         int64_t faults = 0;
-        int     opened = prefs_open(&store, path, PREFS_WRITE, &err);
-        bool    said = strstr(err.text, "read-only") != NULL;
+        int opened = prefs_open(&store, path, PREFS_WRITE, &err);
+        bool said = strstr(err.text, "read-only") != NULL;
         struct strbuf report = {0};
-        bool    read = prefs_open(&store, path, PREFS_READ, &err) == 0 && prefs_check(store, &report, &faults, &err) == 0 && faults == 0;
+        bool read = prefs_open(&store, path, PREFS_READ, &err) == 0 &&
+                    prefs_check(store, &report, &faults, &err) == 0 && faults == 0;
         _exit(opened == -1 && said && read ? 0 : 1);
     }
     int status = 0;
@@ -188,7 +194,7 @@ static void test_no_room(void **state)
 {
     (void)state;
     struct prefs *store = new_store("full.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
     add_items(store, 0, 200, 4);
     struct stat about;
     assert_int_equal(stat(scratch_path("full.db"), &about), 0);
@@ -221,15 +227,18 @@ static void test_migrations(void **state)
 {
     (void)state;
     static const struct prefs_migration good[] = {{NULL}, {"ALTER TABLE project ADD COLUMN colour TEXT"}};
-    static const struct prefs_migration bad[] = {{NULL}, {"ALTER TABLE project ADD COLUMN colour TEXT; INSERT INTO nowhere VALUES (1)"}};
-    struct prefs                       *store = new_store("old.db");
+    static const struct prefs_migration bad[] = {
+        {NULL}, {"ALTER TABLE project ADD COLUMN colour TEXT; INSERT INTO nowhere VALUES (1)"}};
+    struct prefs *store = new_store("old.db");
     add_items(store, 0, 3, 2);
     assert_int_equal(prefs_migrate(store, bad, 2, &err), -1);
     assert_int_equal(number_of(scratch_path("old.db"), "PRAGMA user_version"), 1);
-    assert_int_equal(number_of(scratch_path("old.db"), "SELECT count(*) FROM pragma_table_info('project') WHERE name='colour'"), 0);
+    assert_int_equal(
+        number_of(scratch_path("old.db"), "SELECT count(*) FROM pragma_table_info('project') WHERE name='colour'"), 0);
     assert_int_equal(prefs_migrate(store, good, 2, &err), 0);
     assert_int_equal(number_of(scratch_path("old.db"), "PRAGMA user_version"), 2);
-    assert_int_equal(number_of(scratch_path("old.db"), "SELECT count(*) FROM pragma_table_info('project') WHERE name='colour'"), 1);
+    assert_int_equal(
+        number_of(scratch_path("old.db"), "SELECT count(*) FROM pragma_table_info('project') WHERE name='colour'"), 1);
     /* The file as it was lies beside it. */
     assert_int_equal(number_of(scratch_path("old.db.schema-1"), "SELECT count(*) FROM item"), 3);
     assert_int_equal(number_of(scratch_path("old.db.schema-1"), "PRAGMA user_version"), 1);
@@ -242,17 +251,21 @@ static void test_append_only(void **state)
 {
     (void)state;
     struct prefs *store = new_store("append.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
     add_items(store, 0, 1, 2);
     struct prefs_task task = {0};
     assert_int_equal(prefs_next_task(store, 1, ann, &task, &err), 1);
     struct prefs_judgment judgment = ranked_as_shown(&task);
     judgment.flags[0] = 1;
     assert_int_equal(prefs_submit(store, ann, &judgment, &id, &err), 0);
-    static const char *const changes[] = {"DELETE FROM judgment", "UPDATE judgment SET ranks='21'", "DELETE FROM flag", "UPDATE flag SET code='pii'",
-                                          "INSERT OR REPLACE INTO judgment SELECT * FROM judgment",
-                                          "INSERT INTO judgment (assignment_id, revision, verdict, ranks, client, nonce, created_ms) VALUES "
-                                          "(1, 9, 'ranked', '123', 'web', zeroblob(16), 1)"};
+    static const char *const changes[] = {
+        "DELETE FROM judgment",
+        "UPDATE judgment SET ranks='21'",
+        "DELETE FROM flag",
+        "UPDATE flag SET code='pii'",
+        "INSERT OR REPLACE INTO judgment SELECT * FROM judgment",
+        ("INSERT INTO judgment (assignment_id, revision, verdict, ranks, client, nonce, created_ms) VALUES "
+         "(1, 9, 'ranked', '123', 'web', zeroblob(16), 1)")};
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         assert_int_equal(sql_script(store, changes[i], &err), -1);
     }
@@ -276,11 +289,16 @@ static void test_backup_while_in_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files_that_are_not_ours), cmocka_unit_test(test_a_newer_schema),
-        cmocka_unit_test(test_a_truncated_file),        cmocka_unit_test(test_damaged_pages_are_found),
-        cmocka_unit_test(test_broken_rules_are_found),  cmocka_unit_test(test_a_read_only_file),
-        cmocka_unit_test(test_no_room),                 cmocka_unit_test(test_migrations),
-        cmocka_unit_test(test_append_only),             cmocka_unit_test(test_backup_while_in_use),
+        cmocka_unit_test(test_files_that_are_not_ours),
+        cmocka_unit_test(test_a_newer_schema),
+        cmocka_unit_test(test_a_truncated_file),
+        cmocka_unit_test(test_damaged_pages_are_found),
+        cmocka_unit_test(test_broken_rules_are_found),
+        cmocka_unit_test(test_a_read_only_file),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_migrations),
+        cmocka_unit_test(test_append_only),
+        cmocka_unit_test(test_backup_while_in_use),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

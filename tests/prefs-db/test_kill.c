@@ -1,8 +1,9 @@
 /*
- * Eight annotators at once over HTTP while the server is killed with -9 again and again: what was acknowledged is there, once.
+ * Eight annotators at once over HTTP while the server is killed with -9 again and again: what was acknowledged is
+ * there, once.
  *
- * ATTUNE_LOAD sets the number of judgments (800 by default) and ATTUNE_LOAD_CSV a file to which a line with rate and latencies is
- * appended: tests/bench/prefs.sh.
+ * ATTUNE_LOAD sets the number of judgments (800 by default) and ATTUNE_LOAD_CSV a file to which a line with rate and
+ * latencies is appended: tests/bench/prefs.sh.
  */
 #include "base/mem.h"
 #include "prefs-db/helper_http.h"
@@ -22,15 +23,15 @@
 #define RETRY_MS   20
 
 struct worker {
-    pthread_t          thread;
+    pthread_t thread;
     struct http_client client;
-    char               token[PREFS_TOKEN_SIZE];
-    int64_t            wanted, assignment;
-    atomic_llong       acknowledged;
-    double            *latencies; /* seconds, of answered judgments that needed one try */
-    size_t             latency_count;
-    int64_t            undone, retried;
-    bool               failed;
+    char token[PREFS_TOKEN_SIZE];
+    int64_t wanted, assignment;
+    atomic_llong acknowledged;
+    double *latencies; /* seconds, of answered judgments that needed one try */
+    size_t latency_count;
+    int64_t undone, retried;
+    bool failed;
 };
 
 static double now(void)
@@ -78,13 +79,14 @@ static void new_nonce(char text[2 * PREFS_NONCE_SIZE + 1])
 static bool label_one(struct worker *worker)
 {
     json_t *answer = NULL;
-    char    json[256], nonce[2 * PREFS_NONCE_SIZE + 1];
+    char json[256], nonce[2 * PREFS_NONCE_SIZE + 1];
     new_nonce(nonce);
     snprintf(json, sizeof json,
-             "{\"assignment\":%lld,\"verdict\":\"ranked\",\"nonce\":\"%s\",\"ranks\":[1,2],\"strength\":1,\"active_ms\":900,\"next\":true}",
+             "{\"assignment\":%lld,\"verdict\":\"ranked\",\"nonce\":\"%s\",\"ranks\":[1,2],\"strength\":1,\"active_"
+             "ms\":900,\"next\":true}",
              (long long)worker->assignment, nonce);
     int64_t tries = worker->retried;
-    double  begin = now();
+    double begin = now();
     if (insist(worker, "/api/judgment", json, &answer) != 200) {
         json_decref(answer);
         return false;
@@ -105,14 +107,14 @@ static bool undo_one(struct worker *worker)
     worker->acknowledged--;
     worker->undone++;
     json_t *answer = NULL;
-    return insist(worker, "/api/undo", json, NULL) == 200 && insist(worker, "/api/next", "{}", &answer) == 200 && take(worker, answer) &&
-           label_one(worker);
+    return insist(worker, "/api/undo", json, NULL) == 200 && insist(worker, "/api/next", "{}", &answer) == 200 &&
+           take(worker, answer) && label_one(worker);
 }
 
 static void *work(void *context)
 {
     struct worker *worker = context;
-    json_t        *answer = NULL;
+    json_t *answer = NULL;
     worker->failed = insist(worker, "/api/next", "{}", &answer) != 200 || !take(worker, answer);
     while (!worker->failed && worker->acknowledged < worker->wanted) {
         worker->failed = !label_one(worker) || (worker->acknowledged % 50 == 0 && !undo_one(worker));
@@ -130,22 +132,23 @@ static int by_double(const void *a, const void *b)
 static void record(struct worker *workers, int64_t judgments, double seconds)
 {
     const char *csv = getenv("ATTUNE_LOAD_CSV"), *machine = getenv("ATTUNE_MACHINE"), *date = getenv("ATTUNE_DATE");
-    struct err  err = {""};
-    size_t      count = 0;
-    double     *all = mem_alloc((size_t)judgments * 2, sizeof *all, &err);
+    struct err err = {""};
+    size_t count = 0;
+    double *all = mem_alloc((size_t)judgments * 2, sizeof *all, &err);
     assert_non_null(all);
     for (int i = 0; i < ANNOTATORS; i++) {
         memcpy(all + count, workers[i].latencies, workers[i].latency_count * sizeof *all);
         count += workers[i].latency_count;
     }
     qsort(all, count, sizeof *all, by_double);
-    printf("%lld judgments in %.1f s, %.0f/s; latency median %.1f ms, p99 %.1f ms\n", (long long)judgments, seconds, (double)judgments / seconds,
-           1000 * all[count / 2], 1000 * all[count * 99 / 100]);
+    printf("%lld judgments in %.1f s, %.0f/s; latency median %.1f ms, p99 %.1f ms\n", (long long)judgments, seconds,
+           (double)judgments / seconds, 1000 * all[count / 2], 1000 * all[count * 99 / 100]);
     if (csv != NULL) {
         FILE *out = fopen(csv, "a");
         assert_non_null(out);
-        fprintf(out, "%s,%s,load_judgments_per_second,%.0f\n%s,%s,load_p50_ms,%.1f\n%s,%s,load_p99_ms,%.1f\n", date, machine,
-                (double)judgments / seconds, date, machine, 1000 * all[count / 2], date, machine, 1000 * all[count * 99 / 100]);
+        fprintf(out, "%s,%s,load_judgments_per_second,%.0f\n%s,%s,load_p50_ms,%.1f\n%s,%s,load_p99_ms,%.1f\n", date,
+                machine, (double)judgments / seconds, date, machine, 1000 * all[count / 2], date, machine,
+                1000 * all[count * 99 / 100]);
         fclose(out);
     }
     mem_free(all);
@@ -163,15 +166,15 @@ static int64_t acknowledged(struct worker *workers)
 static void test_killed_ten_times(void **state)
 {
     (void)state;
-    const char        *given = getenv("ATTUNE_LOAD"), *path = scratch_path("load.db");
-    int64_t            total = given == NULL ? 800 : strtoll(given, NULL, 10), each = total / ANNOTATORS;
-    struct prefs      *store = new_store("load.db");
-    struct worker      workers[ANNOTATORS] = {0};
+    const char *given = getenv("ATTUNE_LOAD"), *path = scratch_path("load.db");
+    int64_t total = given == NULL ? 800 : strtoll(given, NULL, 10), each = total / ANNOTATORS;
+    struct prefs *store = new_store("load.db");
+    struct worker workers[ANNOTATORS] = {0};
     struct test_server server;
-    struct err         err = {""};
+    struct err err = {""};
     add_items(store, 0, each * ANNOTATORS + 100, 2);
     for (int i = 0; i < ANNOTATORS; i++) {
-        char handle[16];
+        char handle[32];
         snprintf(handle, sizeof handle, "annotator %d", i);
         add_person(store, handle, PREFS_ROLE_ANNOTATOR, workers[i].token);
         workers[i].latencies = mem_alloc((size_t)each * 2, sizeof(double), &err);

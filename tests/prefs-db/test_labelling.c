@@ -10,7 +10,7 @@ static struct err err;
 static struct prefs_task next_task(struct prefs *store, int64_t annotator)
 {
     struct prefs_task task = {0};
-    int               got = prefs_next_task(store, 1, annotator, &task, &err);
+    int got = prefs_next_task(store, 1, annotator, &task, &err);
     if (got < 0) {
         fail_msg("%s", err.text);
     }
@@ -30,7 +30,7 @@ static int64_t submit(struct prefs *store, int64_t annotator, const struct prefs
 static int64_t label_one(struct prefs *store, int64_t annotator)
 {
     struct prefs_task task = next_task(store, annotator);
-    int64_t           item = task.count == 0 ? 0 : task.item;
+    int64_t item = task.count == 0 ? 0 : task.item;
     if (task.count > 0) {
         struct prefs_judgment judgment = ranked_as_shown(&task);
         submit(store, annotator, &judgment);
@@ -53,8 +53,9 @@ static void test_one_vote_each(void **state)
 {
     (void)state;
     struct prefs *store = new_store("votes.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL);
-    int64_t       cid = add_person(store, "cid", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL),
+            ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t cid = add_person(store, "cid", PREFS_ROLE_ANNOTATOR, NULL);
     add_items(store, 0, 5, 3);
     set(store, 2, 0, 0);
     for (int i = 1; i <= 5; i++) {
@@ -78,7 +79,8 @@ static void test_a_task_stays_until_it_is_done(void **state)
 {
     (void)state;
     struct prefs *store = new_store("lease.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL),
+            ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL);
     add_items(store, 0, 2, 4);
     prefs_set_clock(store, 1000000);
     struct prefs_task first = next_task(store, ann), again = next_task(store, ann), other = next_task(store, ben);
@@ -106,11 +108,12 @@ static void test_a_nonce_counts_once(void **state)
 {
     (void)state;
     struct prefs *store = new_store("nonce.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL),
+            ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
     add_items(store, 0, 2, 2);
-    struct prefs_task     task = next_task(store, ann), other = next_task(store, ben);
+    struct prefs_task task = next_task(store, ann), other = next_task(store, ben);
     struct prefs_judgment judgment = ranked_as_shown(&task);
-    int64_t               stored = submit(store, ann, &judgment);
+    int64_t stored = submit(store, ann, &judgment);
     assert_int_equal(submit(store, ann, &judgment), stored);
     assert_int_equal(number_of(scratch_path("nonce.db"), "SELECT count(*) FROM judgment"), 1);
     /* Not the other one's task, not with this nonce. */
@@ -127,11 +130,11 @@ static void test_undo_brings_the_task_back(void **state)
 {
     (void)state;
     struct prefs *store = new_store("undo.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
     unsigned char nonce[PREFS_NONCE_SIZE] = {1}, later[PREFS_NONCE_SIZE] = {2};
     add_items(store, 0, 3, 3);
     assert_int_equal(prefs_undo(store, 1, ann, nonce, PREFS_CLIENT_WEB, &err), 0);
-    struct prefs_task     task = next_task(store, ann);
+    struct prefs_task task = next_task(store, ann);
     struct prefs_judgment judgment = ranked_as_shown(&task);
     judgment.ranks[0] = 2;
     judgment.ranks[1] = 0;
@@ -159,7 +162,8 @@ static void test_undo_brings_the_task_back(void **state)
     assert_int_equal(number_of(scratch_path("undo.db"), "SELECT max(revision) FROM judgment"), 3);
     struct prefs_task go_on = next_task(store, ann);
     assert_int_equal(go_on.assignment, held.assignment);
-    struct prefs_judgment skip = {.assignment = go_on.assignment, .verdict = PREFS_SKIP, .skip_reason = "why", .nonce = {7}};
+    struct prefs_judgment skip = {
+        .assignment = go_on.assignment, .verdict = PREFS_SKIP, .skip_reason = "why", .nonce = {7}};
     submit(store, ann, &skip);
     assert_int_equal(prefs_undo(store, 1, ann, later, PREFS_CLIENT_WEB, &err), 1);
     struct prefs_progress progress;
@@ -179,12 +183,12 @@ static void test_orders_are_shuffled_and_recorded(void **state)
 {
     (void)state;
     struct prefs *store = new_store("order.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
-    int           first_shown[4] = {0};
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
+    int first_shown[4] = {0};
     add_items(store, 0, 200, 4);
     for (int i = 0; i < 200; i++) {
         struct prefs_task task = next_task(store, ann);
-        int               slot = -1;
+        int slot = -1;
         assert_int_equal(sscanf(prefs_task_answer(&task, 0), "answer %d", &slot), 1);
         first_shown[slot]++;
         struct prefs_judgment judgment = ranked_as_shown(&task);
@@ -195,8 +199,9 @@ static void test_orders_are_shuffled_and_recorded(void **state)
         assert_in_range(first_shown[slot], 20, 90); /* 50 +- 6.5 standard deviations */
     }
     /* Ranks were given in the order shown, so the slot shown first has rank 1. */
-    assert_int_equal(number_of(scratch_path("order.db"), "SELECT count(*) FROM assignment a JOIN judgment j ON j.id=a.judgment_id WHERE "
-                                                         "substr(j.ranks, 1+instr('0123456789abcdef', substr(a.shown,1,1))-1, 1)='1'"),
+    assert_int_equal(number_of(scratch_path("order.db"),
+                               "SELECT count(*) FROM assignment a JOIN judgment j ON j.id=a.judgment_id WHERE "
+                               "substr(j.ranks, 1+instr('0123456789abcdef', substr(a.shown,1,1))-1, 1)='1'"),
                      200);
     prefs_close(store);
 }
@@ -205,7 +210,7 @@ static void test_gold_comes_among_the_others(void **state)
 {
     (void)state;
     struct prefs *store = new_store("gold.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
     add_items(store, 0, 6, 2);
     set(store, 1, 1000, 0);
     assert_int_equal(prefs_add_gold(store, 5, 0, 1, 0, "", &err), 0);
@@ -220,7 +225,8 @@ static void test_gold_comes_among_the_others(void **state)
     }
     assert_int_equal(label_one(store, ann), 0);
     /* Every annotator gets gold, whatever the overlap; without the share nobody does. */
-    int64_t ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL), cid = add_person(store, "cid", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t ben = add_person(store, "ben", PREFS_ROLE_ANNOTATOR, NULL),
+            cid = add_person(store, "cid", PREFS_ROLE_ANNOTATOR, NULL);
     assert_in_range(label_one(store, ben), 5, 6);
     set(store, 1, 0, 0);
     assert_int_equal(label_one(store, cid), 0);
@@ -232,14 +238,15 @@ static void test_repeats_come_late_and_count_no_vote(void **state)
 {
     (void)state;
     struct prefs *store = new_store("repeat.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
     add_items(store, 0, 40, 2);
     set(store, 1, 0, 1000);
     for (int i = 1; i <= PREFS_REPEAT_AFTER + 1; i++) {
         assert_int_equal(label_one(store, ann), i);
     }
     assert_int_equal(label_one(store, ann), 1);
-    assert_int_equal(number_of(scratch_path("repeat.db"), "SELECT count(*) FROM assignment WHERE repeat=1 AND attempt=2"), 1);
+    assert_int_equal(
+        number_of(scratch_path("repeat.db"), "SELECT count(*) FROM assignment WHERE repeat=1 AND attempt=2"), 1);
     assert_int_equal(number_of(scratch_path("repeat.db"), "SELECT count(*) FROM pair"), PREFS_REPEAT_AFTER + 1);
     assert_int_equal(label_one(store, ann), 2);
     prefs_close(store);
@@ -250,12 +257,12 @@ static void test_wrong_judgments_are_refused(void **state)
 {
     (void)state;
     struct prefs *store = new_store("wrong.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
     add_items(store, 0, 1, 3);
-    struct prefs_task     task = next_task(store, ann);
+    struct prefs_task task = next_task(store, ann);
     struct prefs_judgment good = ranked_as_shown(&task);
     struct prefs_settings settings;
-    static const int      ranks[][3] = {{1, 3, 3}, {2, 3, 4}, {1, 0, 0}, {0, 0, 0}, {-1, 1, 2}, {2, 2, 3}};
+    static const int ranks[][3] = {{1, 3, 3}, {2, 3, 4}, {1, 0, 0}, {0, 0, 0}, {-1, 1, 2}, {2, 2, 3}};
     for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
         struct prefs_judgment bad = good;
         memcpy(bad.ranks, ranks[i], sizeof ranks[i]);
@@ -291,7 +298,7 @@ static void test_the_least_sure_items_come_first(void **state)
 {
     (void)state;
     struct prefs *store = new_store("active.db");
-    int64_t       ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), changed = 0;
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), changed = 0;
     add_items(store, 0, 4, 2);
     set(store, 1, 0, 0);
     /* Answers 1, 2 belong to item 1, and so on. The differences are 3, 0.1, 1; item 4 has one score only. */
@@ -313,9 +320,10 @@ static void test_labels_of_a_data_set(void **state)
 {
     (void)state;
     struct prefs *store = new_store("labels.db");
-    int64_t       hand = add_person(store, "import", PREFS_ROLE_IMPORT, NULL), ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
-    bool          added = false;
-    const int     ranks[PREFS_ANSWERS_MAX] = {2, 1}, other[PREFS_ANSWERS_MAX] = {1, 2};
+    int64_t hand = add_person(store, "import", PREFS_ROLE_IMPORT, NULL),
+            ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL);
+    bool added = false;
+    const int ranks[PREFS_ANSWERS_MAX] = {2, 1}, other[PREFS_ANSWERS_MAX] = {1, 2};
     add_items(store, 0, 1, 2);
     assert_int_equal(prefs_add_label(store, 1, hand, ranks, 3, 0, &added, &err), 0);
     assert_true(added);

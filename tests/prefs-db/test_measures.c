@@ -18,7 +18,8 @@ static void near(double value, double wanted, double tolerance)
     }
 }
 
-/* Cohen 1960, "A coefficient of agreement for nominal scales", the table of 200 diagnoses; and the one of Wikipedia's page. */
+/* Cohen 1960, "A coefficient of agreement for nominal scales", the table of 200 diagnoses; and the one of Wikipedia's
+ * page. */
 static void test_cohen_examples(void **state)
 {
     (void)state;
@@ -33,7 +34,7 @@ static void test_krippendorff_example(void **state)
 {
     (void)state;
     static const char *const observers[] = {"123321412...", "1233224125.3", ".3332342251.", "12332441251."};
-    struct measure_alpha     alpha = {.categories = 5};
+    struct measure_alpha alpha = {.categories = 5};
     for (size_t unit = 0; unit < 12; unit++) {
         int64_t counts[5] = {0};
         for (size_t o = 0; o < 4; o++) {
@@ -53,8 +54,9 @@ static void test_wilson_examples(void **state)
     (void)state;
     static const struct {
         struct measure_share share;
-        double               low, high;
-    } cases[] = {{{81, 263}, 0.2553, 0.3662}, {{15, 148}, 0.0624, 0.1605}, {{0, 20}, 0, 0.1611}, {{1, 29}, 0.0061, 0.1718}};
+        double low, high;
+    } cases[] = {
+        {{81, 263}, 0.2553, 0.3662}, {{15, 148}, 0.0624, 0.1605}, {{0, 20}, 0, 0.1611}, {{1, 29}, 0.0061, 0.1718}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         double low, high;
         measure_wilson(cases[i].share, &low, &high);
@@ -67,10 +69,10 @@ static void test_wilson_examples(void **state)
 static void test_bradley_terry_example(void **state)
 {
     (void)state;
-    static const double wins[] = {0, 7, 9, 7, 7, 9, 11, 6, 0, 7, 5, 11, 9, 9, 4, 6, 0, 7, 7, 8, 12, 6, 8, 6, 0,
-                                  6, 7, 10, 6, 2, 6, 7, 0, 7, 12, 4, 4, 5, 6, 6, 0, 6, 2, 4, 1, 3, 1, 7, 0};
+    static const double wins[] = {0, 7, 9,  7, 7, 9, 11, 6, 0, 7,  5, 11, 9, 9, 4, 6, 0, 7, 7, 8, 12, 6, 8, 6, 0,
+                                  6, 7, 10, 6, 2, 6, 7,  0, 7, 12, 4, 4,  5, 6, 6, 0, 6, 2, 4, 1, 3,  1, 7, 0};
     static const double wanted[] = {1.581, 1.436, 1.294, 1.248, 1.108, 0.684, 0};
-    double              strengths[7];
+    double strengths[7];
     assert_int_equal(measure_bradley_terry(strengths, wins, 7, 0, &err), 0);
     for (size_t i = 0; i < 7; i++) {
         near(strengths[i] - strengths[6], wanted[i], 0.0006);
@@ -81,7 +83,7 @@ static void test_who_never_lost_has_no_finite_strength(void **state)
 {
     (void)state;
     static const double wins[] = {0, 3, 2, 0, 0, 4, 0, 1, 0};
-    double              strengths[3];
+    double strengths[3];
     assert_int_equal(measure_bradley_terry(strengths, wins, 3, 0, &err), -1);
     assert_int_equal(measure_bradley_terry(strengths, wins, 3, 1, &err), 0);
     assert_true(strengths[0] > strengths[1] && strengths[1] > strengths[2] && isfinite(strengths[0]));
@@ -104,10 +106,10 @@ static void test_kappa_of_scikit_learn(void **state)
 {
     (void)state;
     json_t *cases = fixture("kappa"), *one;
-    size_t  i;
+    size_t i;
     json_array_foreach(cases, i, one)
     {
-        size_t  categories = (size_t)json_integer_value(json_object_get(one, "categories"));
+        size_t categories = (size_t)json_integer_value(json_object_get(one, "categories"));
         int64_t table[25];
         for (size_t c = 0; c < categories * categories; c++) {
             table[c] = json_integer_value(json_array_get(json_object_get(one, "table"), c));
@@ -121,7 +123,7 @@ static void test_alpha_of_krippendorff(void **state)
 {
     (void)state;
     json_t *cases = fixture("alpha"), *one, *unit;
-    size_t  i, u;
+    size_t i, u;
     json_array_foreach(cases, i, one)
     {
         struct measure_alpha alpha = {.categories = (size_t)json_integer_value(json_object_get(one, "categories"))};
@@ -142,7 +144,7 @@ static void test_strengths_of_choix(void **state)
 {
     (void)state;
     json_t *cases = fixture("strengths"), *one;
-    size_t  i;
+    size_t i;
     json_array_foreach(cases, i, one)
     {
         size_t models = (size_t)json_integer_value(json_object_get(one, "models"));

@@ -1,6 +1,6 @@
 /*
- * The page in a real headless Chromium, by keyboard and by mouse. Skipped, aloud, where chromium or chromedriver is missing. With
- * ATTUNE_SCREENSHOTS set to a folder, pictures of the page are left there.
+ * The page in a real headless Chromium, by keyboard and by mouse. Skipped, aloud, where chromium or chromedriver is
+ * missing. With ATTUNE_SCREENSHOTS set to a folder, pictures of the page are left there.
  */
 #include "prefs-db/helper_prefs.h"
 #include "prefs-db/helper_webdriver.h"
@@ -17,19 +17,25 @@ static struct browser browser;
 
 static void new_database(const char *name, int items, char token[PREFS_TOKEN_SIZE])
 {
-    struct prefs      *store = new_store(name);
-    struct err         err = {""};
-    const char *const  texts[] = {"Use `qsort`:\n\n```c\nqsort(list, n, sizeof *list, by_age);\n```\n\nIt is **fast** enough.",
-                                  "You could sort by hand:\n\n1. find the smallest\n2. put it first\n3. go on with the rest",
-                                  "# Sorting\n\nI do not know. *Sorry.*", "> Sort the list\n\nPlease say which language you use."};
+    struct prefs *store = new_store(name);
+    struct err err = {""};
+    const char *const texts[] = {
+        "Use `qsort`:\n\n```c\nqsort(list, n, sizeof *list, by_age);\n```\n\nIt is **fast** enough.",
+        "You could sort by hand:\n\n1. find the smallest\n2. put it first\n3. go on with the rest",
+        "# Sorting\n\nI do not know. *Sorry.*", "> Sort the list\n\nPlease say which language you use."};
     static const size_t counts[KINDS] = {1, 2, 4};
     for (int i = 0; i < items; i++) {
         char prompt[128];
         snprintf(prompt, sizeof prompt, "Question %d: how do I sort a list of people by age in C?", i);
         add_texts(store, prompt, texts, counts[i % KINDS]);
     }
-    assert_int_equal(prefs_set_guidelines(store, 1, "Prefer answers that are **correct**, then *clear*, then short.\n\n- Run the code in your head.\n"
-                                                    "- Say *tie* when you cannot tell.", &err), 0);
+    assert_int_equal(
+        prefs_set_guidelines(
+            store, 1,
+            "Prefer answers that are **correct**, then *clear*, then short.\n\n- Run the code in your head.\n"
+            "- Say *tie* when you cannot tell.",
+            &err),
+        0);
     add_person(store, "ann", PREFS_ROLE_ADMIN, token);
     prefs_close(store);
 }
@@ -44,7 +50,7 @@ static void open_page(const struct test_server *server, const char *path)
 /* Waits until so many judgments are stored and the page has taken its next task. */
 static void wait_for_task(const char *path, int64_t judgments)
 {
-    const char *sql = "SELECT count(*) FROM judgment";
+    const char *sql = "SELECT count(*) FROM judgment WHERE client='web'";
     for (int i = 0; i < 400 && number_of(path, sql) < judgments; i++) {
         nanosleep(&(struct timespec){0, 50000000}, NULL);
     }
@@ -64,7 +70,7 @@ static void log_in(const struct test_server *server, const char *token)
 static void picture(const char *name)
 {
     const char *folder = getenv("ATTUNE_SCREENSHOTS");
-    char        path[512];
+    char path[512];
     if (folder != NULL) {
         snprintf(path, sizeof path, "%s/%s.png", folder, name);
         browser_screenshot(&browser, path);
@@ -80,15 +86,15 @@ static int64_t answer_count(void)
 static void test_by_keyboard(void **state)
 {
     (void)state;
-    const char        *path = scratch_path("keyboard.db");
-    char               token[PREFS_TOKEN_SIZE];
+    const char *path = scratch_path("keyboard.db");
+    char token[PREFS_TOKEN_SIZE];
     struct test_server server;
     new_database("keyboard.db", 24, token);
     server_begin(&server, path, 0, 0);
     log_in(&server, token);
     for (int i = 0; i < 20; i++) {
         static const char *const keys[KINDS] = {"2\n", "22\n", "32=1\n"};
-        int64_t                  count = answer_count();
+        int64_t count = answer_count();
         if (i == 4) {
             browser_type(&browser, "cfine\x1b");
         }
@@ -100,24 +106,32 @@ static void test_by_keyboard(void **state)
         browser_type(&browser, i == 7 ? "s2" : count == 1 ? keys[0] : count == 2 ? keys[1] : keys[2]);
         wait_for_task(path, i + 1);
     }
-    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE verdict='skip' AND skip_reason='I do not know the subject'"), 1);
+    assert_int_equal(
+        number_of(path,
+                  "SELECT count(*) FROM judgment WHERE verdict='skip' AND skip_reason='I do not know the subject'"),
+        1);
     assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE comment='fine'"), 1);
     assert_int_equal(number_of(path, "SELECT count(*) FROM flag WHERE code='spam'"), 1);
     assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE thumb=-1"), 7);
-    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE strength=2"), 6); /* of seven pairs one was skipped */
+    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE strength=2"),
+                     6); /* of seven pairs one was skipped */
     /* 3 first, then 2 and 1 tied, 4 unranked, by the positions that were shown. */
-    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment j JOIN assignment a ON a.judgment_id=j.id WHERE length(j.ranks)=4 AND "
-                                     "substr(j.ranks,1+substr(a.shown,1,1),1)||substr(j.ranks,1+substr(a.shown,2,1),1)||"
-                                     "substr(j.ranks,1+substr(a.shown,3,1),1)||substr(j.ranks,1+substr(a.shown,4,1),1)='221-'"),
-                     6);
+    assert_int_equal(
+        number_of(path,
+                  "SELECT count(*) FROM judgment j JOIN assignment a ON a.judgment_id=j.id WHERE length(j.ranks)=4 AND "
+                  "substr(j.ranks,1+substr(a.shown,1,1),1)||substr(j.ranks,1+substr(a.shown,2,1),1)||"
+                  "substr(j.ranks,1+substr(a.shown,3,1),1)||substr(j.ranks,1+substr(a.shown,4,1),1)='221-'"),
+        6);
     /* The last one was a pair: undone, it stands there as it was said; then a tie instead. */
     browser_type(&browser, "u");
     wait_for_task(path, 21);
     browser_wait(&browser, "document.querySelector('input[name=pair]:checked')?.value === '2'");
     browser_type(&browser, "=\n");
     wait_for_task(path, 22);
-    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE strength=0 AND ranks='11' AND revision=3"), 1);
-    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE active_ms IS NULL AND verdict<>'withdrawn'"), 0);
+    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE strength=0 AND ranks='11' AND revision=3"),
+                     1);
+    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE active_ms IS NULL AND verdict<>'withdrawn'"),
+                     0);
     server_end(&server);
     assert_clean(path);
 }
@@ -125,8 +139,8 @@ static void test_by_keyboard(void **state)
 static void test_by_mouse(void **state)
 {
     (void)state;
-    const char        *path = scratch_path("mouse.db");
-    char               token[PREFS_TOKEN_SIZE];
+    const char *path = scratch_path("mouse.db");
+    char token[PREFS_TOKEN_SIZE];
     struct test_server server;
     new_database("mouse.db", 9, token);
     server_begin(&server, path, 0, 0);
@@ -152,10 +166,12 @@ static void test_by_mouse(void **state)
     assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE thumb=1"), 3);
     assert_int_equal(number_of(path, "SELECT count(*) FROM judgment WHERE strength=3"), 3);
     /* 4 and 2 tied at the top, 1 taken out again, 3 behind them (up moved it over 1). */
-    assert_int_equal(number_of(path, "SELECT count(*) FROM judgment j JOIN assignment a ON a.judgment_id=j.id WHERE length(j.ranks)=4 AND "
-                                     "substr(j.ranks,1+substr(a.shown,1,1),1)||substr(j.ranks,1+substr(a.shown,2,1),1)||"
-                                     "substr(j.ranks,1+substr(a.shown,3,1),1)||substr(j.ranks,1+substr(a.shown,4,1),1)='-121'"),
-                     2);
+    assert_int_equal(
+        number_of(path,
+                  "SELECT count(*) FROM judgment j JOIN assignment a ON a.judgment_id=j.id WHERE length(j.ranks)=4 AND "
+                  "substr(j.ranks,1+substr(a.shown,1,1),1)||substr(j.ranks,1+substr(a.shown,2,1),1)||"
+                  "substr(j.ranks,1+substr(a.shown,3,1),1)||substr(j.ranks,1+substr(a.shown,4,1),1)='-121'"),
+        2);
     browser_click(&browser, "#undo");
     wait_for_task(path, 9);
     browser_click(&browser, "#submit");
@@ -164,12 +180,13 @@ static void test_by_mouse(void **state)
     assert_clean(path);
 }
 
-/* The server dies with a judgment under way and comes back: it arrives once, also when the page was loaded anew in between. */
+/* The server dies with a judgment under way and comes back: it arrives once, also when the page was loaded anew in
+ * between. */
 static void test_survives_a_dead_server(void **state)
 {
     (void)state;
-    const char        *path = scratch_path("dead.db");
-    char               token[PREFS_TOKEN_SIZE];
+    const char *path = scratch_path("dead.db");
+    char token[PREFS_TOKEN_SIZE];
     struct test_server server;
     new_database("dead.db", 6, token);
     server_begin(&server, path, 0, 0);
@@ -200,16 +217,17 @@ static const char hostile[] =
     "<script>window.pwned = 1</script><img src=x onerror=\"window.pwned = 2\"><svg onload=\"window.pwned = 3\">\n"
     "[click](javascript:window.pwned=4) <a href=\"javascript:alert(1)\">x</a> ![i](http://127.0.0.1:1/x.png)\n"
     "```\"><script>window.pwned = 5</script>\n<iframe srcdoc=\"<script>parent.pwned = 6</script>\"></iframe>\n```\n"
-    "invoice \xe2\x80\xae" "fdp.exe\xe2\x80\xac pay\xe2\x80\x8bpal, zero\xe2\x80\x8djoiner";
+    "invoice \xe2\x80\xae"
+    "fdp.exe\xe2\x80\xac pay\xe2\x80\x8bpal, zero\xe2\x80\x8djoiner";
 
 static void test_hostile_answers_are_only_text(void **state)
 {
     (void)state;
-    const char        *path = scratch_path("hostile.db");
-    char               token[PREFS_TOKEN_SIZE];
+    const char *path = scratch_path("hostile.db");
+    char token[PREFS_TOKEN_SIZE];
     struct test_server server;
-    struct prefs      *store = new_store("hostile.db");
-    struct strbuf      line = {0}, stars = {0};
+    struct prefs *store = new_store("hostile.db");
+    struct strbuf line = {0}, stars = {0};
     for (int i = 0; i < 1 << 20; i++) {
         strbuf_putc(&line, 'x');
         strbuf_puts(&stars, i < 60000 ? "*a" : "");
@@ -222,11 +240,18 @@ static void test_hostile_answers_are_only_text(void **state)
     strbuf_free(&stars);
     server_begin(&server, path, 0, 0);
     log_in(&server, token);
-    assert_int_equal(browser_number(&browser, "document.querySelectorAll('main script, main img, main svg, main iframe, main a').length"), 0);
+    assert_int_equal(
+        browser_number(&browser,
+                       "document.querySelectorAll('main script, main img, main svg, main iframe, main a').length"),
+        0);
     assert_int_equal(browser_number(&browser, "window.pwned === undefined"), 1);
-    assert_int_equal(browser_number(&browser, "document.querySelector('#prompt').textContent.includes('<script>window.pwned = 1</script>')"), 1);
+    assert_int_equal(
+        browser_number(&browser,
+                       "document.querySelector('#prompt').textContent.includes('<script>window.pwned = 1</script>')"),
+        1);
     assert_int_equal(browser_number(&browser, "document.querySelectorAll('#prompt .hidden-character').length"), 4);
-    assert_int_equal(browser_number(&browser, "/[\\u202e\\u200b]/.test(document.querySelector('main').textContent)"), 0);
+    assert_int_equal(browser_number(&browser, "/[\\u202e\\u200b]/.test(document.querySelector('main').textContent)"),
+                     0);
     assert_int_equal(browser_number(&browser, "document.documentElement.scrollWidth <= innerWidth"), 1);
     browser_type(&browser, "123\n");
     wait_for_task(path, 1);
@@ -234,19 +259,52 @@ static void test_hostile_answers_are_only_text(void **state)
     server_end(&server);
 }
 
+/* Labels of three hands on the answers of three models, so that the overview has something to show. */
+static void add_comparisons(const char *name)
+{
+    static const char *const handles[] = {"dora", "emil", "fay"}, *const names[] = {"large", "small", "base"};
+    struct prefs *store = open_store(name);
+    struct err err = {""};
+    int64_t hands[3], models[3], item = 0;
+    for (int i = 0; i < 3; i++) {
+        hands[i] = add_person(store, handles[i], PREFS_ROLE_IMPORT, NULL);
+        assert_int_equal(prefs_add_model(store, names[i], &models[i], &err), 0);
+    }
+    for (int i = 0; i < 90; i++) {
+        struct prefs_new_item new_item = {
+            .project = 1, .count = 2, .models = {models[i % 3], models[(i + 1) % 3]}, .state = PREFS_CLOSED};
+        char prompt[64], texts[2][32];
+        snprintf(prompt, sizeof prompt, "[{\"role\":\"user\",\"content\":\"compared %d\"}]", i);
+        assert_int_equal(prefs_add_prompt(store, prompt, "en", 0, &new_item.prompt, &err), 0);
+        for (int s = 0; s < 2; s++) {
+            size_t length =
+                (size_t)snprintf(texts[s], sizeof texts[s], "%.*s answer", 1 + (i + s) % 3 * 3, "some words");
+            assert_int_equal(prefs_add_answer(store, new_item.prompt, texts[s], length, &new_item.answers[s], &err), 0);
+        }
+        assert_int_equal(prefs_add_item(store, &new_item, &item, NULL, NULL, &err), 0);
+        for (int hand = 0; hand < 3; hand++) {
+            bool first = i % 3 == 2 ? (i + hand) % 4 == 0 : (i * 7 + hand) % 5 != 0, added = false;
+            const int ranks[PREFS_ANSWERS_MAX] = {first ? 1 : 2, first ? 2 : 1};
+            assert_int_equal(prefs_add_label(store, item, hands[hand], ranks, -1, 0, &added, &err), 0);
+        }
+    }
+    prefs_close(store);
+}
+
 static void test_looks(void **state)
 {
     (void)state;
-    const char        *path = scratch_path("looks.db");
-    char               token[PREFS_TOKEN_SIZE];
+    const char *path = scratch_path("looks.db");
+    char token[PREFS_TOKEN_SIZE];
     struct test_server server;
     new_database("looks.db", 9, token);
+    add_comparisons("looks.db");
     server_begin(&server, path, 0, 0);
     log_in(&server, token);
     static const struct {
         const char *name;
-        int         width, height;
-        bool        dark;
+        int width, height;
+        bool dark;
     } looks[] = {{"light", 1280, 860, false}, {"dark", 1280, 860, true}, {"phone", 390, 844, false}};
     static const char *const kinds[KINDS] = {"thumb", "pair", "ranking"}, *const keys[KINDS] = {"1", "11", "2=1"};
     for (int kind = 0; kind < KINDS; kind++) {
@@ -268,6 +326,8 @@ static void test_looks(void **state)
         browser_look(&browser, looks[i].width, looks[i].height, looks[i].dark);
         snprintf(name, sizeof name, "prefs-overview-%s", looks[i].name);
         picture(name);
+        assert_int_equal(browser_number(&browser, "document.querySelectorAll('#figures svg').length"), 3);
+        assert_int_equal(browser_number(&browser, "document.documentElement.scrollWidth <= innerWidth"), 1);
     }
     server_end(&server);
 }

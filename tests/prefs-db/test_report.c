@@ -12,18 +12,17 @@
 static struct err err;
 
 /*
- * Three hands. Items 1..4 are pairs of "strong" (slot 0) and "weak" (slot 1); item 5 ranks four answers; item 6 is a thumb.
- *     item   1     2     3     4      5 (ranks of slots)   6
- *     ann    0>1   0>1   0>1   0=1    1 2 3 -              up
+ * Three hands. Items 1..4 are pairs of "strong" (slot 0) and "weak" (slot 1); item 5 ranks four answers; item 6 is a
+ * thumb. item   1     2     3     4      5 (ranks of slots)   6 ann    0>1   0>1   0>1   0=1    1 2 3 -              up
  *     ben    0>1   0>1   1>0   0=1    1 3 2 4              up
  *     cid    0>1                                           down
  */
 static struct prefs *labelled(const char *name)
 {
     static const int pairs[4][2] = {{1, 2}, {1, 2}, {1, 2}, {1, 1}};
-    struct prefs    *store = new_store(name);
-    int64_t          hands[3], models[2], item = 0;
-    bool             added = false;
+    struct prefs *store = new_store(name);
+    int64_t hands[3], models[2], item = 0;
+    bool added = false;
     hands[0] = add_person(store, "ann", PREFS_ROLE_IMPORT, NULL);
     hands[1] = add_person(store, "ben", PREFS_ROLE_IMPORT, NULL);
     hands[2] = add_person(store, "cid", PREFS_ROLE_IMPORT, NULL);
@@ -31,13 +30,14 @@ static struct prefs *labelled(const char *name)
     assert_int_equal(prefs_add_model(store, "weak", &models[1], &err), 0);
     for (int i = 0; i < 4; i++) {
         struct prefs_new_item new_item = {.project = 1, .count = 2, .models = {models[0], models[1]}};
-        char                  prompt[64];
+        char prompt[64];
         snprintf(prompt, sizeof prompt, "[{\"role\":\"user\",\"content\":\"%d\"}]", i);
         assert_int_equal(prefs_add_prompt(store, prompt, "en", 0, &new_item.prompt, &err), 0);
         assert_int_equal(prefs_add_answer(store, new_item.prompt, "longer", 6, &new_item.answers[0], &err), 0);
         assert_int_equal(prefs_add_answer(store, new_item.prompt, "short", 5, &new_item.answers[1], &err), 0);
         assert_int_equal(prefs_add_item(store, &new_item, &item, NULL, NULL, &err), 0);
-        int ann[PREFS_ANSWERS_MAX] = {pairs[i][0], pairs[i][1]}, ben[PREFS_ANSWERS_MAX] = {i == 2 ? 2 : 1, i == 2 || i == 3 ? 1 : 2};
+        int ann[PREFS_ANSWERS_MAX] = {pairs[i][0], pairs[i][1]},
+            ben[PREFS_ANSWERS_MAX] = {i == 2 ? 2 : 1, i == 2 || i == 3 ? 1 : 2};
         assert_int_equal(prefs_add_label(store, item, hands[0], ann, -1, 0, &added, &err), 0);
         assert_int_equal(prefs_add_label(store, item, hands[1], ben, -1, 0, &added, &err), 0);
         if (i == 0) {
@@ -45,7 +45,8 @@ static struct prefs *labelled(const char *name)
         }
     }
     const char *const texts[] = {"w", "x", "y", "z"};
-    const int         first[PREFS_ANSWERS_MAX] = {1, 2, 3, 0}, second[PREFS_ANSWERS_MAX] = {1, 3, 2, 4}, none[PREFS_ANSWERS_MAX] = {0};
+    const int first[PREFS_ANSWERS_MAX] = {1, 2, 3, 0}, second[PREFS_ANSWERS_MAX] = {1, 3, 2, 4},
+              none[PREFS_ANSWERS_MAX] = {0};
     item = add_texts(store, "many", texts, 4);
     assert_int_equal(prefs_add_label(store, item, hands[0], first, -1, 0, &added, &err), 0);
     assert_int_equal(prefs_add_label(store, item, hands[1], second, -1, 0, &added, &err), 0);
@@ -58,10 +59,10 @@ static struct prefs *labelled(const char *name)
 
 static void count(struct prefs *store, const struct prefs_query *query, int64_t rankings_wanted, int64_t pairs_wanted)
 {
-    struct prefs_rankings      *rankings = NULL;
+    struct prefs_rankings *rankings = NULL;
     const struct prefs_ranking *ranking = NULL;
-    struct prefs_pair           pair;
-    int64_t                     count = 0;
+    struct prefs_pair pair;
+    int64_t count = 0;
     assert_int_equal(prefs_rankings_open(&rankings, store, query, &err), 0);
     while (prefs_rankings_next(rankings, &ranking, &err) == 1) {
         count++;
@@ -82,21 +83,23 @@ static void test_rankings_and_pairs(void **state)
 {
     (void)state;
     static const char *const ann[] = {"ann"}, *const nobody[] = {"nobody"};
-    struct prefs            *store = labelled("rankings.db");
-    struct prefs_query       all = {.project = 1}, only_ann = {.project = 1, .annotators = ann, .annotator_count = 1};
-    struct prefs_query       agreed = {.project = 1, .min_agreement = 0.6}, unknown = {.project = 1, .annotators = nobody, .annotator_count = 1};
-    struct prefs_rankings   *rankings = NULL;
+    struct prefs *store = labelled("rankings.db");
+    struct prefs_query all = {.project = 1}, only_ann = {.project = 1, .annotators = ann, .annotator_count = 1};
+    struct prefs_query agreed = {.project = 1, .min_agreement = 0.6},
+                       unknown = {.project = 1, .annotators = nobody, .annotator_count = 1};
+    struct prefs_rankings *rankings = NULL;
     count(store, &all, 14, 9 + 3 + 6);
     assert_int_equal(number_of(scratch_path("rankings.db"), "SELECT count(*) FROM pair"), 18);
-    assert_int_equal(number_of(scratch_path("rankings.db"), "SELECT sum(rank_gap) FROM pair"), 7 + (1 + 2 + 1) + (1 + 1 + 1 + 2 + 2 + 3));
+    assert_int_equal(number_of(scratch_path("rankings.db"), "SELECT sum(rank_gap) FROM pair"),
+                     7 + (1 + 2 + 1) + (1 + 1 + 1 + 2 + 2 + 3));
     count(store, &only_ann, 6, 4 + 3);
     /* Item 3 agrees on nothing; 5 on two of three pairs; 6 on one of three. */
     count(store, &agreed, 9, 7 + 3 + 6);
     assert_int_equal(prefs_rankings_open(&rankings, store, &unknown, &err), PREFS_REFUSED);
     int64_t splits = 0;
     for (int i = 0; i < 3; i++) {
-        static const char *const  names[] = {"train", "valid", "test"};
-        struct prefs_query        query = {.project = 1, .split = names[i]};
+        static const char *const names[] = {"train", "valid", "test"};
+        struct prefs_query query = {.project = 1, .split = names[i]};
         const struct prefs_ranking *ranking = NULL;
         assert_int_equal(prefs_rankings_open(&rankings, store, &query, &err), 0);
         while (prefs_rankings_next(rankings, &ranking, &err) == 1) {
@@ -122,7 +125,7 @@ static void near(double value, double wanted)
 static void test_figures(void **state)
 {
     (void)state;
-    struct prefs  *store = labelled("report.db");
+    struct prefs *store = labelled("report.db");
     struct report *report = NULL;
     assert_int_equal(report_make(&report, store, 1, &err), 0);
     assert_int_equal(report->judgments, 14);
@@ -145,7 +148,8 @@ static void test_figures(void **state)
     assert_string_equal(report->models[0].name, "strong");
     near(report->models[0].wins, 7);
     near(report->models[0].comparisons, 9);
-    assert_true(report->models[0].low < report->models[0].strength && report->models[0].strength < report->models[0].high);
+    assert_true(report->models[0].low < report->models[0].strength &&
+                report->models[0].strength < report->models[0].high);
     struct strbuf text = {0};
     report_json(&text, report);
     json_t *json = json_read_text(text.data, text.length, "the report", &err);
@@ -162,10 +166,10 @@ static void test_figures(void **state)
 static void test_people(void **state)
 {
     (void)state;
-    struct prefs         *store = new_store("people.db");
-    int64_t               ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
+    struct prefs *store = new_store("people.db");
+    int64_t ann = add_person(store, "ann", PREFS_ROLE_ANNOTATOR, NULL), id = 0;
     struct prefs_settings settings;
-    struct report        *report = NULL;
+    struct report *report = NULL;
     add_items(store, 0, 60, 2);
     assert_int_equal(prefs_add_gold(store, 60, 0, 1, 0, "", &err), 0);
     assert_int_equal(prefs_get_settings(store, 1, &settings, &err), 0);
@@ -177,7 +181,7 @@ static void test_people(void **state)
         struct prefs_task task = {0};
         assert_int_equal(prefs_next_task(store, 1, ann, &task, &err), 1);
         struct prefs_judgment judgment = ranked_as_shown(&task);
-        bool                  slot_zero_first = strncmp(prefs_task_answer(&task, 0), "answer 0", 8) == 0;
+        bool slot_zero_first = strncmp(prefs_task_answer(&task, 0), "answer 0", 8) == 0;
         /* Always slot 0, wherever it is shown: right on gold, the same on repeats. */
         judgment.ranks[0] = slot_zero_first ? 1 : 2;
         judgment.ranks[1] = slot_zero_first ? 2 : 1;

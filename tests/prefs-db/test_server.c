@@ -13,13 +13,13 @@
 #define DEADLINE_SECONDS 2
 
 static struct test_server server;
-static char               token[PREFS_TOKEN_SIZE], admin_token[PREFS_TOKEN_SIZE], revoked_token[PREFS_TOKEN_SIZE];
+static char token[PREFS_TOKEN_SIZE], admin_token[PREFS_TOKEN_SIZE], revoked_token[PREFS_TOKEN_SIZE];
 
 /* The request with HOST replaced by the server's own. */
 static int ask(const char *request, struct strbuf *headers, struct strbuf *body)
 {
     struct strbuf text = {0};
-    char          host[32];
+    char host[32];
     snprintf(host, sizeof host, "127.0.0.1:%u", (unsigned)server.port);
     for (const char *at = request; *at != '\0';) {
         if (strncmp(at, "HOST", 4) == 0) {
@@ -49,12 +49,18 @@ static int64_t judgments(void)
 static void test_headers_of_the_page(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"/", "/overview", "/label.js", "/client.js", "/ranking.js", "/decision.js", "/render.js", "/overview.js", "/style.css"};
-    static const char *const wanted[] = {"default-src 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'",
-                                         "X-Content-Type-Options: nosniff", "Cache-Control: no-store", "Referrer-Policy: no-referrer"};
+    static const char *const paths[] = {"/",          "/overview",    "/label.js",
+                                        "/client.js", "/ranking.js",  "/decision.js",
+                                        "/render.js", "/overview.js", "/style.css"};
+    static const char *const wanted[] = {"default-src 'none'",
+                                         "frame-ancestors 'none'",
+                                         "require-trusted-types-for 'script'",
+                                         "X-Content-Type-Options: nosniff",
+                                         "Cache-Control: no-store",
+                                         "Referrer-Policy: no-referrer"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         struct strbuf headers = {0}, body = {0};
-        char          request[128];
+        char request[128];
         snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: HOST\r\n\r\n", paths[i]);
         assert_int_equal(ask(request, &headers, &body), 200);
         assert_true(body.length > 200);
@@ -72,11 +78,16 @@ static void test_foreign_hosts(void **state)
     (void)state;
     static const struct {
         const char *headers;
-        int         status;
+        int status;
     } cases[] = {
-        {"Host: evil.example\r\n", 421},      {"Host: 127.0.0.1\r\n", 421},           {"Host: 127.0.0.1:1\r\n", 421},
-        {"Host: HOST.evil.example\r\n", 421}, {"Host: evil.example\r\nHost: HOST\r\n", 400}, {"", 400},
-        {"Host: \r\n", 421},                  {"Host: user@HOST\r\n", 421},
+        {"Host: evil.example\r\n", 421},
+        {"Host: 127.0.0.1\r\n", 421},
+        {"Host: 127.0.0.1:1\r\n", 421},
+        {"Host: HOST.evil.example\r\n", 421},
+        {"Host: evil.example\r\nHost: HOST\r\n", 400},
+        {"", 400},
+        {"Host: \r\n", 421},
+        {"Host: user@HOST\r\n", 421},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char request[256];
@@ -91,8 +102,18 @@ static void test_foreign_hosts(void **state)
 static void test_paths_and_methods(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"/../etc/passwd", "/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd", "//", "/label.js/", "/label.js%00.png", "/LABEL.JS",
-                                        "/prefs.db", "/%ff", "/.", "/label.html", "/assets/label.js"};
+    static const char *const paths[] = {"/../etc/passwd",
+                                        "/%2e%2e/etc/passwd",
+                                        "/..%2f..%2fetc/passwd",
+                                        "//",
+                                        "/label.js/",
+                                        "/label.js%00.png",
+                                        "/LABEL.JS",
+                                        "/prefs.db",
+                                        "/%ff",
+                                        "/.",
+                                        "/label.html",
+                                        "/assets/label.js"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         char request[256];
         snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: HOST\r\n\r\n", paths[i]);
@@ -101,7 +122,8 @@ static void test_paths_and_methods(void **state)
     static const char *const methods[] = {"PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         char request[256];
-        snprintf(request, sizeof request, "%s /api/next HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: 0\r\n\r\n", methods[i]);
+        snprintf(request, sizeof request,
+                 "%s /api/next HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: 0\r\n\r\n", methods[i]);
         assert_int_equal(ask(request, NULL, NULL), 405);
     }
 }
@@ -113,23 +135,28 @@ static void test_forged_changes(void **state)
     struct http_client client = logged_in(token);
     static const struct {
         const char *what, *headers;
-        int         status;
+        int status;
     } cases[] = {
         {"another origin", "Origin: http://evil.example\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
         {"an opaque origin", "Origin: null\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
-        {"an origin that begins as ours", "Origin: http://HOST.evil.example\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
+        {"an origin that begins as ours",
+         "Origin: http://HOST.evil.example\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
         {"another port", "Origin: http://127.0.0.1:1\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
         {"a cross-site fetch", "Sec-Fetch-Site: cross-site\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
         {"a same-site fetch", "Sec-Fetch-Site: same-site\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 403},
         {"no custom header", "Origin: http://HOST\r\nContent-Type: application/json\r\n", 403},
         {"a form", "Origin: http://HOST\r\nX-Attune: 1\r\nContent-Type: application/x-www-form-urlencoded\r\n", 415},
         {"a form of text", "Origin: http://HOST\r\nX-Attune: 1\r\nContent-Type: text/plain\r\n", 415},
-        {"a multipart form", "Origin: http://HOST\r\nX-Attune: 1\r\nContent-Type: multipart/form-data; boundary=x\r\n", 415},
-        {"what the page sends", "Origin: http://HOST\r\nSec-Fetch-Site: same-origin\r\nX-Attune: 1\r\nContent-Type: application/json\r\n", 200},
+        {"a multipart form", "Origin: http://HOST\r\nX-Attune: 1\r\nContent-Type: multipart/form-data; boundary=x\r\n",
+         415},
+        {"what the page sends",
+         "Origin: http://HOST\r\nSec-Fetch-Site: same-origin\r\nX-Attune: 1\r\nContent-Type: application/json\r\n",
+         200},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char request[1024];
-        snprintf(request, sizeof request, "POST /api/next HTTP/1.1\r\nHost: HOST\r\nCookie: %s\r\n%sContent-Length: 2\r\n\r\n{}", client.cookie,
+        snprintf(request, sizeof request,
+                 "POST /api/next HTTP/1.1\r\nHost: HOST\r\nCookie: %s\r\n%sContent-Length: 2\r\n\r\n{}", client.cookie,
                  cases[i].headers);
         int status = ask(request, NULL, NULL);
         if (status != cases[i].status) {
@@ -147,7 +174,7 @@ static void test_tokens(void **state)
     (void)state;
     struct http_client client = {.port = server.port, .socket = -1};
     static const char *const paths[] = {"/api/next", "/api/judgment", "/api/undo", "/api/nothing"};
-    char                     wrong[PREFS_TOKEN_SIZE];
+    char wrong[PREFS_TOKEN_SIZE];
     memset(wrong, 'a', sizeof wrong - 1);
     wrong[sizeof wrong - 1] = '\0';
     assert_false(http_login(&client, wrong));
@@ -157,8 +184,11 @@ static void test_tokens(void **state)
     assert_string_equal(client.cookie, "");
     /* No cookie of ours, an empty one, a wrong one, the right one under another name. */
     for (int c = 0; c < 4; c++) {
-        snprintf(client.cookie, sizeof client.cookie, "%s_%u=%s", c == 0 || c == 3 ? "other" : "attune", (unsigned)server.port,
-                 c == 1 ? "" : c == 3 ? token : wrong);
+        snprintf(client.cookie, sizeof client.cookie, "%s_%u=%s", c == 0 || c == 3 ? "other" : "attune",
+                 (unsigned)server.port,
+                 c == 1   ? ""
+                 : c == 3 ? token
+                          : wrong);
         for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
             assert_int_equal(http_call(&client, paths[i], "{}", NULL), 401);
         }
@@ -168,15 +198,16 @@ static void test_tokens(void **state)
     http_close(&client);
     /* The cookie is out of reach of scripts and of other sites; the overview is for admins. */
     struct strbuf headers = {0};
-    char          request[512];
+    char request[512];
     snprintf(request, sizeof request,
-             "POST /api/login HTTP/1.1\r\nHost: HOST\r\nX-Attune: 1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{\"token\":\"%s\"}",
+             "POST /api/login HTTP/1.1\r\nHost: HOST\r\nX-Attune: 1\r\nContent-Type: "
+             "application/json\r\nContent-Length: %d\r\n\r\n{\"token\":\"%s\"}",
              PREFS_TOKEN_SIZE + 11, token);
     assert_int_equal(ask(request, &headers, NULL), 200);
     assert_non_null(strstr(strbuf_text(&headers), "; HttpOnly; SameSite=Strict"));
     strbuf_free(&headers);
     struct http_client annotator = logged_in(token), admin = logged_in(admin_token);
-    json_t            *report = NULL;
+    json_t *report = NULL;
     assert_int_equal(http_call(&annotator, "/api/overview", NULL, NULL), 403);
     assert_int_equal(http_call(&admin, "/api/overview", NULL, &report), 200);
     assert_true(json_is_array(json_object_get(report, "annotators")));
@@ -191,14 +222,15 @@ static void test_no_model_names_reach_annotators(void **state)
 {
     (void)state;
     struct http_client client = logged_in(token);
-    json_t            *answer = NULL;
+    json_t *answer = NULL;
     assert_int_equal(http_call(&client, "/api/next", "{}", &answer), 200);
     const json_t *task = json_object_get(answer, "task");
-    const char   *key;
-    json_t       *value;
+    const char *key;
+    json_t *value;
     json_object_foreach((json_t *)task, key, value)
     {
-        assert_true(strcmp(key, "assignment") == 0 || strcmp(key, "messages") == 0 || strcmp(key, "answers") == 0 || strcmp(key, "previous") == 0);
+        assert_true(strcmp(key, "assignment") == 0 || strcmp(key, "messages") == 0 || strcmp(key, "answers") == 0 ||
+                    strcmp(key, "previous") == 0);
     }
     json_t *answers = json_object_get(task, "answers");
     assert_int_equal(json_array_size(answers), 2);
@@ -211,10 +243,10 @@ static void test_bad_bodies(void **state)
 {
     (void)state;
     struct http_client client = logged_in(token);
-    int64_t            before = judgments();
+    int64_t before = judgments();
     static const struct {
         const char *body;
-        int         status;
+        int status;
     } cases[] = {
         {"", 400},
         {"{", 400},
@@ -224,13 +256,25 @@ static void test_bad_bodies(void **state)
         {"{\"assignment\":\"1\",\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\"}", 400},
         {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"zz\"}", 400},
         {"{\"assignment\":1,\"verdict\":\"best\",\"nonce\":\"00000000000000000000000000000001\"}", 400},
-        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2,3,4,5,6,7,8,9,1,1,1,1,1,1,1,1]}", 400},
-        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,99]}", 400},
-        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2],\"flags\":[[\"x\"]]}", 400},
-        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2],\"active_ms\":-5}", 400},
-        {"{\"assignment\":999999,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2]}", 409},
-        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[2,3]}", 409},
-        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2],\"comment\":\"a\\u0000b\"}", 400},
+        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2,3,4,5,"
+         "6,7,8,9,1,1,1,1,1,1,1,1]}",
+         400},
+        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,99]}",
+         400},
+        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2],"
+         "\"flags\":[[\"x\"]]}",
+         400},
+        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2],"
+         "\"active_ms\":-5}",
+         400},
+        {"{\"assignment\":999999,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2]"
+         "}",
+         409},
+        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[2,3]}",
+         409},
+        {"{\"assignment\":1,\"verdict\":\"ranked\",\"nonce\":\"00000000000000000000000000000001\",\"ranks\":[1,2],"
+         "\"comment\":\"a\\u0000b\"}",
+         400},
     };
     assert_int_equal(http_call(&client, "/api/next", "{}", NULL), 200);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -260,21 +304,26 @@ static void test_large_and_endless_bodies(void **state)
 {
     (void)state;
     struct http_client client = logged_in(token);
-    char               request[512];
+    char request[512];
     static const char *const lengths[] = {"262145", "99999999999", "18446744073709551616", "-1", "2x", ""};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-        snprintf(request, sizeof request, "POST /api/judgment HTTP/1.1\r\nHost: HOST\r\nCookie: %s\r\nX-Attune: 1\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n{}",
+        snprintf(request, sizeof request,
+                 "POST /api/judgment HTTP/1.1\r\nHost: HOST\r\nCookie: %s\r\nX-Attune: 1\r\nContent-Type: "
+                 "application/json\r\nContent-Length: %s\r\n\r\n{}",
                  client.cookie, lengths[i]);
         int status = ask(request, NULL, NULL);
         assert_true(status == 413 || status == 400 || status == 0);
     }
     snprintf(request, sizeof request,
-             "POST /api/judgment HTTP/1.1\r\nHost: HOST\r\nCookie: %s\r\nX-Attune: 1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", client.cookie);
+             "POST /api/judgment HTTP/1.1\r\nHost: HOST\r\nCookie: %s\r\nX-Attune: 1\r\nContent-Type: "
+             "application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+             client.cookie);
     assert_int_equal(ask(request, NULL, NULL), 411);
     /* A megabyte of headers, and a GET with a body without end: the connection does not take it all. */
-    static const char *const endless[] = {"GET / HTTP/1.1\r\nX: ", "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nTransfer-Encoding: chunked\r\n\r\n"};
+    static const char *const endless[] = {"GET / HTTP/1.1\r\nX: ",
+                                          "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nTransfer-Encoding: chunked\r\n\r\n"};
     for (size_t i = 0; i < sizeof endless / sizeof endless[0]; i++) {
-        int  socket = http_connect(server.port), sent = 0;
+        int socket = http_connect(server.port), sent = 0;
         char line[8 + 4096 + 3];
         snprintf(request, sizeof request, endless[i], (unsigned)server.port);
         http_send(socket, request, strlen(request));
@@ -296,8 +345,13 @@ static void test_slow_senders(void **state)
 {
     (void)state;
     struct http_client client = logged_in(token);
-    static const char *const beginnings[] = {"", "GET / HTTP/1.1\r\nX: ", "POST /api/next HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nCookie: %s\r\nX-Attune: 1\r\nContent-Type: application/json\r\nContent-Length: 200000\r\n\r\n"};
-    int             sockets[3];
+    static const char *const beginnings[] = {
+        "",
+        "GET / HTTP/1.1\r\nX: ",
+        ("POST /api/next HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nCookie: %s\r\nX-Attune: 1\r\n"
+         "Content-Type: application/json\r\nContent-Length: 200000\r\n\r\n"),
+    };
+    int sockets[3];
     struct timespec begin;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (int i = 0; i < 3; i++) {
@@ -322,7 +376,8 @@ static void test_slow_senders(void **state)
     http_close(&client);
 }
 
-/* Many connections that say nothing leave room for others only up to the limit of one address; they do not stop the server. */
+/* Many connections that say nothing leave room for others only up to the limit of one address; they do not stop the
+ * server. */
 static void test_many_connections(void **state)
 {
     (void)state;
@@ -347,14 +402,15 @@ static void test_a_good_judgment_passes(void **state)
 {
     (void)state;
     struct http_client client = logged_in(token);
-    json_t            *answer = NULL;
-    char               body[512];
-    int64_t            before = judgments();
+    json_t *answer = NULL;
+    char body[512];
+    int64_t before = judgments();
     assert_int_equal(http_call(&client, "/api/next", "{}", &answer), 200);
     long long assignment = json_integer_value(json_object_get(json_object_get(answer, "task"), "assignment"));
     json_decref(answer);
     snprintf(body, sizeof body,
-             "{\"assignment\":%lld,\"verdict\":\"ranked\",\"nonce\":\"0123456789abcdef0123456789abcdef\",\"ranks\":[2,1],\"strength\":2,"
+             "{\"assignment\":%lld,\"verdict\":\"ranked\",\"nonce\":\"0123456789abcdef0123456789abcdef\",\"ranks\":[2,"
+             "1],\"strength\":2,"
              "\"comment\":\"<script>\",\"flags\":[[],[\"pii\"]],\"active_ms\":10,\"wall_ms\":20}",
              assignment);
     for (int i = 0; i < 3; i++) {
@@ -369,13 +425,13 @@ static int begin(void **state)
 {
     scratch_setup(state);
     struct prefs *store = new_store("server.db");
-    struct err    err;
-    int64_t       revoked = 0;
+    struct err err;
+    int64_t revoked = 0;
     add_items(store, 0, 20, 2);
     add_person(store, "ann", PREFS_ROLE_ANNOTATOR, token);
     add_person(store, "eve", PREFS_ROLE_ADMIN, admin_token);
     int64_t gone = add_person(store, "gone", PREFS_ROLE_ANNOTATOR, revoked_token);
-    int     result = prefs_revoke(store, gone, &revoked, &err);
+    int result = prefs_revoke(store, gone, &revoked, &err);
     prefs_close(store);
     server_begin(&server, scratch_path("server.db"), 0, DEADLINE_SECONDS);
     return result == 0 && revoked == 1 ? 0 : -1;

@@ -10,9 +10,11 @@
 #include "sft/helper_sft.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#define TRIES 150
 #define LINES                                                                                                          \
     "max_steps: 2\nlogging_steps: 1\nsave_steps: 1\nper_device_train_batch_size: 2\nmax_length: 100\npacking: true\n"  \
     "sample_prompts: [the sea]\nsample_max_new_tokens: 3\n"
@@ -24,16 +26,29 @@ static const struct {
     {LINES "finetuning_type: full\n", "model.safetensors"},
 };
 
-static enum sft_outcome run(size_t method, struct err *err)
+static struct recipe *recipe_of(size_t method)
 {
     char lines[1024];
     snprintf(lines, sizeof lines, "%seval_dataset: %s\n", methods[method].lines, temporary("eval.jsonl"));
-    struct recipe *recipe = sft_recipe("run", lines);
+    return sft_recipe("run", lines);
+}
+
+/* The n-th allocation or write of sft_run() fails; the recipe and the backend are made before. */
+static enum sft_outcome run_failing(size_t method, void (*fail_at)(long), long n, struct err *err)
+{
+    struct recipe *recipe = recipe_of(method);
     struct backend *backend = sft_cpu(1);
+    fail_at(n);
     enum sft_outcome outcome = sft_run(recipe, backend, &(struct sft_options){0}, err);
+    fail_at(0);
     backend->free(backend);
     recipe_free(recipe);
     return outcome;
+}
+
+static enum sft_outcome run(size_t method, struct err *err)
+{
+    return run_failing(method, mem_fail_at, 0, err);
 }
 
 /* No file in the run's folder is half of one, and none lies about being finished. */
@@ -52,9 +67,9 @@ static void check_folder(size_t method, enum sft_outcome outcome, long n)
     bool finished = file_exists(temporary("run/state.json"));
     if (outcome == SFT_FINISHED)
         assert_true(finished);
-    if (finished)
-        assert_true(
-            same_bytes(temporary("whole/%s", methods[method].result), temporary("run/%s", methods[method].result)));
+    if (finished &&
+        !same_bytes(temporary("whole/%s", methods[method].result), temporary("run/%s", methods[method].result)))
+        fail_msg("with failure %ld the run ended in another %s", n, methods[method].result);
 }
 
 static void make_whole(size_t method)
@@ -65,23 +80,35 @@ static void make_whole(size_t method)
     assert_int_equal(rename(temporary("run"), temporary("whole")), 0);
 }
 
+/* How many there are: counted in a run where the one that is to fail lies far behind the end. */
+static long count_of(size_t method, void (*fail_at)(long), long (*count)(void))
+{
+    struct err err;
+    struct recipe *recipe = recipe_of(method);
+    struct backend *backend = sft_cpu(1);
+    fail_at(LONG_MAX);
+    assert_int_equal(sft_run(recipe, backend, &(struct sft_options){0}, &err), SFT_FINISHED);
+    long total = count();
+    fail_at(0);
+    backend->free(backend);
+    recipe_free(recipe);
+    return total;
+}
+
 /*
- * Each of the run's allocations or writes, or where there are many of them about 400 spread evenly, at another place
- * for each method.
+ * Each of the run's allocations or writes, or where there are many of them TRIES of them spread evenly, at another
+ * place for each method.
  */
 static void inject(size_t method, void (*fail_at)(long), long (*count)(void), const char *what)
 {
     struct err err = {{0}};
+    remove_tree(temporary("run")); /* of a test that failed */
     make_whole(method);
-    fail_at(0);
-    assert_int_equal(run(method, &err), SFT_FINISHED);
-    long total = count(), stride = 1 + total / 400, failures = 0;
+    long total = count_of(method, fail_at, count), stride = 1 + total / TRIES, failures = 0;
     remove_tree(temporary("run"));
     for (long n = 1 + (long)method * stride / 2; n <= total; n += stride) {
         err.text[0] = 0;
-        fail_at(n);
-        enum sft_outcome outcome = run(method, &err);
-        fail_at(0);
+        enum sft_outcome outcome = run_failing(method, fail_at, n, &err);
         if (outcome != SFT_FINISHED) {
             failures++;
             if (!err.text[0])

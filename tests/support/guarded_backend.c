@@ -355,7 +355,7 @@ int guarded_backend_create(struct backend **out, struct backend *inner, struct e
     }
     self->inner = inner;
     self->table = (struct backend){.name = inner->name,
-                                    .numerics = inner->numerics,
+                                   .numerics = inner->numerics,
                                    .compute = inner->compute,
                                    .alloc = guarded_alloc,
                                    .release = guarded_release,

@@ -683,7 +683,7 @@ int reference_backend_create(struct backend **out, enum dtype compute, struct er
         return -1;
     }
     self->table = (struct backend){.name = compute == DTYPE_F32 ? "reference (f32)" : "reference (bf16)",
-                                    .numerics = compute == DTYPE_F32 ? "reference f32" : "reference bf16",
+                                   .numerics = compute == DTYPE_F32 ? "reference f32" : "reference bf16",
                                    .compute = compute,
                                    .alloc = reference_alloc,
                                    .release = reference_release,

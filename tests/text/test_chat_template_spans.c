@@ -166,8 +166,6 @@ static void test_ends(void **state)
     /* No token ends the turn. */
     assert_marked("{% for m in messages %}{{ m.content }}\n\n{% endfor %}", TWO_PAIRS, NULL,
                   "Q\n\n[[A]?\n\nR\n\n[[B]?\n\n");
-    assert_marked("{% for m in messages %}<call>{{ m.content }}</call>\n{% endfor %}", PAIR, NULL,
-                  "<call>Q</call>\n<call>[[A</call>]?\n");
     /* A token behind all turns, and one that opens the next. */
     assert_marked("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{{ eos_token }}", TWO_PAIRS, NULL,
                   "<|user|>Q<|assistant|>[[A]?<|user|>R<|assistant|>[[B</s>]]");
@@ -182,6 +180,8 @@ static void test_ends(void **state)
     struct chat_options options = {.special_tokens = specials, .special_token_count = 1, .eos_token = "###"};
     assert_marked("{% for m in messages %}{{ m.content }}<|end|><|more|>{% endfor %}", PAIR, &options,
                   "Q<|end|><|more|>[[A<|end|><|more|>]]");
+    assert_marked("{% for m in messages %}<call>{{ m.content }}</call>\n{% endfor %}", PAIR, &options,
+                  "<call>Q</call>\n<call>[[A</call>]?\n");
     assert_marked("{% for m in messages %}{{ m.content }}<|end|>###{% endfor %}", PAIR, &options,
                   "Q<|end|>###[[A<|end|>###]]");
 }
