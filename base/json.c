@@ -40,10 +40,14 @@ static json_t *read_text(const char *text, size_t length, size_t flags, const ch
     long failures = mem_library_failures();
     json_t *value = json_loadb(length > 0 ? text + skipped : "", length - skipped,
                                JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, &error);
-    if (value) {
+    /* jansson 2.14 drops a byte of a string where its buffer cannot grow, and goes on: such a value is not what stands
+     * there. */
+    bool starved = mem_library_failures() != failures;
+    if (value && !starved) {
         return value;
     }
-    if (json_error_code(&error) == json_error_out_of_memory || mem_library_failures() != failures) {
+    json_decref(value);
+    if (starved || (!value && json_error_code(&error) == json_error_out_of_memory)) {
         err_set(err, "%s: out of memory while reading %zu bytes of JSON", where, length);
     } else {
         err_set(err, "%s: not valid JSON at line %d, column %d: %s", where, error.line, error.column, error.text);

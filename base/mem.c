@@ -12,6 +12,7 @@
 static atomic_long allocations;
 static atomic_long failing_allocation;
 static atomic_long library_failures;
+static atomic_long failures;
 
 static bool injected_failure(void)
 {
@@ -32,6 +33,7 @@ long mem_count(void)
 
 static int out_of_memory(size_t count, size_t size, struct err *err)
 {
+    atomic_fetch_add(&failures, 1);
     return err_set(err, "out of memory: %zu x %zu bytes could not be had; close other programs or choose smaller sizes",
                    count, size);
 }
@@ -120,6 +122,11 @@ static void *library_alloc(size_t size)
         atomic_fetch_add(&library_failures, 1);
     }
     return memory;
+}
+
+long mem_failures(void)
+{
+    return atomic_load(&failures) + atomic_load(&library_failures);
 }
 
 long mem_library_failures(void)

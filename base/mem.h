@@ -28,6 +28,9 @@ char *mem_copy_string(const char *text, size_t length, struct err *err);
 void mem_free(void *pointer);
 
 void mem_hook_libraries(void);
+/* How many allocations of any kind have failed so far: tells want of memory from another failure where both look alike.
+ */
+long mem_failures(void);
 /* How many allocations of those libraries have failed so far: jansson takes some for errors of syntax. */
 long mem_library_failures(void);
 

@@ -1,5 +1,5 @@
 /*
- * commands/answering.h - the options of generation that attune generate and attune chat share.
+ * commands/answering.h - what the commands that let a model answer share: options of generation, prompts of a file.
  */
 #ifndef ATTUNE_COMMANDS_ANSWERING_H
 #define ATTUNE_COMMANDS_ANSWERING_H
@@ -54,5 +54,13 @@ struct answering {
 /* stop_tokens: filled here, kept by the caller. */
 struct generate_options answering_options(const struct answering *answering, const struct opened *opened,
                                           int32_t stop_tokens[STOP_TOKENS_MAX + 2]);
+
+/*
+ * Makes *prompts from a file (format NULL: detected) and *generator with room for `samples` answers to each of them,
+ * `sequences` at once. The caller frees both, also after a failure.
+ */
+int answering_open(struct prompt_list **prompts, struct generator **generator, const struct answering *answering,
+                   const struct opened *opened, const char *path, const char *format, int64_t samples,
+                   int64_t sequences, struct err *err);
 
 #endif

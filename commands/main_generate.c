@@ -67,29 +67,12 @@ static int write_answers(const struct generation *generation, struct strbuf *out
 
 static int make_parts(struct generation *generation, struct err *err)
 {
-    struct opened *opened = &generation->opened;
-    int64_t room = opened->model->config.max_positions - generation->answering.max_new_tokens;
-    if (room < 1)
-        return err_set(err, "--max-new-tokens %lld leaves no room for a prompt in the model's %d positions",
-                       (long long)generation->answering.max_new_tokens, opened->model->config.max_positions);
-    struct dataset_options options = opened_dataset_options(opened, room);
-    if (prompt_list_load(&generation->prompts, generation->prompts_path, generation->format, &options, err) != 0)
+    if (answering_open(&generation->prompts, &generation->generator, &generation->answering, &generation->opened,
+                       generation->prompts_path, generation->format, generation->n, generation->batch_size, err) != 0)
         return -1;
-    struct generator_limits limits = {.sequences = (int32_t)generation->batch_size,
-                                      .samples = (int32_t)generation->n,
-                                      .max_prompt = 1,
-                                      .max_new = (int32_t)generation->answering.max_new_tokens,
-                                      .max_rank = opened_max_rank(opened)};
-    for (size_t i = 0; i < generation->prompts->count; i++) {
-        const struct prompt *prompt = &generation->prompts->items[i];
-        if (opened_check_ids(opened, prompt->ids, prompt->count, err) != 0)
-            return -1;
-        if (prompt->count > limits.max_prompt)
-            limits.max_prompt = prompt->count;
-    }
     generation->answers =
         mem_alloc(generation->prompts->count * (size_t)generation->n, sizeof *generation->answers, err);
-    return generation->answers ? generator_create(&generation->generator, opened->model, &limits, err) : -1;
+    return generation->answers ? 0 : -1;
 }
 
 static int run(struct generation *generation, struct err *err)

@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"init", "make a database, or a further project in one", prefs_command_init},
     {"import", "read prompts, answers and labels from a data set", prefs_command_import},
+    {"sample", "let one or several models answer prompts, for items to be judged", prefs_command_sample},
     {"annotator", "add a person and print a token, or revoke tokens", prefs_command_annotator},
     {"serve", "serve the labelling page", prefs_command_serve},
     {"label", "label in the terminal", prefs_command_label},

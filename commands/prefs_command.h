@@ -45,6 +45,7 @@ int prefs_open_project(struct prefs **store, const char *path, enum prefs_mode m
 
 int prefs_command_init(int argc, char **argv);
 int prefs_command_import(int argc, char **argv);
+int prefs_command_sample(int argc, char **argv);
 int prefs_command_export(int argc, char **argv);
 int prefs_command_serve(int argc, char **argv);
 int prefs_command_label(int argc, char **argv);

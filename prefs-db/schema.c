@@ -43,6 +43,18 @@ static int has_journal(const char *path, bool *found, struct err *err)
     return 0;
 }
 
+/* sqlite3_open_v2(), for which names like ":memory:" or "file:x" are not those of files: no path that begins with a dot
+ * or a slash is. */
+static int open_path(const char *path, sqlite3 **db, int flags)
+{
+    struct strbuf name = {0};
+    struct err err;
+    strbuf_printf(&name, "%s%s", path[0] == '/' ? "" : "./", path);
+    int result = strbuf_check(&name, &err) != 0 ? SQLITE_NOMEM : sqlite3_open_v2(name.data, db, flags, NULL);
+    strbuf_free(&name);
+    return result;
+}
+
 /*
  * Reads the header and the length through a read-only connection that runs no statement, so that a file which is not
  * ours is not touched in any way. Not by open() and close(): closing any descriptor of a file drops the POSIX locks
@@ -56,7 +68,7 @@ static int read_header(const char *path, unsigned char header[SQLITE_HEADER], in
     sqlite3 *db = NULL;
     sqlite3_file *file = NULL;
     sqlite3_int64 length = 0;
-    int result = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    int result = open_path(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX);
     if (result == SQLITE_OK) {
         result = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     }
@@ -114,7 +126,7 @@ static int connect_file(struct prefs **out, const char *path, int flags, struct 
         mem_free(store);
         return -1;
     }
-    if (sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
+    if (open_path(path, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE) != SQLITE_OK) {
         sql_failed(store, err, "open");
         prefs_close(store);
         return -1;

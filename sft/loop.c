@@ -218,7 +218,7 @@ enum sft_outcome sft_loop_run(struct sft_loop *loop, struct err *err)
 {
     struct run_state *state = &loop->run->state;
     struct window window = {0};
-    bool stop = state->step >= state->total_steps, better;
+    bool stop = state->step >= state->total_steps || state->stopped_early, better;
     if (state->step == 0 && evaluate(loop, &better, err) != 0)
         return SFT_FAILED;
     progress_begin("sft", state->total_steps);

@@ -10,6 +10,15 @@
 #define PROMPT_BYTES_MAX  8192
 #define PROMPT_PIECES_MAX 16
 
+/* How a template asks for an answer. */
+struct chat_prompt {
+    struct jinja_output asked; /* a user's message, with add_generation_prompt */
+    size_t start;  /* in its text: where what asks for the answer begins; at the end where there is nothing */
+    char *heading; /* without a generation prompt: the words before an answer, NULL: none */
+    size_t heading_length;
+    bool refused; /* the template does not take the probe, so nothing is known */
+};
+
 struct finder {
     const struct jinja_output *rendered;
     const struct chat_renderer *renderer;
@@ -211,9 +220,13 @@ static int render_probe(const struct finder *finder, bool with_answer, bool add_
     *out = (struct jinja_output){0};
     if (!probe)
         return -1;
-    finder->renderer->render(finder->renderer, probe, add_generation_prompt, out, &refused);
+    long failures = mem_failures();
+    int rc = finder->renderer->render(finder->renderer, probe, add_generation_prompt, out, &refused);
     json_decref(probe);
-    return 0;
+    if (rc == 0 || mem_failures() == failures)
+        return 0;
+    jinja_output_free(out);
+    return err_set(err, "%s", refused.text);
 }
 
 /* Where the rendering with a generation prompt begins to differ from the one without, run by run. */

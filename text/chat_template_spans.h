@@ -4,30 +4,24 @@
  * The span of a message is its turn as the model has to write it:
  *
  *     ...<|im_end|>\n<|im_start|>assistant\n<tool_call>\n{"name": "get_weather"}\n</tool_call><|im_end|>\n
- *                    [ what asks for an answer ][ lead ][        core        ][ through the end of the turn ]
+ *                    [ what asks for an answer ][ lead ][       core      ][ through the end of the turn ]
  *
- * core: from the first to the last byte that came out of the message's members. It ends where bytes of another message,
- * or literal text written in another message's turn, come between; then the message has several spans. What asks for an
- * answer is learned from two renderings of a probe, with and without add_generation_prompt; lead is the literal text
- * behind it. Where a template has no generation prompt, the model has to write all of its turn, but text with words
- * that stands before any answer ("ASSISTANT: ") is taken for a heading that is not trained. The end of the turn is the
- * first special token in the literal text behind the core, in the message's turn or after it; special tokens that
- * directly follow it in the same turn belong to it.
+ * core   From the first to the last byte that came out of the message's members and was written in its own turn (quoted
+ *        in another's it is not what the model writes there). It ends where bytes of another message, or literal text
+ *        of another turn, come between; then the message has several spans.
+ * lead   The literal text behind what asks for an answer, which is learned from renderings of a probe with and without
+ *        add_generation_prompt. Where a template has no generation prompt, the model has to write all of its turn; but
+ *        text with words that stands before any answer ("ASSISTANT: ") is taken for a heading, which does not train.
+ * end    The first special token in the literal text behind the core, with special tokens of the same turn that follow
+ *        it at once. A token that closes a tag of the span (</tool_call>) is none. Without one, the rest of the turn.
+ *
+ * A turn without any text of its message trains its end-of-turn token.
  */
 #ifndef ATTUNE_TEXT_CHAT_TEMPLATE_SPANS_H
 #define ATTUNE_TEXT_CHAT_TEMPLATE_SPANS_H
 
 #include "text/chat_template.h"
 #include "text/jinja.h"
-
-/* How a template asks for an answer. */
-struct chat_prompt {
-    struct jinja_output asked; /* a user's message, with add_generation_prompt */
-    size_t start;  /* in its text: where what asks for the answer begins; at the end where there is nothing */
-    char *heading; /* without a generation prompt: the words before an answer, NULL: none */
-    size_t heading_length;
-    bool refused; /* the template does not take the probe, so nothing is known */
-};
 
 /* Renders messages with the options of the caller but its own add_generation_prompt. */
 struct chat_renderer {

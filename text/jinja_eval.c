@@ -286,6 +286,9 @@ static void add_more_keywords(struct jinja_machine *machine, struct jinja_argume
         struct jinja_value key = more.dict->entries[i].key;
         if (key.kind != JINJA_STRING)
             jinja_fail(arena, "behind ** the keys must be strings");
+        for (size_t k = 0; k < arguments->named_count; k++)
+            if (jinja_string_is(key.string, named[k].name))
+                jinja_fail(arena, "a call gets '%s' twice", named[k].name);
         char *name = jinja_new(arena, key.string->length + 1, 1);
         memcpy(name, key.string->bytes, key.string->length);
         named[arguments->named_count++] = (struct jinja_named_value){name, more.dict->entries[i].value};

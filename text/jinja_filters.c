@@ -293,7 +293,7 @@ static bool parse_int(struct jinja_call *call, int64_t base, int64_t *out)
     } else if (base == 0) {
         base = 10;
     }
-    if (strchr("+-", number[0])) /* a second sign, or nothing */
+    if (number[0] == '\0' || strchr("+- \t\n\v\f\r", number[0])) /* strtoull() takes a sign and blanks here, too */
         return false;
     errno = 0;
     unsigned long long value = strtoull(number, &end, (int)base);

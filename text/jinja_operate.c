@@ -530,14 +530,18 @@ static struct jinja_value repeat(struct jinja_arena *arena, struct jinja_value v
     size_t count = times > 0 ? (size_t)times : 0;
     if (value.kind == JINJA_STRING) {
         struct jinja_text text = jinja_text_new(arena);
+        if (value.string->length > 0 && count > JINJA_OUTPUT_MAX / value.string->length)
+            jinja_fail(arena, "the template makes a text of more than %zu MiB", JINJA_OUTPUT_MAX >> 20);
         for (size_t i = 0; i < count && value.string->length > 0; i++)
             jinja_text_add(&text, value.string);
         return jinja_text_finish(&text);
     }
-    struct jinja_list *list = jinja_list_new(arena, 0);
-    for (size_t i = 0; i < count && value.list->count > 0; i++)
-        for (size_t k = 0; k < value.list->count; k++)
-            jinja_list_add(arena, list, value.list->items[k]);
+    size_t each = value.list->count;
+    if (each > 0 && count > JINJA_MEMORY_MAX / sizeof value / each)
+        jinja_fail(arena, "the template makes a list of more than %zu MiB", JINJA_MEMORY_MAX >> 20);
+    struct jinja_list *list = jinja_list_new(arena, count * each);
+    for (size_t i = 0; i < count * each; i++)
+        jinja_list_add(arena, list, value.list->items[i % each]);
     struct jinja_value result = jinja_list_value(value.kind, list);
     result.origin = value.origin;
     return result;

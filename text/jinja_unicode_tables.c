@@ -82,8 +82,9 @@ static const struct jinja_unicode_case_special upper_specials[] = {
     {0xfb13, {0x544, 0x546}}, {0xfb14, {0x544, 0x535}}, {0xfb15, {0x544, 0x53b}}, {0xfb16, {0x54e, 0x546}},
     {0xfb17, {0x544, 0x53d}},
 };
-const struct jinja_unicode_case_table jinja_unicode_upper = {upper_ranges, 194, upper_specials,
-                                                102};
+const struct jinja_unicode_case_table jinja_unicode_upper = {
+    upper_ranges, 194, upper_specials, 102,
+};
 
 static const struct jinja_unicode_case_range lower_ranges[] = {
     {0x41, 0x5a, 1, 32}, {0xc0, 0xd6, 1, 32}, {0xd8, 0xde, 1, 32}, {0x100, 0x12e, 2, 1}, {0x132, 0x136, 2, 1},
@@ -132,8 +133,9 @@ static const struct jinja_unicode_case_range lower_ranges[] = {
 static const struct jinja_unicode_case_special lower_specials[] = {
     {0x130, {0x69, 0x307}},
 };
-const struct jinja_unicode_case_table jinja_unicode_lower = {lower_ranges, 181, lower_specials,
-                                                1};
+const struct jinja_unicode_case_table jinja_unicode_lower = {
+    lower_ranges, 181, lower_specials, 1,
+};
 
 static const struct jinja_unicode_case_range title_ranges[] = {
     {0x61, 0x7a, 1, -32}, {0xb5, 0xb5, 1, 743}, {0xe0, 0xf6, 1, -32}, {0xf8, 0xfe, 1, -32}, {0xff, 0xff, 1, 121},
@@ -199,8 +201,9 @@ static const struct jinja_unicode_case_special title_specials[] = {
     {0xfb05, {0x53, 0x74}}, {0xfb06, {0x53, 0x74}}, {0xfb13, {0x544, 0x576}}, {0xfb14, {0x544, 0x565}},
     {0xfb15, {0x544, 0x56b}}, {0xfb16, {0x54e, 0x576}}, {0xfb17, {0x544, 0x56d}},
 };
-const struct jinja_unicode_case_table jinja_unicode_title = {title_ranges, 196, title_specials,
-                                                48};
+const struct jinja_unicode_case_table jinja_unicode_title = {
+    title_ranges, 196, title_specials, 48,
+};
 
 static const struct jinja_unicode_range space_ranges[] = {
     {0x9, 0xd}, {0x1c, 0x20}, {0x85, 0x85}, {0xa0, 0xa0}, {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029},

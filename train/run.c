@@ -306,7 +306,6 @@ static int open_folder(struct run *run, int64_t total_steps, struct err *err)
                            folder);
     }
     run->state.finished = false;
-    run->state.stopped_early = false;
     run->state.total_steps = total_steps;
     return remove_partials(run, err);
 }

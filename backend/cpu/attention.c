@@ -1,23 +1,18 @@
 /* backend/cpu/attention.c - attention cut into tasks; body_attention.h does the work. */
 #include "backend/cpu/internal.h"
 
-/* ---- scratch: what body_attention.h takes, in its order ---- */
-
-static size_t floats(size_t count)
-{
-    return scratch_align(count * sizeof(float));
-}
+/* ---- scratch: what body_attention.h and body_attention_backward.h take ---- */
 
 static size_t task_scratch(int32_t heads, int32_t kv_heads, int32_t head_size)
 {
     const int32_t group = heads / kv_heads;
-    const size_t rows = (size_t)(attention_queries(group) * group);
-    const size_t size = (size_t)head_size, width = (size_t)panel_count(head_size) * PANEL;
-    const size_t forward = floats(rows * size) + floats(rows * width) + floats(ATTENTION_TILE_ROWS * ATTENTION_KEYS) +
-                           floats(size * ATTENTION_KEYS) + floats(width * ATTENTION_KEYS) + 2 * floats(rows);
-    const size_t backward = 2 * floats(size * ATTENTION_KEYS) + 3 * floats(width * ATTENTION_KEYS) +
-                            3 * floats(rows * width) + 2 * floats(rows * ATTENTION_KEYS) + 2 * floats(rows);
-    return forward > backward ? forward : backward;
+    const size_t rows = (size_t)divide_up((int64_t)attention_queries(group) * group, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
+    const size_t width = (size_t)panel_count(head_size) * PANEL;
+    const size_t pieces = 24 * (STRIP_GAP * (1 + width / PANEL)); /* gaps and alignment, for each piece taken */
+    const size_t forward = 4 * rows * width + 2 * width * ATTENTION_KEYS + 2 * ATTENTION_TILE_ROWS * ATTENTION_KEYS;
+    const size_t backward = 7 * rows * width + 5 * width * ATTENTION_KEYS + 3 * rows * ATTENTION_KEYS +
+                            ATTENTION_TILE_ROWS * ATTENTION_KEYS;
+    return ((forward > backward ? forward : backward) + 2 * rows + pieces) * sizeof(float);
 }
 
 void attention_scratch(struct scratch_need *need, const struct backend_limits *limits)
@@ -33,6 +28,7 @@ struct forward {
     struct cpu *cpu;
     const struct attention_args *arguments;
     int32_t queries; /* of a task */
+    int64_t tasks;
     size_t scratch;
 };
 
@@ -42,20 +38,25 @@ static void forward_task(void *context, int64_t index)
     const struct forward *forward = context;
     const struct attention_args *attention = forward->arguments;
     const struct attention_span *span = attention->spans;
-    int64_t block = index / attention->kv_heads;
+    /* The last queries see most keys: their tasks come first, so that no long one is left at the end. */
+    int64_t block = (forward->tasks - 1 - index) / attention->kv_heads;
     for (; block >= divide_up(span->queries, forward->queries); span++) {
         block -= divide_up(span->queries, forward->queries);
     }
     const int32_t first = (int32_t)block * forward->queries, left = span->queries - first;
     const struct attention_task task = {
         .arguments = attention,
+        .bf16 = cpu_multiplies_bf16(forward->cpu) ? &forward->cpu->kernels : NULL,
         .span = span,
         .kv_head = (int32_t)(index % attention->kv_heads),
         .first_query = first,
         .queries = left < forward->queries ? left : forward->queries,
         .scratch = cpu_own(forward->cpu, forward->scratch),
+        .scratch_size = forward->scratch,
     };
+    cpu_bf16_begin(forward->cpu);
     forward->cpu->kernels.attention(&task);
+    cpu_bf16_end(forward->cpu);
 }
 
 void cpu_attention(struct backend *backend, const struct attention_args *arguments)
@@ -76,8 +77,8 @@ void cpu_attention(struct backend *backend, const struct attention_args *argumen
         blocks += divide_up(span->queries, forward.queries);
         pairs += (double)span->queries * ((double)span->keys + span->parent_keys);
     }
-    cpu_run(cpu, forward_task, &forward, blocks * arguments->kv_heads,
-            pairs * arguments->heads * arguments->head_size / 8);
+    forward.tasks = blocks * arguments->kv_heads;
+    cpu_run(cpu, forward_task, &forward, forward.tasks, pairs * arguments->heads * arguments->head_size / 8);
 }
 
 /* ---- backward: a task is a key head and a family of spans ---- */
@@ -111,12 +112,16 @@ static void backward_task(void *context, int64_t index)
     }
     const struct attention_backward_task task = {
         .arguments = attention,
+        .bf16 = cpu_multiplies_bf16(backward->cpu) ? &backward->cpu->kernels : NULL,
         .spans = attention->spans + first,
         .span_count = family_size(attention, first),
         .kv_head = (int32_t)(index % attention->kv_heads),
         .scratch = cpu_own(backward->cpu, backward->scratch),
+        .scratch_size = backward->scratch,
     };
+    cpu_bf16_begin(backward->cpu);
     backward->cpu->kernels.attention_backward(&task);
+    cpu_bf16_end(backward->cpu);
 }
 
 void cpu_attention_backward(struct backend *backend, const struct attention_backward_args *arguments)

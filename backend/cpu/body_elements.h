@@ -1,6 +1,9 @@
 /*
  * backend/cpu/body_elements.h - operations element by element. Compiled once for each instruction set (simd.h).
  */
+#ifndef ATTUNE_BACKEND_CPU_BODY_ELEMENTS_H
+#define ATTUNE_BACKEND_CPU_BODY_ELEMENTS_H
+
 #include "backend/cpu/internal.h"
 #include "backend/cpu/simd.h"
 
@@ -128,3 +131,5 @@ static double sum_squares(const float *x, int64_t count)
     }
     return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
+
+#endif

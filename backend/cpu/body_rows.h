@@ -2,6 +2,9 @@
  * backend/cpu/body_rows.h - operations on rows and columns: norm, rotary positions, dropout, logits, scattered sums.
  * Compiled once for each instruction set (simd.h).
  */
+#ifndef ATTUNE_BACKEND_CPU_BODY_ROWS_H
+#define ATTUNE_BACKEND_CPU_BODY_ROWS_H
+
 #include "backend/cpu/internal.h"
 #include "backend/cpu/simd.h"
 #include "base/random.h"
@@ -324,3 +327,5 @@ static void rows_logit_gradient(const void *arguments, int64_t first, int64_t en
         z[logits->targets[row]] += dlogprob;
     }
 }
+
+#endif

@@ -207,7 +207,7 @@ int cpu_backend_create(struct backend **out, const struct cpu_options *options, 
     assert(options->compute == DTYPE_F32 || options->compute == DTYPE_BF16);
     const enum cpu_isa widest = cpu_detect();
     if (options->isa > widest) {
-        return err_set(err, "this CPU has no %s; the widest it has is %s", cpu_isa_name(options->isa),
+        return err_set(err, "this CPU has no %s; choose %s, the widest it has, or auto", cpu_isa_name(options->isa),
                        cpu_isa_name(widest));
     }
     struct cpu *cpu = mem_alloc(1, sizeof *cpu, err);

@@ -95,23 +95,27 @@ struct logit_rows {
 /* Queries first_query .. + queries - 1 of a span against all keys they see, for the query heads of one key head. */
 struct attention_task {
     const struct attention_args *arguments;
+    const struct cpu_kernels *bf16; /* their bf16 tile multiplies; NULL: f32 does */
     const struct attention_span *span;
     int32_t kv_head, first_query, queries;
     unsigned char *scratch;
+    size_t scratch_size;
 };
 
 /* A parent's span and those of its children (or a span alone), for one key head and its query heads. */
 struct attention_backward_task {
     const struct attention_backward_args *arguments;
+    const struct cpu_kernels *bf16;
     const struct attention_span *spans;
     int32_t span_count, kv_head;
     unsigned char *scratch;
+    size_t scratch_size;
 };
 
 /* Rows (queries times the query heads of a key head) and keys of one block of attention. */
 #define ATTENTION_ROWS      96
 #define ATTENTION_KEYS      256
-#define ATTENTION_TILE_ROWS 16 /* at least the tile_rows of any kernels */
+#define ATTENTION_TILE_ROWS 32 /* at least the rows of a tile of any kernels */
 
 /* Queries of a block: as many as ATTENTION_ROWS holds, at least one. */
 static inline int32_t attention_queries(int32_t heads_per_kv_head)
@@ -147,7 +151,7 @@ struct cpu_kernels {
      * Columns 0 .. count - 1 of `rows` rows, as strips [strip][rows][width], each strip_stride floats behind the other,
      * STRIP_GAP more than it holds; the last strip is filled up with zeros. The same in bf16 pairs of rows: [strip]
      * [padded / 2][width] words. And the transpose in bf16, [count][padded]. Rows are filled up with zeros to `padded`,
-     * a multiple of PAIR_ALIGNMENT, and count, in the transpose, to a multiple of 16.
+     * a multiple of PAIR_ALIGNMENT, and count, in the transpose, to whole vectors.
      */
     void (*pack_strips)(float *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
                         int32_t width);

@@ -2,7 +2,7 @@
  * backend/cpu/kernels_body.h - the kernels of one instruction set and the table that names them. A file defines KERNELS
  * as the table's name and includes this once.
  */
-#include "backend/cpu/body_attention.h"
+#include "backend/cpu/body_attention_backward.h"
 #include "backend/cpu/body_elements.h"
 #include "backend/cpu/body_rows.h"
 #include "backend/cpu/body_tile.h"
@@ -38,5 +38,5 @@ const struct cpu_kernels KERNELS = {
     .column_sums = columns_bias,
     .sum_squares = sum_squares,
     .attention = attention_forward,
-    .attention_backward = attention_gradients,
+    .attention_backward = attention_backward,
 };

@@ -111,21 +111,30 @@ struct pack {
     bool backward;
 };
 
-/* `count` values of the source from element `at`, in f32: in place or in `room`. */
-static const float *as_f32(const struct pack *pack, size_t at, size_t count, float *room)
+/* Rows of f32, `stride` floats apart. */
+struct rows {
+    const float *values;
+    size_t stride;
+};
+
+/* `rows` rows of `width` values of the source from element `at`: in place where they are f32, else widened into `room`.
+ */
+static struct rows source_rows(const struct pack *pack, size_t at, int32_t rows, int32_t width, float *room)
 {
     if (pack->dtype == DTYPE_F32) {
-        return (const float *)pack->source + at;
+        return (struct rows){(const float *)pack->source + at, pack->columns};
     }
-    if (pack->dtype == DTYPE_BF16) {
-        const struct convert_args convert = {.src = (const uint16_t *)pack->source + at, .dst = room};
-        pack->cpu->kernels.from_bf16(&convert, 0, (int64_t)count);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            room[i] = f16_to_f32(((const uint16_t *)pack->source)[at + i]);
+    for (int32_t row = 0; row < rows; row++) {
+        const uint16_t *from = (const uint16_t *)pack->source + at + (size_t)row * pack->columns;
+        float *to = room + (size_t)row * (size_t)width;
+        if (pack->dtype == DTYPE_BF16) {
+            pack->cpu->kernels.from_bf16(&(struct convert_args){.src = from, .dst = to}, 0, width);
+        }
+        for (int32_t i = 0; i < width && pack->dtype == DTYPE_F16; i++) {
+            to[i] = f16_to_f32(from[i]);
         }
     }
-    return room;
+    return (struct rows){room, (size_t)width};
 }
 
 static void pack_panel(void *context, int64_t index)
@@ -140,25 +149,23 @@ static void pack_panel(void *context, int64_t index)
     for (int32_t piece = 0; piece < panels->inner; piece += PIECE) {
         const int32_t inner = panels->inner - piece < PIECE ? panels->inner - piece : PIECE;
         const int32_t padded = (inner + PAIR_ALIGNMENT - 1) / PAIR_ALIGNMENT * PAIR_ALIGNMENT;
+        const size_t row = (size_t)(pack->backward ? piece : first), column = (size_t)(pack->backward ? first : piece);
         const int32_t rows = pack->backward ? inner : outputs, width = pack->backward ? outputs : inner;
-        const size_t at = pack->backward ? (size_t)piece * pack->columns + (size_t)first
-                                         : (size_t)first * pack->columns + (size_t)piece;
-        const bool in_place = pack->dtype == DTYPE_F32;
-        const size_t stride = in_place ? pack->columns : (size_t)width;
-        const float *values = as_f32(pack, at, 0, room);
-        for (int32_t row = 0; row < rows && !in_place; row++) {
-            as_f32(pack, at + (size_t)row * pack->columns, (size_t)width, room + (size_t)row * stride);
-        }
-        uint32_t *pairs = (uint32_t *)(void *)panel + (size_t)piece / 2 * PANEL;
-        float *floats = (float *)(void *)panel + (size_t)piece * PANEL;
-        if (panels->form == PANEL_F32 && pack->backward) {
-            kernels->pack_strips(floats, 0, values, stride, rows, outputs, PANEL);
-        } else if (panels->form == PANEL_F32) {
-            kernels->panel_of_rows(floats, values, stride, rows, inner);
-        } else if (pack->backward) {
-            kernels->pack_pairs(pairs, 0, values, stride, rows, outputs, PANEL, padded);
+        const struct rows from = source_rows(pack, row * pack->columns + column, rows, width, room);
+        if (panels->form == PANEL_PAIRS) {
+            uint32_t *to = (uint32_t *)(void *)panel + (size_t)piece / 2 * PANEL;
+            if (pack->backward) {
+                kernels->pack_pairs(to, 0, from.values, from.stride, rows, width, PANEL, padded);
+            } else {
+                kernels->panel_of_row_pairs(to, from.values, from.stride, rows, width, padded);
+            }
         } else {
-            kernels->panel_of_row_pairs(pairs, values, stride, rows, inner, padded);
+            float *to = (float *)(void *)panel + (size_t)piece * PANEL;
+            if (pack->backward) {
+                kernels->pack_strips(to, 0, from.values, from.stride, rows, width, PANEL);
+            } else {
+                kernels->panel_of_rows(to, from.values, from.stride, rows, width);
+            }
         }
     }
 }

@@ -73,7 +73,9 @@ static void check(struct op_case *c, void *context)
     {                                                                                                                  \
         cases_each(BACKEND_##name, check, *state);                                                                     \
     }
-#define OPERATIONS X(linear) X(linear_backward) X(linear_weight_backward) X(vocabulary) X(vocabulary_both)
+#define OPERATIONS                                                                                                     \
+    X(linear)                                                                                                          \
+    X(linear_backward) X(linear_weight_backward) X(vocabulary) X(vocabulary_both) X(attention) X(attention_backward)
 OPERATIONS
 #undef X
 

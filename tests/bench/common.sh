@@ -90,7 +90,7 @@ bench_run() {
 bench_sft() {
     rm -rf "$scratch/run"
     bench_run "$binaries/attune" sft "$1"
-    rate=$(grep -o '"tokens_per_second": [0-9.e+]*' "$scratch/run/metrics.jsonl" | awk 'NR > 1 { print $2 }' | bench_median)
+    rate=$(grep -o '"tokens_per_second": [0-9.e+]*' "$scratch/run/metrics.jsonl" | awk 'NR > 1 { printf "%.1f\n", $2 }' | bench_median)
     memory=$(bench_memory)
 }
 

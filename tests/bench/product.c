@@ -1,11 +1,12 @@
 /*
  * tests/bench/product.c - how fast the CPU's products are, by shape, against what its multiply-adds could do.
  *
- *     bench-product [isa] [f32|bf16] [threads]      for example: bench-product avx512 f32 2
+ *     bench-product [isa] [f32|bf16] [threads] [csv]      for example: bench-product avx512 f32 2
  *
  * Shapes are rows x inputs x outputs: layers of SmolLM2-135M on a batch of 2048 tokens and in decoding, LoRA's narrow
  * products, its vocabulary, and a square one. The fastest of the runs of half a second counts, since others may share
- * the machine. "of peak" compares with fused multiply-adds that touch registers only, on as many threads.
+ * the machine; with one thread it is that thread's own time. "of peak" compares with f32 multiply-adds that touch
+ * registers only, on as many threads. With csv it prints lines for product.csv.
  */
 #include "backend/cpu/cpu.h"
 #include "base/log.h"
@@ -240,7 +241,13 @@ static double fastest(struct backend *backend, void (*run)(struct backend *, con
     return best;
 }
 
-static void bench(struct backend *backend, int threads, const struct shape *shape, double peak)
+struct print {
+    bool csv;
+    char prefix[96]; /* of each line */
+};
+
+static void bench(struct backend *backend, int threads, const struct shape *shape, double peak,
+                  const struct print *print)
 {
     const int64_t rows = shape->rows, inputs = shape->inputs, outputs = shape->outputs, rank = shape->rank;
     void *w_memory, *b_memory = NULL, *a_memory = NULL;
@@ -263,9 +270,11 @@ static void bench(struct backend *backend, int threads, const struct shape *shap
     rates[0] = (flops + low_rank) / seconds * 1e-9;
     rates[1] = flops / fastest(backend, backward, &operands) * 1e-9;
     rates[2] = flops / fastest(backend, weight_backward, &operands) * 1e-9;
-    printf("%5d x %5d x %5d %4d %10.1f us %8.1f %8.1f %8.1f %6.0f %% %7.1f GB/s\n", shape->rows, shape->inputs,
-           shape->outputs, shape->rank, seconds * 1e6, rates[0], rates[1], rates[2],
-           peak > 0 ? rates[0] / peak * 100 : 0, 2.0 * (double)(inputs * outputs) / seconds * 1e-9);
+    const double share = peak > 0 ? rates[0] / peak * 100 : 0, bytes = 2.0 * (double)(inputs * outputs);
+    printf(print->csv ? "%s,%d,%d,%d,%d,%.1f,%.1f,%.1f,%.1f,%.0f,%.1f\n"
+                      : "%s%5d x %5d x %5d %4d %10.1f us %8.1f %8.1f %8.1f %6.0f %% %7.1f GB/s\n",
+           print->prefix, shape->rows, shape->inputs, shape->outputs, shape->rank, seconds * 1e6, rates[0], rates[1],
+           rates[2], share, bytes / seconds * 1e-9);
     fflush(stdout);
     backend->release(backend, operands.x);
     backend->release(backend, operands.y);
@@ -305,12 +314,18 @@ int main(int count, char **arguments)
         fail(&err);
     }
     const double peak = peak_rate(options.isa, options.threads);
-    printf("%s, f32 peak %.1f GFLOP/s\n", backend->name, peak);
-    printf(" rows x input x outpt rank       forward  GFLOP/s backward  weights of peak  weights read\n");
+    struct print print = {.csv = count > 4 && strcmp(arguments[4], "csv") == 0};
+    if (print.csv) {
+        snprintf(print.prefix, sizeof print.prefix, "%s,%s,%d,%.0f", cpu_isa_name(options.isa),
+                 dtype_name(options.compute), options.threads, peak);
+        printf("isa,compute,threads,f32 peak GFLOP/s,rows,inputs,outputs,rank,forward us,forward GFLOP/s,backward "
+               "GFLOP/s,weights GFLOP/s,forward %% of peak,weight GB/s\n");
+    } else {
+        printf("%s, f32 peak %.1f GFLOP/s\n", backend->name, peak);
+        printf(" rows x input x outpt rank       forward  GFLOP/s backward  weights of peak  weights read\n");
+    }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        if (count <= 4 || atoi(arguments[4]) == (int)i) {
-            bench(backend, options.threads, &shapes[i], peak);
-        }
+        bench(backend, options.threads, &shapes[i], peak, &print);
     }
     backend->free(backend);
     return 0;

@@ -122,4 +122,14 @@ expect 0 "0 open" "$prefs" stats tty.db --project two
 expect 0 "copy.db: a copy" "$prefs" backup tty.db copy.db
 expect 0 clean "$prefs" check copy.db
 expect 1 "exists already" "$prefs" backup tty.db copy.db
+
+# A path is the name of a file, whatever SQLite would make of it.
+mkdir folder
+for path in folder/../up.db "$PWD/what?mode=ro 1%20#.db" :memory: file:plain.db; do
+    expect 0 "made with project" "$prefs" init "$path"
+    test -s "$path" || fail "'$path' is no file"
+    expect 0 "2 new items" "$prefs" import "$path" kto.jsonl
+    expect 0 clean "$prefs" check "$path"
+done
+expect 0 "2 with labels" "$prefs" stats folder/../up.db
 echo "prefs.sh: all is well"

@@ -1,4 +1,4 @@
-"""Writes text/jinja_unicode_tables.c from this Python's Unicode database: what str.upper(), isprintable() and so on know.
+"""Writes text/jinja_unicode_tables.c from this Python's Unicode database: what str.upper(), isprintable() etc. know.
 
     python3 tests/reference/chat_template_unicode.py > text/jinja_unicode_tables.c
 """
@@ -67,11 +67,12 @@ def print_case(name, mapping):
     print(f"static const struct jinja_unicode_case_special {name}_specials[] = {{")
     print("\n".join(lines("{%#x, {%s}}" % (s[0], ", ".join("%#x" % c for c in s[1:])) for s in specials)))
     print("};")
-    print(f"const struct jinja_unicode_case_table jinja_unicode_{name} = {{{name}_ranges, {len(found)}, {name}_specials,")
-    print(f"                                                {len(specials)}}};\n")
+    print(f"const struct jinja_unicode_case_table jinja_unicode_{name} = {{")
+    print(f"    {name}_ranges, {len(found)}, {name}_specials, {len(specials)},")
+    print("};\n")
 
 
-# What CPython calls cased and case-ignorable shows in how lower() treats a capital sigma behind or before the character.
+# What CPython calls cased and case-ignorable shows in how lower() treats a capital sigma behind the character.
 def is_ignorable(character):
     return ("A" + character + "\u03a3").lower().endswith("\u03c2") and not is_cased(character)
 

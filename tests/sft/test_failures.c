@@ -143,6 +143,7 @@ static void writes(void **state)
 
 int main(void)
 {
+    mem_hook_libraries(); /* jansson's allocations fail too */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations),
         cmocka_unit_test(writes),

@@ -6,7 +6,7 @@
  * must lie in the spans, with the end-of-turn token that follows; what else trains is told below by template. Then the
  * built-in templates, the options, and the errors.
  */
-#include "base/file.h"
+#include "base/mem.h"
 #include "support/cmocka.h"
 #include "text/chat_template.h"
 #include "text/helper_chat_template.h"
@@ -288,8 +288,45 @@ static void test_input_errors(void **state)
                           "test, line 1: 'dict object' has no member 'content'");
 }
 
+/* ---- memory */
+
+/* Every allocation fails once, jansson's too: each time that is an error, never a text with other spans. */
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    static const char source[] =
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.thinking }}{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt and bos_token %}<|assistant|>{% endif %}";
+    struct chat_options options = {.bos_token = "<s>", .eos_token = "</s>"};
+    struct err err;
+    json_t *messages = json_of("[{'role':'user','content':'Q'},{'role':'assistant','content':'A','reasoning':'T'},"
+                               "{'role':'assistant','content':''}]");
+    long failures = 0;
+    for (long n = 1;; n++, failures++) {
+        struct chat_template *chat = NULL;
+        struct chat_text text = {0};
+        mem_fail_at(n);
+        int result = chat_template_compile(&chat, source, strlen(source), "test", &err);
+        if (result == 0)
+            result = chat_template_render(chat, messages, &options, &text, &err);
+        mem_fail_at(0);
+        chat_template_free(chat);
+        if (result == 0) {
+            assert_int_equal(text.span_count, 2);
+            chat_text_free(&text);
+            break;
+        }
+        assert_non_null(strstr(err.text, "memory"));
+        assert_null(text.text.data);
+        assert_null(text.spans);
+    }
+    assert_true(failures > 20);
+    json_decref(messages);
+}
+
 int main(void)
 {
+    mem_hook_libraries();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_real_cases),
         cmocka_unit_test(test_builtins),
@@ -299,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_variables),
         cmocka_unit_test(test_reasoning_names),
         cmocka_unit_test(test_input_errors),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,139 @@
+/*
+ * backend/cpu/body_multiply.h - products inside attention: operands brought into the form of the arithmetic, f32 or
+ * bf16.
+ *
+ * left [rows, inner] times right [inner, columns]. In f32 the left operand is rows in memory as they are, and so is a
+ * right one whose inner dimension is rows (values weighed by their keys); one whose columns are rows (keys, in scores)
+ * is turned. In bf16 all are rounded into scratch. Compiled once for each instruction set.
+ */
+#ifndef ATTUNE_BACKEND_CPU_BODY_MULTIPLY_H
+#define ATTUNE_BACKEND_CPU_BODY_MULTIPLY_H
+
+#include "backend/cpu/body_elements.h"
+#include "backend/cpu/body_tile.h"
+
+/* ---- scratch ---- */
+
+/* Scratch that is left, handed out from the front. */
+struct room {
+    unsigned char *left, *end;
+};
+SIMD float *take(struct room *room, size_t floats)
+{
+    float *piece = (float *)(void *)room->left;
+    room->left += scratch_align(floats * sizeof(float));
+    assert(room->left <= room->end);
+    return piece;
+}
+
+SIMD int32_t padded(int32_t count, int32_t multiple)
+{
+    return (count + multiple - 1) / multiple * multiple;
+}
+
+/* Copies `rows` rows of `columns` floats into rows of `to_stride`, the rest of each zero. */
+static void copy_rows(float *to, size_t to_stride, const float *from, size_t from_stride, int64_t rows, int64_t columns)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        float *copy = to + (size_t)row * to_stride;
+        const float *values = from + (size_t)row * from_stride;
+        int64_t i = 0;
+        for (; i + VEC <= columns; i += VEC) {
+            vec_store(copy + i, vec_load(values + i));
+        }
+        for (; i < (int64_t)to_stride; i++) {
+            copy[i] = i < columns ? values[i] : 0;
+        }
+    }
+}
+
+/* ---- operands ---- */
+
+struct multiplier {
+    const struct cpu_kernels *bf16; /* NULL: f32 */
+    int32_t tile_rows;
+};
+
+struct left {
+    const void *rows;
+    size_t stride; /* elements */
+};
+
+struct right {
+    const void *panels;
+    size_t panel_stride, inner_stride; /* bytes, floats: as in struct tile */
+};
+
+static struct multiplier multiplier_of(const struct cpu_kernels *bf16)
+{
+    return (struct multiplier){.bf16 = bf16, .tile_rows = bf16 ? bf16->bf16_rows : TILE_ROWS};
+}
+
+SIMD void multiply(const struct multiplier *multiplier, const struct tile *tile)
+{
+    (multiplier->bf16 ? multiplier->bf16->bf16 : tile_f32)(tile);
+}
+
+SIMD const void *left_row(const struct multiplier *multiplier, struct left left, int32_t row)
+{
+    const size_t size = multiplier->bf16 ? sizeof(uint16_t) : sizeof(float);
+    return (const unsigned char *)left.rows + (size_t)row * left.stride * size;
+}
+
+/* Room in bf16: rows up to a multiple of bf16_multiple, columns to one of PAIR_ALIGNMENT. */
+static struct left left_rows(const struct multiplier *multiplier, void *room, const float *from, size_t stride,
+                             int32_t rows, int32_t columns)
+{
+    if (!multiplier->bf16) {
+        return (struct left){.rows = from, .stride = stride};
+    }
+    const int32_t words = padded(columns, PAIR_ALIGNMENT) / 2, filled = padded(rows, multiplier->bf16->bf16_multiple);
+    uint16_t *to = room;
+    for (int32_t row = 0; row < filled; row++) {
+        const int32_t there = row < rows ? columns : 0;
+        const struct convert_args convert = {.src = from + (size_t)row * stride, .dst = to};
+        elements_to_bf16(&convert, 0, there);
+        memset(to + there, 0, (size_t)(2 * words - there) * sizeof *to);
+        to += 2 * words;
+    }
+    return (struct left){.rows = room, .stride = (size_t)(2 * words)};
+}
+
+/* The right operand whose columns are the rows of `from`: [columns, inner]. Room: columns up to a multiple of PANEL. */
+static struct right panels_of_rows(const struct multiplier *multiplier, void *room, const float *from, size_t stride,
+                                   int32_t columns, int32_t inner)
+{
+    const int32_t filled = padded(inner, PAIR_ALIGNMENT);
+    const size_t floats = (size_t)(multiplier->bf16 ? filled / 2 : inner) * PANEL;
+    for (int32_t column = 0; column < columns; column += PANEL) {
+        const float *rows = from + (size_t)column * stride;
+        float *panel = (float *)room + (size_t)(column / PANEL) * floats;
+        if (multiplier->bf16) {
+            panel_of_row_pairs((uint32_t *)(void *)panel, rows, stride, columns - column, inner, filled);
+        } else {
+            panel_of_rows(panel, rows, stride, columns - column, inner);
+        }
+    }
+    return (struct right){.panels = room, .panel_stride = floats * sizeof(float), .inner_stride = PANEL};
+}
+
+/* The right operand that `from` is: [inner, columns]. Room: columns up to a multiple of PANEL, and STRIP_GAP a panel.
+ */
+static struct right panels_of_columns(const struct multiplier *multiplier, void *room, const float *from, size_t stride,
+                                      int32_t inner, int32_t columns)
+{
+    if (multiplier->bf16) {
+        const int32_t filled = padded(inner, PAIR_ALIGNMENT);
+        const size_t strip = (size_t)(filled / 2) * PANEL + STRIP_GAP;
+        pack_pairs(room, strip, from, stride, inner, columns, PANEL, filled);
+        return (struct right){.panels = room, .panel_stride = strip * sizeof(uint32_t)};
+    }
+    if (columns % PANEL != 0) {
+        const size_t width = (size_t)padded(columns, PANEL);
+        copy_rows(room, width, from, stride, inner, columns);
+        return (struct right){.panels = room, .panel_stride = PANEL * sizeof(float), .inner_stride = width};
+    }
+    return (struct right){.panels = from, .panel_stride = PANEL * sizeof(float), .inner_stride = stride};
+}
+
+#endif
