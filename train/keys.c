@@ -182,7 +182,8 @@ const struct key recipe_keys[] = {
     {WHOLE(per_device_train_batch_size), .group = GROUP_STEPS, .stages = IN_ALL,
      .unit = "examples; rankings in the reward stage; prompts of an iteration in PPO", .range = "[1, 1048576]",
      .initial = "8", .instead = {{IN_PPO, ALWAYS, "64"}},
-     .help = "what is computed at once, in a micro-batch (in PPO: in an iteration)",
+     .help = "a micro-batch: what is counted together; memory may be saved by computing it in several passes (in PPO: "
+             "an iteration)",
      .elsewhere = "axolotl:micro_batch_size torchtune:batch_size OpenRLHF:train.micro_batch_size "
                   "OpenRLHF:micro_train_batch_size TRL:generation_batch_size"},
     {WHOLE(per_device_eval_batch_size), .group = GROUP_STEPS, .stages = IN_SFT | IN_REWARD, .unit = "examples",
