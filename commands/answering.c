@@ -29,15 +29,13 @@ int answering_open(struct prompt_list **prompts, struct generator **generator, c
         return -1;
     struct generator_limits limits = {.sequences = (int32_t)sequences,
                                       .samples = (int32_t)samples,
-                                      .max_prompt = 1,
+                                      .max_prompt = prompt_list_longest(*prompts),
                                       .max_new = (int32_t)answering->max_new_tokens,
                                       .max_rank = opened_max_rank(opened)};
     for (size_t i = 0; i < (*prompts)->count; i++) {
         const struct prompt *prompt = &(*prompts)->items[i];
         if (opened_check_ids(opened, prompt->ids, prompt->count, err) != 0)
             return -1;
-        if (prompt->count > limits.max_prompt)
-            limits.max_prompt = prompt->count;
     }
     return generator_create(generator, opened->model, &limits, err);
 }

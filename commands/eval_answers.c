@@ -109,12 +109,9 @@ static int load(struct answers *answers, const char *path, const char *format, i
                        answers->prompts->count - answers->dataset->count, answers->prompts->count);
     struct generator_limits limits = {.sequences = (int32_t)at_once,
                                       .samples = 1,
-                                      .max_prompt = 1,
+                                      .max_prompt = prompt_list_longest(answers->prompts),
                                       .max_new = (int32_t)max_new_tokens,
                                       .max_rank = opened_max_rank(opened)};
-    for (size_t i = 0; i < answers->prompts->count; i++)
-        if (answers->prompts->items[i].count > limits.max_prompt)
-            limits.max_prompt = answers->prompts->items[i].count;
     answers->texts = mem_alloc(answers->prompts->count, sizeof *answers->texts, err);
     return answers->texts ? generator_create(&answers->generator, opened->model, &limits, err) : -1;
 }

@@ -1,5 +1,5 @@
 /*
- * lora/merge.h - base and adapter as one model: W + scale * B A, computed in f32.
+ * lora/merge.h - base and adapter as one model: W + scale * B A, each element summed in double and rounded to f32 once.
  *
  * Written in the base's dtype unless another is asked for; in f32 the merged model gives what base + adapter give.
  */

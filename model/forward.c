@@ -60,8 +60,8 @@ const float *pass_low_rank_forward(struct pass *pass, const struct overlay *over
     return u;
 }
 
-void pass_linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                         const float *x, float *y, bool training)
+static void linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                           const float *x, float *y, bool training)
 {
     const struct linear *linear = &pass->model->layers[layer].linears[kind];
     const float *u = pass_low_rank_forward(pass, overlay, layer, kind, x, training);
@@ -101,9 +101,9 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
     const struct model_config *config = &pass->model->config;
     struct tape *tape = &pass->tapes[layer];
     bool cached = pass->limits.cache_rows > 0;
-    pass_linear_forward(pass, overlay, layer, LINEAR_Q, pass->normed, tape->q, training);
-    pass_linear_forward(pass, overlay, layer, LINEAR_K, pass->normed, tape->k, training);
-    pass_linear_forward(pass, overlay, layer, LINEAR_V, pass->normed, tape->v, training);
+    linear_forward(pass, overlay, layer, LINEAR_Q, pass->normed, tape->q, training);
+    linear_forward(pass, overlay, layer, LINEAR_K, pass->normed, tape->k, training);
+    linear_forward(pass, overlay, layer, LINEAR_V, pass->normed, tape->v, training);
     rotate(pass, tape->q, config->heads);
     rotate(pass, tape->k, config->kv_heads);
     float *k = cache_or(pass->cache_k, layer, tape->k), *v = cache_or(pass->cache_v, layer, tape->v);
@@ -129,17 +129,17 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
                                     .head_size = config->head_size,
                                     .scale = 1.0f / sqrtf((float)config->head_size),
                                 });
-    pass_linear_forward(pass, overlay, layer, LINEAR_O, tape->attention, pass->delta, training);
+    linear_forward(pass, overlay, layer, LINEAR_O, tape->attention, pass->delta, training);
     pass_norm(pass, tape->x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, pass->normed, tape->rstd2);
-    pass_linear_forward(pass, overlay, layer, LINEAR_GATE, pass->normed, tape->gate, training);
-    pass_linear_forward(pass, overlay, layer, LINEAR_UP, pass->normed, tape->up, training);
+    linear_forward(pass, overlay, layer, LINEAR_GATE, pass->normed, tape->gate, training);
+    linear_forward(pass, overlay, layer, LINEAR_UP, pass->normed, tape->up, training);
     if (!with_down)
         return;
     backend->gated(backend, &(struct gated_args){.gate = tape->gate,
                                                  .up = tape->up,
                                                  .out = pass->wide,
                                                  .count = (int64_t)pass->tokens * config->intermediate});
-    pass_linear_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, pass->delta, training);
+    linear_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, pass->delta, training);
 }
 
 void pass_forward(struct pass *pass, const struct overlay *overlay, bool training)

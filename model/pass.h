@@ -123,8 +123,6 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
 /* A layer's low-rank input scale * drop(x) A^T into the tape; NULL where the overlay has none there. */
 const float *pass_low_rank_forward(struct pass *pass, const struct overlay *overlay, int32_t layer,
                                    enum linear_kind kind, const float *x, bool training);
-void pass_linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                         const float *x, float *y, bool training);
 /* The first half of a layer up to `delta` (attention added nowhere yet), then the second; see forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,

@@ -10,12 +10,9 @@ struct generator_limits sft_samples_limits(const struct sft_data *data, int32_t 
 {
     struct generator_limits limits = {.sequences = SAMPLES_AT_ONCE,
                                       .samples = 1,
-                                      .max_prompt = 1,
+                                      .max_prompt = prompt_list_longest(data->samples),
                                       .max_new = (int32_t)data->recipe->sample_max_new_tokens,
                                       .max_rank = max_rank};
-    for (size_t i = 0; i < data->samples->count; i++)
-        if (data->samples->items[i].count > limits.max_prompt)
-            limits.max_prompt = data->samples->items[i].count;
     if ((size_t)limits.sequences > data->samples->count)
         limits.sequences = (int32_t)data->samples->count;
     return limits;

@@ -99,7 +99,10 @@ static void introduce(const struct sft *sft)
 static int open_run(struct sft *sft, struct err *err)
 {
     struct run_identity identity = {.numerics = sft->backend->numerics};
-    hash_text(identity.base, model_fingerprint(sft->trainable.model));
+    if (sft->trainable.adapter) /* it has hashed the weights already */
+        memcpy(identity.base, sft->trainable.adapter->base, sizeof identity.base);
+    else
+        hash_text(identity.base, model_fingerprint(sft->trainable.model));
     hash_text(identity.data, sft_data_fingerprint(&sft->data));
     return run_open(&sft->loop.run, sft->recipe, &identity, sft->data.total_steps, err);
 }

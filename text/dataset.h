@@ -174,6 +174,8 @@ int prompt_list_add_text(struct prompt_list **list, const char *text, const stru
 /* A conversation so far: a JSON array of messages. A template is needed. */
 int prompt_list_add_messages(struct prompt_list **list, const json_t *messages, const struct dataset_options *options,
                              struct err *err);
+/* Tokens of the longest prompt, 1 at least: what generation must have room for. */
+int32_t prompt_list_longest(const struct prompt_list *list);
 void prompt_list_free(struct prompt_list *list);
 
 #endif

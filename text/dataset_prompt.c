@@ -38,6 +38,17 @@ static int prompter_open(struct prompter *prompter, struct prompt_list **list, c
     return 0;
 }
 
+int32_t prompt_list_longest(const struct prompt_list *list)
+{
+    int32_t longest = 1;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].count > longest) {
+            longest = list->items[i].count;
+        }
+    }
+    return longest;
+}
+
 void prompt_list_free(struct prompt_list *list)
 {
     if (list) {
