@@ -224,6 +224,25 @@ struct vocabulary_args {
     float inverse_temperature;
 };
 
+/*
+ * One number a row: y[r] = sum over c of x[r, c] w[c]. The score of a reward model, the value of a critic; in f32 on
+ * every backend, since one rounded dot product decides them.
+ */
+struct score_args {
+    const float *x; /* [rows, columns] */
+    const float *w; /* [columns] */
+    float *y;       /* [rows] set */
+    int32_t rows, columns;
+};
+/* dx[r] = dy[r] w;  dw += sum over rows of dy[r] x[r], r ascending */
+struct score_backward_args {
+    const float *dy;    /* [rows] */
+    const float *x, *w; /* as in the forward pass */
+    float *dx;          /* [rows, columns] set */
+    float *dw;          /* [columns] added to, or NULL */
+    int32_t rows, columns;
+};
+
 /* dst[i] = src[index[i]]                                              dst [rows, columns] set */
 /* scatter: dst[index[i]] = src[i], indices distinct;  scatter_add: dst[index[i]] += src[i], i ascending */
 struct rows_args {
@@ -314,6 +333,8 @@ struct convert_args {
     X(vocabulary, vocabulary_args)                                                                                     \
     X(vocabulary_backward, vocabulary_args)                                                                            \
     X(vocabulary_both, vocabulary_args)                                                                                \
+    X(score, score_args)                                                                                               \
+    X(score_backward, score_backward_args)                                                                             \
     X(gather_rows, rows_args)                                                                                          \
     X(scatter_rows, rows_args)                                                                                         \
     X(scatter_add_rows, rows_args)                                                                                     \

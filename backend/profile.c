@@ -233,6 +233,19 @@ static struct work work_vocabulary_both(struct profile *self, const struct vocab
     return vocabulary_work(self, args, 2, true);
 }
 
+static struct work work_score(struct profile *self, const struct score_args *args)
+{
+    (void)self;
+    return element_work(args->rows, args->columns, 1);
+}
+
+/* x is read for dw alone. */
+static struct work work_score_backward(struct profile *self, const struct score_backward_args *args)
+{
+    (void)self;
+    return element_work(args->rows, args->columns, 1 + (args->dw != NULL));
+}
+
 static struct work work_gather_rows(struct profile *self, const struct rows_args *args)
 {
     (void)self;

@@ -113,6 +113,7 @@ int adapter_describe(struct adapter **out, struct model *model, const struct ada
     adapter->dropout = options->dropout;
     adapter->rank_stabilized = options->rank_stabilized;
     adapter->seed = options->seed;
+    adapter->save_score = options->score;
     int rc = check_names(adapter, options, err);
     char path[MODULE_PATH_MAX];
     for (int32_t l = 0; l < model->config.layers; l++)
@@ -161,16 +162,26 @@ static void draw_a(float *values, const struct adapter *adapter, int32_t number,
 static int first_values(struct loader *loader, const struct parameter *parameter, int32_t number, float *values)
 {
     const struct adapter *adapter = loader->adapter;
-    if (adapter->source) {
-        const struct safetensor *tensor = safetensors_find(adapter->source, parameter->name);
-        assert(tensor && tensor->count == parameter_size(parameter)); /* adapter_open() has looked */
-        safetensor_widen(values, tensor->data, tensor->dtype, tensor->count);
+    bool is_score = strstr(parameter->name, SCORE_TENSOR) != NULL;
+    const struct safetensor *own = adapter->source ? safetensors_find(adapter->source, parameter->name) : NULL;
+    if (own) {
+        assert(own->count == parameter_size(parameter)); /* adapter_open() has looked */
+        safetensor_widen(values, own->data, own->dtype, own->count);
         return 0;
     }
+    assert(!adapter->source || is_score); /* an adapter of a language model may get a fresh score head */
     if (number < 2 * adapter->target_count) {
         if (number % 2 == 0)
             draw_a(values, adapter, number, parameter->rows, parameter->columns);
         return 0; /* B stays zero */
+    }
+    if (is_score) {
+        const struct safetensor *score = safetensors_find(adapter->model->files, SCORE_TENSOR);
+        if (score)
+            safetensor_widen(values, score->data, score->dtype, score->count);
+        else
+            score_head_draw(values, parameter->columns, adapter->seed);
+        return 0;
     }
     const char *name = strstr(parameter->name, "lm_head") && !adapter->model->config.tied ? "lm_head.weight"
                                                                                           : "model.embed_tokens.weight";
@@ -178,6 +189,26 @@ static int first_values(struct loader *loader, const struct parameter *parameter
     assert(tensor);
     safetensor_widen(values, tensor->data, tensor->dtype, tensor->count);
     return 0;
+}
+
+/* Notes a parameter and uploads its first values. */
+static int begin_parameter(struct loader *loader, int32_t number, const char *name, const struct parameter *like)
+{
+    struct adapter *adapter = loader->adapter;
+    struct backend *backend = loader->regions->backend;
+    struct parameter *parameter = &adapter->parameters.items[number];
+    *parameter = *like;
+    parameter->name = mem_copy_string(name, strlen(name), loader->err);
+    adapter->parameters.count = number + 1;
+    size_t count = (size_t)parameter_size(parameter);
+    float *values = parameter->name ? mem_alloc(count, sizeof *values, loader->err) : NULL;
+    int rc = values ? first_values(loader, parameter, number, values) : -1;
+    if (rc == 0)
+        backend->upload(backend, parameter->master, values, count * sizeof *values);
+    if (rc == 0 && parameter->weight)
+        backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
+    mem_free(values);
+    return rc;
 }
 
 /* Memory of one trained matrix, its prepared form and gradient; in the second pass its values too. */
@@ -196,23 +227,27 @@ static int load_parameter(struct loader *loader, const char *name, int32_t rows,
         return 0;
     if (backend->weight_create(backend, weight, &shape, memory, NULL, loader->err) != 0)
         return -1;
-    struct parameter *parameter = &adapter->parameters.items[number];
-    *parameter = (struct parameter){.name = mem_copy_string(name, strlen(name), loader->err),
-                                    .rows = rows,
-                                    .columns = columns,
-                                    .master = master,
-                                    .gradient = *gradient,
-                                    .weight = *weight};
-    adapter->parameters.count = number + 1;
-    float *values = parameter->name ? mem_alloc(count, sizeof *values, loader->err) : NULL;
-    if (!values || first_values(loader, parameter, number, values) != 0) {
-        mem_free(values);
-        return -1;
-    }
-    backend->upload(backend, master, values, count * sizeof *values);
-    backend->weight_update(backend, &(struct weight_update_args){*weight, master});
-    mem_free(values);
-    return 0;
+    struct parameter like = {
+        .rows = rows, .columns = columns, .master = master, .gradient = *gradient, .weight = *weight};
+    return begin_parameter(loader, number, name, &like);
+}
+
+static int load_score(struct loader *loader)
+{
+    struct adapter *adapter = loader->adapter;
+    const struct safetensor *base = safetensors_find(adapter->model->files, SCORE_TENSOR);
+    int32_t columns = adapter->model->config.hidden, number = loader->parameter++;
+    char name[PEFT_NAME_MAX];
+    float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, (size_t)columns);
+    float *gradient =
+        adapter->trainable ? regions_take_floats(loader->regions, MEMORY_GRADIENTS, (size_t)columns) : NULL;
+    if (loader->regions->counting)
+        return 0;
+    double offset = adapter->source ? adapter->score_offset : base ? adapter->model->score_offset : 0;
+    adapter->score = (struct score_head){.weight = master, .gradient = gradient, .offset = offset};
+    peft_tensor_name(name, "score", "weight");
+    struct parameter like = {.rows = 1, .columns = columns, .master = master, .gradient = gradient};
+    return begin_parameter(loader, number, name, &like);
 }
 
 static int load_target(struct loader *loader, const struct adapter_target *target)
@@ -262,7 +297,7 @@ static int load_all(struct loader *loader)
         return -1;
     if (adapter->tied)
         adapter->overlay.head = adapter->overlay.embedding;
-    return 0;
+    return adapter->save_score ? load_score(loader) : 0;
 }
 
 int adapter_plan(struct adapter *adapter, struct backend *backend, bool trainable, struct memory_plan *plan,
@@ -340,5 +375,6 @@ int64_t adapter_parameter_count(const struct adapter *adapter)
         count += (int64_t)adapter->targets[i].rank * (outputs + inputs);
     }
     int64_t table = (int64_t)adapter->model->config.vocabulary * adapter->model->config.hidden;
-    return count + table * ((adapter->save_embedding ? 1 : 0) + (adapter->save_head ? 1 : 0));
+    int64_t score = adapter->save_score ? adapter->model->config.hidden : 0;
+    return count + score + table * ((adapter->save_embedding ? 1 : 0) + (adapter->save_head ? 1 : 0));
 }

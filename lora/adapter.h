@@ -35,7 +35,8 @@ struct adapter_options {
     size_t target_count;
     const char *const *modules_to_save; /* of "embed_tokens" and "lm_head" */
     size_t module_count;
-    uint64_t seed; /* same seed and options, same A on every backend */
+    bool score;    /* a score head of its own (PEFT's task SEQ_CLS): that of the base's files, or a fresh one */
+    uint64_t seed; /* same seed and options, same A and head on every backend */
 };
 
 struct adapter_target {
@@ -55,6 +56,8 @@ struct adapter {
     bool rank_stabilized;
     bool save_embedding, save_head;
     bool tied; /* the saved embedding is the head too */
+    bool save_score;
+    double score_offset; /* of `source` */
     uint64_t seed;
     struct safetensors *source; /* of adapter_open(), until adapter_load() */
     char *folder;               /* of adapter_open(), or NULL */
@@ -64,7 +67,8 @@ struct adapter {
     bool trainable;
     struct regions regions;
     struct overlay overlay;
-    struct parameter_list parameters; /* A and B of each target, then embedding and head */
+    struct score_head score;          /* with save_score */
+    struct parameter_list parameters; /* A and B of each target, then embedding, head and score head */
 };
 
 /* A fresh adapter; an unknown target is an error that names the nearest known one. */

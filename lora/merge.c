@@ -69,7 +69,9 @@ int adapter_merge(const struct adapter *adapter, const char *to, bool keep_dtype
     struct export_options options = {
         .keep_dtype = keep_dtype,
         .dtype = dtype,
-        .untie = config->tied && (adapter->save_head || (adapter->save_embedding && !adapter->tied)),
+        .untie =
+            !adapter->save_score && config->tied && (adapter->save_head || (adapter->save_embedding && !adapter->tied)),
+        .score = adapter->save_score ? &adapter->score : NULL,
         .change = merge_tensor,
         .context = (void *)(uintptr_t)adapter,
     };

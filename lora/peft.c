@@ -5,7 +5,9 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONFIG_MAX ((size_t)16 << 20)
@@ -119,6 +121,26 @@ static int read_replacement(struct adapter *adapter, const char *path, bool *sav
     return 0;
 }
 
+static int read_score(struct adapter *adapter, const char *where, int32_t *used, struct err *err)
+{
+    char name[PEFT_NAME_MAX], *end;
+    peft_tensor_name(name, "score", "weight");
+    const struct safetensor *tensor = safetensors_find(adapter->source, name);
+    if (!tensor)
+        return 0;
+    if (tensor->rank != 2 || tensor->shape[0] != 1 || tensor->shape[1] != adapter->model->config.hidden)
+        return err_set(err,
+                       "%s: the score head is not [1, %d]; a reward model has one label and the model's hidden size",
+                       where, adapter->model->config.hidden);
+    const char *offset = safetensors_metadata(adapter->source, SCORE_OFFSET_KEY);
+    adapter->score_offset = offset ? strtod(offset, &end) : 0;
+    if (!isfinite(adapter->score_offset))
+        return err_set(err, "%s: %s is no number: '%s'; the file is damaged", where, SCORE_OFFSET_KEY, offset);
+    adapter->save_score = true;
+    *used += 1;
+    return 0;
+}
+
 static int read_tensors(struct adapter *adapter, const json_t *config, const char *where, struct err *err)
 {
     int32_t used = 0;
@@ -127,7 +149,8 @@ static int read_tensors(struct adapter *adapter, const json_t *config, const cha
             if (read_target(adapter, config, l, (enum linear_kind)kind, where, &used, err) != 0)
                 return -1;
     if (read_replacement(adapter, "model.embed_tokens", &adapter->save_embedding, where, &used, err) != 0 ||
-        read_replacement(adapter, "lm_head", &adapter->save_head, where, &used, err) != 0)
+        read_replacement(adapter, "lm_head", &adapter->save_head, where, &used, err) != 0 ||
+        read_score(adapter, where, &used, err) != 0)
         return -1;
     const char *tied = safetensors_metadata(adapter->source, META_TIED);
     if (tied && strcmp(tied, "true") == 0 && adapter->save_embedding && adapter->save_head &&
@@ -138,11 +161,12 @@ static int read_tensors(struct adapter *adapter, const json_t *config, const cha
     for (int32_t i = 0; used < safetensors_count(adapter->source) && i < safetensors_count(adapter->source); i++) {
         const char *name = safetensors_at(adapter->source, i)->name;
         bool known = strstr(name, ".lora_A.weight") || strstr(name, ".lora_B.weight") ||
-                     strstr(name, "embed_tokens.weight") || strstr(name, "lm_head.weight");
+                     strstr(name, "embed_tokens.weight") || strstr(name, "lm_head.weight") ||
+                     strstr(name, SCORE_TENSOR);
         if (!known || !strncmp(name, "base_model.model.lm_head.lora_", 30) || strstr(name, "embed_tokens.lora_"))
             return err_set(err,
                            "%s: tensor '%s' is of a kind that is not read here; adapters on q, k, v, o, gate, up and "
-                           "down and whole embed_tokens and lm_head are",
+                           "down and whole embed_tokens, lm_head and score are",
                            where, name);
     }
     if (used < safetensors_count(adapter->source))
@@ -259,11 +283,28 @@ static void put_pattern(struct strbuf *text, const struct adapter *adapter, bool
     }
 }
 
+static void put_saved_modules(struct strbuf *text, const struct adapter *adapter)
+{
+    const struct {
+        bool saved;
+        const char *name;
+    } modules[] = {{adapter->save_embedding, "embed_tokens"},
+                   {adapter->save_head || adapter->tied, "lm_head"},
+                   {adapter->save_score, "score"}};
+    const char *between = "[";
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
+        if (modules[i].saved) {
+            strbuf_printf(text, "%s\"%s\"", between, modules[i].name);
+            between = ", ";
+        }
+    strbuf_puts(text, *between == '[' ? "null" : "]");
+}
+
 static int write_config(const struct adapter *adapter, const char *path, const char *base_name, struct err *err)
 {
     struct strbuf text = {0};
-    strbuf_puts(&text,
-                "{\n  \"peft_type\": \"LORA\",\n  \"task_type\": \"CAUSAL_LM\",\n  \"base_model_name_or_path\": ");
+    strbuf_printf(&text, "{\n  \"peft_type\": \"LORA\",\n  \"task_type\": \"%s\",\n  \"base_model_name_or_path\": ",
+                  adapter->save_score ? "SEQ_CLS" : "CAUSAL_LM");
     strbuf_put_json(&text, base_name, strlen(base_name));
     strbuf_printf(&text, ",\n  \"r\": %d,\n  \"lora_alpha\": %.17g,\n  \"lora_dropout\": %.17g,\n", adapter->rank,
                   adapter->alpha, adapter->dropout);
@@ -277,10 +318,9 @@ static int write_config(const struct adapter *adapter, const char *path, const c
     put_pattern(&text, adapter, false);
     strbuf_puts(&text, "},\n  \"alpha_pattern\": {");
     put_pattern(&text, adapter, true);
-    bool embedding = adapter->save_embedding, head = adapter->save_head || adapter->tied;
-    strbuf_printf(&text, "},\n  \"modules_to_save\": %s%s%s%s%s\n}\n", embedding || head ? "[" : "null",
-                  embedding ? "\"embed_tokens\"" : "", embedding && head ? ", " : "", head ? "\"lm_head\"" : "",
-                  embedding || head ? "]" : "");
+    strbuf_puts(&text, "},\n  \"modules_to_save\": ");
+    put_saved_modules(&text, adapter);
+    strbuf_puts(&text, "\n}\n");
     int rc = strbuf_check(&text, err);
     if (rc == 0)
         rc = file_write_whole(path, text.data, text.length, err);
@@ -306,11 +346,11 @@ static int write_tensors(const struct adapter *adapter, const char *path, struct
     struct safetensor_spec *specs = mem_alloc((size_t)count, sizeof *specs, err);
     struct parameter_reader *readers = mem_alloc((size_t)count, sizeof *readers, err);
     int rc = specs && readers ? 0 : -1;
-    char head_name[PEFT_NAME_MAX];
+    char head_name[PEFT_NAME_MAX], offset[32];
     peft_tensor_name(head_name, "lm_head", "weight");
     for (int32_t i = 0; rc == 0 && i < count; i++) {
         bool twin = i == adapter->parameters.count; /* the tied embedding once more, as the head */
-        const struct parameter *parameter = &adapter->parameters.items[twin ? i - 1 : i];
+        const struct parameter *parameter = &adapter->parameters.items[twin ? 2 * adapter->target_count : i];
         readers[i] = (struct parameter_reader){adapter->backend, parameter};
         specs[i] = (struct safetensor_spec){.name = twin ? head_name : parameter->name,
                                             .dtype = DTYPE_F32,
@@ -320,7 +360,14 @@ static int write_tensors(const struct adapter *adapter, const char *path, struct
                                             .context = &readers[i]};
     }
     if (rc == 0) {
-        const char *metadata[] = {META_BASE, adapter->base, META_TIED, adapter->tied ? "true" : "false", NULL};
+        snprintf(offset, sizeof offset, "%.17g", adapter->score.offset);
+        const char *metadata[] = {META_BASE,
+                                  adapter->base,
+                                  META_TIED,
+                                  adapter->tied ? "true" : "false",
+                                  adapter->save_score ? SCORE_OFFSET_KEY : NULL,
+                                  offset,
+                                  NULL};
         rc = safetensors_write(path, specs, count, metadata, err);
     }
     mem_free(specs);

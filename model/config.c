@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/score_head.h"
 #include <math.h>
 #include <string.h>
 
@@ -137,17 +138,21 @@ static int read_config(struct model_config *config, const json_t *root, const ch
             err, "%s: the model is quantised (quantization_config); attune needs the original f32, bf16 or f16 weights",
             where);
     double epsilon = 1e-6;
-    int64_t bos = -1;
+    int64_t bos = -1, pad = -1;
     if (read_sizes(config, root, where, err) != 0 || read_rope(&config->rope, root, where, err) != 0 ||
         json_get_double(root, "rms_norm_eps", &epsilon, where, err) != 0 ||
         json_get_bool(root, "tie_word_embeddings", &config->tied, where, err) != 0 ||
         json_get_bool(root, "attention_bias", &config->attention_bias, where, err) != 0 ||
         json_get_bool(root, "mlp_bias", &config->mlp_bias, where, err) != 0 ||
-        read_dtype(&config->dtype, root, where, err) != 0)
+        read_dtype(&config->dtype, root, where, err) != 0 ||
+        json_get_double(root, SCORE_OFFSET_KEY, &config->score_offset, where, err) != 0)
         return -1;
     if (json_is_integer(json_object_get(root, "bos_token_id")))
         bos = json_integer_value(json_object_get(root, "bos_token_id"));
     config->bos_token = bos >= 0 && bos < config->vocabulary ? (int32_t)bos : -1;
+    if (json_is_integer(json_object_get(root, "pad_token_id")))
+        pad = json_integer_value(json_object_get(root, "pad_token_id"));
+    config->pad_token = pad >= 0 && pad < config->vocabulary ? (int32_t)pad : -1;
     config->norm_epsilon = (float)epsilon;
     config->stop_tokens[0] = -1;
     add_stop_tokens(config, root);

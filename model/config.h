@@ -36,7 +36,9 @@ struct model_config {
     enum dtype dtype; /* of the weights as config.json states it; DTYPE_F32 where it is silent */
     /* Tokens that end an answer: eos of config.json and generation_config.json together; -1 ends the list. */
     int32_t stop_tokens[STOP_TOKENS_MAX + 1];
-    int32_t bos_token; /* -1: none */
+    int32_t bos_token;   /* -1: none */
+    int32_t pad_token;   /* -1: none */
+    double score_offset; /* of a reward model's head (model/score_head.h); 0 where the key is missing */
 };
 
 /* Reads `folder`/config.json, and generation_config.json where it is there. */

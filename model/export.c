@@ -10,16 +10,18 @@
 #define CONFIG_MAX ((size_t)16 << 20)
 
 struct tensor_source {
-    const struct safetensor *tensor;
-    const char *name; /* what it is written as */
+    const struct safetensor *tensor; /* NULL: the base has none, and `change` gives the values */
+    const char *name;                /* what it is written as */
+    int64_t count;
     const struct export_options *options;
 };
 
 static int read_tensor(void *context, float *out, struct err *err)
 {
     const struct tensor_source *source = context;
-    int64_t count = source->tensor->count;
-    safetensor_widen(out, source->tensor->data, source->tensor->dtype, count);
+    int64_t count = source->count;
+    if (source->tensor)
+        safetensor_widen(out, source->tensor->data, source->tensor->dtype, count);
     if (source->options->change &&
         source->options->change(source->options->context, source->name, out, count, err) != 0)
         return -1;
@@ -32,30 +34,47 @@ static int read_tensor(void *context, float *out, struct err *err)
     return 0;
 }
 
+/* Whether the base's tensor is written at all. */
+static bool is_written(const struct model *model, const char *name, const struct export_options *options)
+{
+    if (strcmp(name, "lm_head.weight") != 0)
+        return true;
+    /* Some tied models carry a copy of the embedding as their head; written again it could contradict the trained one.
+     */
+    return !options->score && (!model->config.tied || options->untie);
+}
+
 static int write_weights(const struct model *model, const char *path, const struct export_options *options,
                          struct err *err)
 {
     int32_t base_count = safetensors_count(model->files);
-    bool add_head = options->untie && !safetensors_find(model->files, "lm_head.weight");
-    int32_t most = base_count + (add_head ? 1 : 0), count = 0;
+    /* One tensor more than the base: a head of its own, or a score head. */
+    const char *more = options->score ? SCORE_TENSOR : options->untie ? "lm_head.weight" : NULL;
+    if (more && safetensors_find(model->files, more))
+        more = NULL;
+    int32_t most = base_count + (more ? 1 : 0), count = 0;
     struct tensor_source *sources = mem_alloc((size_t)most, sizeof *sources, err);
     struct safetensor_spec *specs = mem_alloc((size_t)most, sizeof *specs, err);
     int rc = sources && specs ? 0 : -1;
     for (int32_t i = 0; rc == 0 && i < most; i++) {
         const struct safetensor *tensor = i < base_count ? safetensors_at(model->files, i)
                                                          : safetensors_find(model->files, "model.embed_tokens.weight");
-        const char *name = i < base_count ? tensor->name : "lm_head.weight";
-        /* Some tied models carry a copy of the embedding as their head; written again it could contradict the trained
-         * one. */
-        if (model->config.tied && !options->untie && strcmp(name, "lm_head.weight") == 0)
+        const char *name = i < base_count ? tensor->name : more;
+        bool fresh_score = i == base_count && options->score;
+        if (!is_written(model, name, options))
             continue;
-        sources[count] = (struct tensor_source){tensor, name, options};
+        sources[count] = (struct tensor_source){tensor, name, tensor->count, options};
         specs[count] = (struct safetensor_spec){.name = name,
                                                 .dtype = options->keep_dtype ? tensor->dtype : options->dtype,
                                                 .rank = tensor->rank,
                                                 .read = read_tensor,
                                                 .context = &sources[count]};
         memcpy(specs[count].shape, tensor->shape, sizeof specs[count].shape);
+        if (fresh_score) {
+            sources[count].tensor = NULL;
+            sources[count].count = model->config.hidden;
+            specs[count].shape[0] = 1;
+        }
         count++;
     }
     if (rc == 0)
@@ -87,6 +106,22 @@ static char *config_text(const json_t *config)
     return NULL;
 }
 
+/* LlamaForCausalLM becomes LlamaForSequenceClassification with one label. Returns other than 0 for want of memory. */
+static int describe_scorer(json_t *config, const struct score_head *score)
+{
+    const char *class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    size_t family = class ? strcspn(class, "F") : 0; /* "Llama", "Qwen2": no family has an F but that of "For" */
+    int edits = 0;
+    if (class && strncmp(class + family, "For", 3) == 0)
+        edits |=
+            json_object_set_new(config, "architectures",
+                                json_pack("[o]", json_sprintf("%.*sForSequenceClassification", (int)family, class)));
+    edits |= json_object_set_new(config, "id2label", json_pack("{s:s}", "0", "LABEL_0"));
+    edits |= json_object_set_new(config, "label2id", json_pack("{s:i}", "LABEL_0", 0));
+    edits |= json_object_set_new(config, "num_labels", json_integer(1));
+    return edits | json_object_set_new(config, SCORE_OFFSET_KEY, json_real(score->offset));
+}
+
 /* config.json with the dtype and the tie as they now are; every other key and their order are kept. */
 static int write_config(const struct model *model, const char *path, const struct export_options *options,
                         struct err *err)
@@ -103,6 +138,8 @@ static int write_config(const struct model *model, const char *path, const struc
     }
     if (options->untie)
         edits |= json_object_set_new(config, "tie_word_embeddings", json_false());
+    if (options->score)
+        edits |= describe_scorer(config, options->score);
     text = edits == 0 ? config_text(config) : NULL;
     if (!text) {
         err_set(err, "out of memory while writing %s", path);

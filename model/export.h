@@ -16,6 +16,9 @@ struct export_options {
     bool keep_dtype; /* each tensor in its own dtype; else all in `dtype` */
     enum dtype dtype;
     bool untie; /* write a lm_head.weight of its own next to a tied embedding */
+    /* A reward model: written with this score head and none over the vocabulary, as transformers' class
+     * ...ForSequenceClassification with one label. NULL: as the base is. */
+    const struct score_head *score;
     /* Changes `values` [count] of tensor `name` in place; NULL: the base as it is. */
     int (*change)(void *context, const char *name, float *values, int64_t count, struct err *err);
     void *context;

@@ -87,7 +87,9 @@ static int check_tensors(const struct model *model, struct err *err)
     char path[MODULE_PATH_MAX], name[MODULE_PATH_MAX + 16];
     if (!need_tensor(model, "model.embed_tokens.weight", config->vocabulary, config->hidden, err) ||
         !need_tensor(model, "model.norm.weight", config->hidden, 0, err) ||
-        (!config->tied && !need_tensor(model, "lm_head.weight", config->vocabulary, config->hidden, err)))
+        (!config->tied && !model->is_scorer &&
+         !need_tensor(model, "lm_head.weight", config->vocabulary, config->hidden, err)) ||
+        (safetensors_find(model->files, SCORE_TENSOR) && !need_tensor(model, SCORE_TENSOR, 1, config->hidden, err)))
         return -1;
     for (int32_t l = 0; l < config->layers; l++) {
         for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
@@ -120,8 +122,11 @@ int model_open(struct model **out, const char *folder, struct err *err)
     if (!model->folder || model_config_read(&model->config, folder, err) != 0 ||
         safetensors_open_folder(&model->files, folder, err) != 0)
         goto fail;
+    bool has_head = safetensors_find(model->files, "lm_head.weight") != NULL;
+    model->is_scorer = !has_head && safetensors_find(model->files, SCORE_TENSOR);
+    model->score_offset = model->config.score_offset;
     /* Some checkpoints of tied models carry no flag but also no head. */
-    if (!model->config.tied && !safetensors_find(model->files, "lm_head.weight"))
+    if (!model->config.tied && !has_head && !model->is_scorer)
         model->config.tied = true;
     if (check_tensors(model, err) != 0)
         goto fail;
@@ -258,6 +263,32 @@ static int load_layer(struct loader *loader, int32_t number)
     return 0;
 }
 
+/* The score head: its own master, as f32. */
+static int load_score(struct loader *loader)
+{
+    struct model *model = loader->model;
+    const struct safetensor *file = safetensors_find(model->files, SCORE_TENSOR);
+    const struct safetensor shape = {.rank = 2, .shape = {1, model->config.hidden}, .count = model->config.hidden};
+    float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)shape.count);
+    if (!loader->regions->counting) {
+        float *host = mem_alloc((size_t)shape.count, sizeof *host, loader->err);
+        if (!host)
+            return -1;
+        if (file)
+            safetensor_widen(host, file->data, file->dtype, file->count);
+        else
+            score_head_draw(host, model->config.hidden, loader->options->seed);
+        struct backend *backend = loader->regions->backend;
+        backend->upload(backend, memory, host, (size_t)shape.count * sizeof *host);
+        mem_free(host);
+    }
+    model->score.weight = memory;
+    model->score.offset = file ? model->score_offset : 0;
+    return loader->options->trainable
+               ? add_parameter(loader, SCORE_TENSOR, &shape, memory, NULL, &model->score.gradient)
+               : 0;
+}
+
 static int load_rope(struct loader *loader)
 {
     struct model *model = loader->model;
@@ -280,7 +311,8 @@ static int load_all(struct loader *loader)
     struct model *model = loader->model;
     bool tied = model->config.tied;
     loader->parameter = 0;
-    if (load_matrix(loader, "model.embed_tokens.weight", WEIGHT_LOOKUP | (tied ? WEIGHT_FORWARD : 0),
+    bool scorer = loader->options->scorer;
+    if (load_matrix(loader, "model.embed_tokens.weight", WEIGHT_LOOKUP | (tied && !scorer ? WEIGHT_FORWARD : 0),
                     &model->embedding) != 0)
         return -1;
     for (int32_t l = 0; l < model->config.layers; l++)
@@ -288,11 +320,14 @@ static int load_all(struct loader *loader)
             return -1;
     if (load_vector(loader, "model.norm.weight", &model->final_norm, &model->final_norm_gradient) != 0)
         return -1;
-    if (tied)
+    int rc = 0;
+    if (scorer)
+        rc = load_score(loader);
+    else if (tied)
         model->head = model->embedding;
-    else if (load_matrix(loader, "lm_head.weight", WEIGHT_FORWARD, &model->head) != 0)
-        return -1;
-    return load_rope(loader);
+    else
+        rc = load_matrix(loader, "lm_head.weight", WEIGHT_FORWARD, &model->head);
+    return rc == 0 ? load_rope(loader) : -1;
 }
 
 int model_plan(struct model *model, struct backend *backend, const struct model_options *options,
@@ -310,6 +345,12 @@ int model_plan(struct model *model, struct backend *backend, const struct model_
 int model_load(struct model *model, struct backend *backend, const struct model_options *options, struct err *err)
 {
     assert(!model->backend);
+    if (model->is_scorer && !options->scorer)
+        return err_set(
+            err,
+            "%s is a reward model: it has a score head (%s) and none over the vocabulary, so it gives scores "
+            "and no tokens; give a language model here",
+            model->folder, SCORE_TENSOR);
     regions_begin(&model->regions, backend);
     struct loader loader = {.model = model, .options = options, .regions = &model->regions, .err = err};
     if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
@@ -352,8 +393,10 @@ void model_free(struct model *model)
     mem_free(model);
 }
 
-struct hash model_fingerprint(const struct model *model)
+struct hash model_fingerprint(struct model *model)
 {
+    if (model->has_fingerprint)
+        return model->fingerprint;
     int32_t count = safetensors_count(model->files);
     struct hash sum = {0};
     for (int32_t i = 0; i < count; i++) {
@@ -370,6 +413,8 @@ struct hash model_fingerprint(const struct model *model)
         sum = hash_bytes(&link, sizeof link);
     }
     safetensors_release(model->files);
+    model->fingerprint = sum;
+    model->has_fingerprint = true;
     return sum;
 }
 

@@ -21,6 +21,7 @@
 #include "model/overlay.h"
 #include "model/parameter.h"
 #include "model/safetensors.h"
+#include "model/score_head.h"
 
 struct linear {
     struct weight *weight;
@@ -37,17 +38,24 @@ struct layer {
 struct model_options {
     bool trainable; /* full tuning: f32 masters and gradients, model->parameters filled */
     bool backward;  /* gradients will be taken through the weights (trainable implies it) */
+    bool scorer;    /* a score head in place of the vocabulary's: from the files, or a fresh one */
+    uint64_t seed;  /* of a fresh score head */
 };
 
 struct model {
     char *folder;
     struct model_config config;
     struct safetensors *files;
+    bool is_scorer;      /* the files hold a score head and no vocabulary's: the model serves as a scorer only */
+    double score_offset; /* of the files' score head */
+    struct hash fingerprint;
+    bool has_fingerprint;
 
     struct backend *backend; /* the rest is set by model_load() */
     struct regions regions;
     struct linear embedding; /* lookup; tied: also the head */
-    struct linear head;      /* weight == embedding.weight where tied */
+    struct linear head;      /* weight == embedding.weight where tied; none in a scorer */
+    struct score_head score; /* of a scorer */
     struct layer *layers;
     const float *final_norm;
     float *final_norm_gradient;
@@ -68,8 +76,8 @@ void model_linear_shape(const struct model_config *config, enum linear_kind kind
 #define MODULE_PATH_MAX 96
 void model_linear_path(char out[MODULE_PATH_MAX], int32_t layer, enum linear_kind kind);
 
-/* A fingerprint of all weights (names, shapes, dtypes, bytes): what an adapter remembers of its base. */
-struct hash model_fingerprint(const struct model *model);
+/* A fingerprint of all weights (names, shapes, dtypes, bytes): what an adapter remembers of its base. Taken once. */
+struct hash model_fingerprint(struct model *model);
 
 /* Parameters (weights) of the base model. */
 int64_t model_parameter_count(const struct model *model);

@@ -133,7 +133,7 @@ static struct backend_limits pass_backend_limits(const struct pass *pass)
     return (struct backend_limits){
         .rows = most(pass->limits.tokens, pass->limits.predictions),
         .columns = most(most((int32_t)w.hidden, (int32_t)w.queries), (int32_t)w.intermediate),
-        .vocabulary = config->vocabulary,
+        .vocabulary = pass->limits.scorer ? 0 : config->vocabulary,
         .vocabulary_columns = config->hidden,
         .spans = pass->limits.segments,
         .heads = config->heads,
@@ -210,6 +210,20 @@ void pass_free(struct pass *pass)
     mem_free(pass->cache_k);
     mem_free(pass->cache_v);
     mem_free(pass);
+}
+
+bool pass_fits(const struct pass *pass, const struct model *model)
+{
+    const struct model_config *a = &pass->model->config, *b = &model->config;
+    return a->hidden == b->hidden && a->intermediate == b->intermediate && a->layers == b->layers &&
+           a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_size == b->head_size &&
+           (a->vocabulary == b->vocabulary || model->score.weight);
+}
+
+void pass_use(struct pass *pass, struct model *model)
+{
+    assert(pass_fits(pass, model) && model->backend == pass->backend);
+    pass->model = model;
 }
 
 void pass_load(struct pass *pass, const struct batch *batch)

@@ -28,6 +28,7 @@ struct pass_limits {
     bool training;    /* pass_backward() will be called */
     bool checkpointing;
     bool dropout;
+    bool scorer;        /* scores only, no predictions over the vocabulary */
     int32_t cache_rows; /* tokens of keys and values kept for generation; 0: none */
 };
 
@@ -102,6 +103,22 @@ int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, 
  * NULL. */
 void pass_backward(struct pass *pass, const struct overlay *overlay, float inverse_temperature, const float *dlogprob,
                    const float *dentropy);
+
+/*
+ * Scores instead of predictions: one number for the row of each prediction of the batch (its target is not looked at),
+ * after pass_forward(). Copied to `scores` (host, [predictions]).
+ */
+int pass_score(struct pass *pass, const struct score_head *head, float *scores, struct err *err);
+/* After pass_score(): dscores (host, [predictions]) to the gradients of head, overlay and model. */
+void pass_score_backward(struct pass *pass, const struct overlay *overlay, const struct score_head *head,
+                         const float *dscores);
+
+/*
+ * The pass goes over to another model of the same shape, on the same backend: roles that do not share a base still
+ * share the memory of a pass.
+ */
+bool pass_fits(const struct pass *pass, const struct model *model);
+void pass_use(struct pass *pass, struct model *model);
 
 /* ---- generation: tokens go by themselves, against the cache ---- */
 

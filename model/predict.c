@@ -79,6 +79,42 @@ static void backward_from_selected(struct pass *pass, const struct overlay *over
     pass_layers_backward(pass, overlay);
 }
 
+int pass_score(struct pass *pass, const struct score_head *head, float *scores, struct err *err)
+{
+    if (pass->predictions == 0)
+        return 0;
+    struct backend *backend = pass->backend;
+    select_rows(pass);
+    backend->score(backend, &(struct score_args){.x = pass->selected,
+                                                 .w = head->weight,
+                                                 .y = pass->logprob,
+                                                 .rows = pass->predictions,
+                                                 .columns = pass->model->config.hidden});
+    if (backend->download(backend, scores, pass->logprob, (size_t)pass->predictions * sizeof *scores, err) != 0)
+        return -1;
+    for (int32_t i = 0; i < pass->predictions; i++)
+        scores[i] = (float)((double)scores[i] + head->offset);
+    return 0;
+}
+
+void pass_score_backward(struct pass *pass, const struct overlay *overlay, const struct score_head *head,
+                         const float *dscores)
+{
+    assert(pass->limits.training);
+    if (pass->predictions == 0)
+        return;
+    struct backend *backend = pass->backend;
+    backend->upload(backend, pass->dlogprob, dscores, (size_t)pass->predictions * sizeof *dscores);
+    backend->score_backward(backend, &(struct score_backward_args){.dy = pass->dlogprob,
+                                                                   .x = pass->selected,
+                                                                   .w = head->weight,
+                                                                   .dx = pass->dselected,
+                                                                   .dw = head->gradient,
+                                                                   .rows = pass->predictions,
+                                                                   .columns = pass->model->config.hidden});
+    backward_from_selected(pass, overlay);
+}
+
 int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, const float *dlogprob,
                               struct predictions *out, struct err *err)
 {

@@ -1,5 +1,5 @@
 /*
- * sft/loop.h - the training loop of the SFT stage, over parts that sft.c has made.
+ * sft/loop.h - what a step and an evaluation of the SFT stage are, over parts that sft.c has made.
  */
 #ifndef ATTUNE_SFT_LOOP_H
 #define ATTUNE_SFT_LOOP_H
@@ -7,8 +7,7 @@
 #include "model/generate.h"
 #include "sft/data.h"
 #include "sft/sft.h"
-#include "train/run.h"
-#include "train/schedule.h"
+#include "train/loop.h"
 
 struct sft_loop {
     const struct recipe *recipe;
@@ -18,14 +17,14 @@ struct sft_loop {
     struct optimizer *optimizer;
     struct pass *pass;
     struct generator *generator; /* for samples, or NULL */
-    struct run *run;
-    struct schedule schedule;
+    struct loop steps;
     struct batch batch;
     float *dlogprob, *logprob; /* host [predictions] */
     int32_t *argmax;
+    double window_predictions, window_correct; /* since the last record */
 };
 
-/* Steps from run->state.step to the end. */
-enum sft_outcome sft_loop_run(struct sft_loop *loop, struct err *err);
+/* The callbacks for train/loop.h. */
+struct loop_stage sft_loop_stage(struct sft_loop *loop);
 
 #endif

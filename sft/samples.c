@@ -34,14 +34,14 @@ static int keep_answer(void *context, const struct generated *answer, struct err
 static int write_answers(struct sft_loop *loop, const struct answers *answers, struct err *err)
 {
     const struct prompt_list *prompts = loop->data->samples;
-    const struct run_state *state = &loop->run->state;
+    struct run *run = loop->steps.run;
     for (size_t i = 0; i < prompts->count; i++) {
         const char *answer = strbuf_text(&answers->texts[i]);
         log_info("  > %s\n    %s", prompts->items[i].text, answer);
-        metrics_begin(loop->run->samples, state->step, (double)state->step / (double)loop->data->steps_per_epoch);
-        metrics_text(loop->run->samples, "prompt", prompts->items[i].text);
-        metrics_text(loop->run->samples, "answer", answer);
-        if (metrics_end(loop->run->samples, err) != 0)
+        metrics_begin(run->samples, run->state.step, loop_epoch(&loop->steps, run->state.step));
+        metrics_text(run->samples, "prompt", prompts->items[i].text);
+        metrics_text(run->samples, "answer", answer);
+        if (metrics_end(run->samples, err) != 0)
             return -1;
     }
     return 0;

@@ -14,13 +14,16 @@ struct sft {
     struct sft_data data;
     struct trainable trainable;
     struct pass_limits limits;
+    struct memory_plan plan;
     struct sft_loop loop;
+    struct run_number numbers[2];
+    struct run_part part;
 };
 
 static void close_all(struct sft *sft)
 {
     struct sft_loop *loop = &sft->loop;
-    run_close(loop->run);
+    run_close(loop->steps.run);
     generator_free(loop->generator);
     pass_free(loop->pass);
     optimizer_free(loop->optimizer);
@@ -66,19 +69,19 @@ static struct pass_limits limits_of(const struct sft *sft)
 
 static int plan_memory(struct sft *sft, struct err *err)
 {
-    struct memory_plan plan = {0};
-    if (trainable_plan(&sft->trainable, sft->backend, &plan, err) != 0 ||
-        pass_plan(sft->trainable.model, &sft->limits, sft->backend, &plan, err) != 0)
+    struct memory_plan *plan = &sft->plan;
+    if (trainable_plan(&sft->trainable, sft->backend, plan, err) != 0 ||
+        pass_plan(sft->trainable.model, &sft->limits, sft->backend, plan, err) != 0)
         return -1;
-    optimizer_plan(trainable_count(&sft->trainable), &plan);
+    optimizer_plan(trainable_count(&sft->trainable), plan);
     if (sft->data.samples) {
         struct generator_limits generator = sft_samples_limits(&sft->data, sft->limits.max_rank);
-        if (generator_plan(sft->trainable.model, &generator, sft->backend, &plan, err) != 0)
+        if (generator_plan(sft->trainable.model, &generator, sft->backend, plan, err) != 0)
             return -1;
     }
-    plan.bytes[MEMORY_DATA] = sft->data.train->bytes;
-    memory_plan_print(&plan);
-    return memory_plan_check(&plan, (size_t)sft->recipe->max_memory_mib << 20,
+    plan->bytes[MEMORY_DATA] = sft->data.train->bytes;
+    memory_plan_print(plan);
+    return memory_plan_check(plan, (size_t)sft->recipe->max_memory_mib << 20,
                              "gradient_checkpointing: true, a smaller per_device_train_batch_size (with more "
                              "gradient_accumulation_steps) or max_length, or finetuning_type: lora would shrink it",
                              err);
@@ -104,7 +107,9 @@ static int open_run(struct sft *sft, struct err *err)
     else
         hash_text(identity.base, model_fingerprint(sft->trainable.model));
     hash_text(identity.data, sft_data_fingerprint(&sft->data));
-    return run_open(&sft->loop.run, sft->recipe, &identity, sft->data.total_steps, err);
+    sft->numbers[0] = (struct run_number){"window_predictions", &sft->loop.window_predictions};
+    sft->numbers[1] = (struct run_number){"window_correct", &sft->loop.window_correct};
+    return run_open(&sft->loop.steps.run, sft->recipe, &identity, sft->data.total_steps, sft->numbers, 2, err);
 }
 
 /* All memory, then the tensors. */
@@ -134,54 +139,52 @@ static int make_parts(struct sft *sft, struct err *err)
     loop->backend = sft->backend;
     loop->data = &sft->data;
     loop->trainable = &sft->trainable;
-    loop->schedule = (struct schedule){
-        .kind = recipe->lr_scheduler_type,
-        .learning_rate = recipe->learning_rate,
-        .min_lr_rate = recipe->min_lr_rate,
-        .warmup_steps = schedule_warmup_steps(recipe->warmup_steps, sft->data.total_steps),
-        .total_steps = sft->data.total_steps,
-    };
+    loop->steps.stage = sft_loop_stage(loop);
+    sft->part = (struct run_part){.trainable = &sft->trainable, .optimizer = loop->optimizer};
+    loop->steps.run->parts = &sft->part;
+    loop->steps.run->part_count = 1;
     return 0;
 }
 
-static enum sft_outcome run_all(struct sft *sft, const struct sft_options *options, struct err *err)
+static enum loop_outcome run_all(struct sft *sft, const struct stage_options *options, struct err *err)
 {
     if (trainable_open(&sft->trainable, sft->recipe, err) != 0)
-        return SFT_FAILED;
+        return LOOP_FAILED;
     introduce(sft);
     if (sft_data_open(&sft->data, sft->recipe, err) != 0 || check_together(sft, err) != 0)
-        return SFT_FAILED;
+        return LOOP_FAILED;
     sft->limits = limits_of(sft);
     if (plan_memory(sft, err) != 0)
-        return SFT_FAILED;
+        return LOOP_FAILED;
     if (options->dry_run)
-        return SFT_FINISHED;
+        return LOOP_FINISHED;
+    loop_init(&sft->loop.steps, sft->recipe, sft->data.total_steps, sft->data.steps_per_epoch);
     if (open_run(sft, err) != 0)
-        return SFT_FAILED;
-    struct run *run = sft->loop.run;
+        return LOOP_FAILED;
+    struct run *run = sft->loop.steps.run;
     if (run->already_finished) {
         log_info("%s is finished (%lld steps); nothing to do", sft->recipe->output_dir, (long long)run->state.step);
-        return SFT_FINISHED;
+        return LOOP_FINISHED;
     }
-    if (make_parts(sft, err) != 0)
-        return SFT_FAILED;
+    if (memory_plan_write(&sft->plan, sft->recipe->output_dir, err) != 0 || make_parts(sft, err) != 0)
+        return LOOP_FAILED;
     if (run->resume_folder) {
-        if (run_load_checkpoint(run, &sft->trainable, sft->loop.optimizer, err) != 0)
-            return SFT_FAILED;
+        if (run_load_checkpoint(run, err) != 0)
+            return LOOP_FAILED;
         log_info("resumed from %s", run->resume_folder);
     }
-    enum sft_outcome outcome = sft_loop_run(&sft->loop, err);
-    if (outcome == SFT_FINISHED)
+    enum loop_outcome outcome = loop_run(&sft->loop.steps, err);
+    if (outcome == LOOP_FINISHED)
         log_info("finished: %s holds the %s", sft->recipe->output_dir,
                  sft->trainable.adapter ? "adapter (attune export merges it into the model)" : "model");
     return outcome;
 }
 
-enum sft_outcome sft_run(const struct recipe *recipe, struct backend *backend, const struct sft_options *options,
-                         struct err *err)
+enum loop_outcome sft_run(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
+                          struct err *err)
 {
     struct sft sft = {.recipe = recipe, .backend = backend};
-    enum sft_outcome outcome = run_all(&sft, options, err);
+    enum loop_outcome outcome = run_all(&sft, options, err);
     close_all(&sft);
     return outcome;
 }

@@ -3,7 +3,8 @@
  *
  *     sft.c     sft_run(): from the recipe to the result, the memory plan in between
  *     data.c    examples and rows, which of them a step takes, batches
- *     loop.c    steps, evaluation, samples, checkpoints
+ *     loop.c    what a step and an evaluation are
+ *     samples.c answers to look at
  *     main.c    the command line
  *
  * The loss of an optimizer step is the mean negative log-likelihood of its trained tokens, all micro-batches together:
@@ -12,17 +13,10 @@
 #ifndef ATTUNE_SFT_SFT_H
 #define ATTUNE_SFT_SFT_H
 
-#include "backend/backend.h"
-#include "train/recipe.h"
+#include "train/stage.h"
 
-struct sft_options {
-    bool dry_run; /* stop after the memory plan */
-};
-
-enum sft_outcome { SFT_FAILED = -1, SFT_FINISHED = 0, SFT_INTERRUPTED = 1 };
-
-/* Runs the stage on `backend`. SFT_INTERRUPTED: stopped by a signal, with a checkpoint written. */
-enum sft_outcome sft_run(const struct recipe *recipe, struct backend *backend, const struct sft_options *options,
-                         struct err *err);
+/* Runs the stage on `backend`. */
+enum loop_outcome sft_run(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
+                          struct err *err);
 
 #endif

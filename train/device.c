@@ -1,7 +1,10 @@
 /* train/device.c - see device.h. */
 #include "train/device.h"
 #include "backend/cpu/cpu.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
 #include <string.h>
 
 int device_open(struct backend **out, const struct device_options *options, struct err *err)
@@ -45,4 +48,26 @@ int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *
         return 0;
     return err_set(err, "the run would take %.0f MiB of memory, but only %.0f MiB %s; %s", mib(total), mib(most),
                    limit ? "are allowed (max_memory_mib)" : "are free", advice);
+}
+
+int memory_plan_write(const struct memory_plan *plan, const char *folder, struct err *err)
+{
+    char *path = file_join(folder, "memory.json", err);
+    struct strbuf text = {0};
+    const char *between = "";
+    if (!path)
+        return -1;
+    strbuf_puts(&text, "{\"plan\": {");
+    for (int kind = 0; kind < MEMORY_KIND_COUNT; kind++)
+        if (plan->bytes[kind]) {
+            strbuf_printf(&text, "%s\"%s\": %zu", between, memory_kind_name((enum memory_kind)kind), plan->bytes[kind]);
+            between = ", ";
+        }
+    strbuf_printf(&text, "}, \"total\": %zu}\n", memory_plan_total(plan));
+    int rc = strbuf_check(&text, err);
+    if (rc == 0)
+        rc = file_write_whole(path, text.data, text.length, err);
+    strbuf_free(&text);
+    mem_free(path);
+    return rc;
 }

@@ -24,4 +24,7 @@ void memory_plan_print(const struct memory_plan *plan);
  */
 int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err);
 
+/* memory.json of a run's folder: {"plan": {"weights": bytes, ...}, "total": bytes}. */
+int memory_plan_write(const struct memory_plan *plan, const char *folder, struct err *err);
+
 #endif

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_MAX  ((size_t)1 << 20)
-#define STATE_FILE "state.json"
-#define CHECKPOINT "checkpoint-"
+#define STATE_MAX      ((size_t)1 << 20)
+#define STATE_FILE     "state.json"
+#define CHECKPOINT     "checkpoint-"
+#define OPTIMIZER_FILE "optimizer.safetensors"
 
 char *run_path(const struct run *run, const char *name, struct err *err)
 {
@@ -31,18 +32,10 @@ struct member {
 #name, offsetof(struct run_state, name)                                                                        \
     }
 static const struct member state_wholes[] = {
-    MEMBER(step),
-    MEMBER(total_steps),
-    MEMBER(tokens),
-    MEMBER(skipped),
-    MEMBER(skipped_in_row),
-    MEMBER(window_steps),
-    MEMBER(window_predictions),
-    MEMBER(window_correct),
-    MEMBER(best_step),
-    MEMBER(evaluations_without_gain),
+    MEMBER(step),           MEMBER(total_steps),  MEMBER(tokens),    MEMBER(skipped),
+    MEMBER(skipped_in_row), MEMBER(window_steps), MEMBER(best_step), MEMBER(evaluations_without_gain),
 };
-static const struct member state_reals[] = {MEMBER(best_eval_loss), MEMBER(window_loss)}; /* null where not finite */
+static const struct member state_reals[] = {MEMBER(best_eval), MEMBER(window_loss)}; /* null where not finite */
 static const struct member state_switches[] = {MEMBER(finished), MEMBER(stopped_early)};
 #undef MEMBER
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -65,6 +58,8 @@ static int write_state(const struct run *run, const char *folder, struct err *er
         memcpy(&value, state + state_reals[i].offset, sizeof value);
         strbuf_printf(&text, isfinite(value) ? "  \"%s\": %.17g,\n" : "  \"%s\": null,\n", state_reals[i].key, value);
     }
+    for (size_t i = 0; i < run->number_count; i++)
+        strbuf_printf(&text, "  \"%s\": %.17g,\n", run->numbers[i].name, *run->numbers[i].value);
     for (size_t i = 0; i < COUNT(state_switches); i++) {
         bool value;
         memcpy(&value, state + state_switches[i].offset, sizeof value);
@@ -106,9 +101,15 @@ static int check_identity(const json_t *root, const struct run_identity *identit
     return 0;
 }
 
-static int parse_state(struct run_state *out, const json_t *root, const char *where, struct err *err)
+static int parse_state(struct run *run, const json_t *root, const char *where, struct err *err)
 {
-    char *state = (char *)out;
+    char *state = (char *)&run->state;
+    for (size_t i = 0; i < run->number_count; i++) {
+        if (!json_is_number(json_object_get(root, run->numbers[i].name)))
+            return err_set(err, "%s: the number '%s' is missing; the file is damaged, or of another stage", where,
+                           run->numbers[i].name);
+        *run->numbers[i].value = json_number_value(json_object_get(root, run->numbers[i].name));
+    }
     for (size_t i = 0; i < COUNT(state_wholes); i++) {
         int64_t value;
         if (json_need_int(root, state_wholes[i].key, &value, 0, INT64_MAX, where, err) != 0)
@@ -134,7 +135,7 @@ static int read_state(struct run *run, const char *folder, struct err *err)
 {
     char *path = file_join(folder, STATE_FILE, err);
     json_t *root = path ? json_read_file(path, STATE_MAX, err) : NULL;
-    int rc = root ? parse_state(&run->state, root, path, err) : -1;
+    int rc = root ? parse_state(run, root, path, err) : -1;
     if (rc == 0)
         rc = check_identity(root, &run->identity, path, err);
     if (root)
@@ -289,7 +290,7 @@ static int open_folder(struct run *run, int64_t total_steps, struct err *err)
     }
     if (file_make_dirs(folder, err) != 0 || choose_checkpoint(run, err) != 0)
         return -1;
-    run->state = (struct run_state){.best_eval_loss = NAN};
+    run->state = (struct run_state){.best_eval = NAN};
     if (run->resume_folder) {
         if (check_recipe_unchanged(run, run->resume_folder, err) != 0 || read_state(run, run->resume_folder, err) != 0)
             return -1;
@@ -311,13 +312,15 @@ static int open_folder(struct run *run, int64_t total_steps, struct err *err)
 }
 
 int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
-             struct err *err)
+             const struct run_number *numbers, size_t number_count, struct err *err)
 {
     struct run *run = mem_alloc(1, sizeof *run, err);
     if (!run)
         return -1;
     run->recipe = recipe;
     run->identity = *identity;
+    run->numbers = numbers;
+    run->number_count = number_count;
     char *metrics_path = run_path(run, "metrics.jsonl", err), *recipe_path = run_path(run, "recipe.resolved.yaml", err);
     char *finished_path = run_path(run, STATE_FILE, err), *samples_path = run_path(run, "samples.jsonl", err);
     int rc = metrics_path && recipe_path && finished_path && samples_path ? open_folder(run, total_steps, err) : -1;
@@ -359,15 +362,43 @@ void run_close(struct run *run)
 
 /* ---- checkpoints ---- */
 
-int run_load_checkpoint(struct run *run, struct trainable *trainable, struct optimizer *optimizer, struct err *err)
+/* The folder of a part in `folder`. Free with mem_free(). */
+static char *part_path(const struct run_part *part, const char *folder, struct err *err)
 {
-    assert(run->resume_folder);
-    char *path = file_join(run->resume_folder, "optimizer.safetensors", err);
-    int rc = path ? trainable_load_checkpoint(trainable, run->resume_folder, err) : -1;
-    if (rc == 0)
-        rc = optimizer_load(optimizer, path, err);
+    return part->name ? file_join(folder, part->name, err) : mem_copy_string(folder, strlen(folder), err);
+}
+
+static int load_part(const struct run_part *part, const char *folder, bool with_optimizer, struct err *err)
+{
+    char *place = part_path(part, folder, err), *path = place ? file_join(place, OPTIMIZER_FILE, err) : NULL;
+    int rc = path ? trainable_load_checkpoint(part->trainable, place, err) : -1;
+    if (rc == 0 && with_optimizer)
+        rc = optimizer_load(part->optimizer, path, err);
+    mem_free(place);
     mem_free(path);
     return rc;
+}
+
+static int save_part(const struct run_part *part, const char *folder, struct err *err)
+{
+    char *place = part_path(part, folder, err), *path = place ? file_join(place, OPTIMIZER_FILE, err) : NULL;
+    int rc = path ? file_make_dirs(place, err) : -1;
+    if (rc == 0)
+        rc = trainable_save_checkpoint(part->trainable, place, err);
+    if (rc == 0)
+        rc = optimizer_save(part->optimizer, path, err);
+    mem_free(place);
+    mem_free(path);
+    return rc;
+}
+
+int run_load_checkpoint(struct run *run, struct err *err)
+{
+    assert(run->resume_folder && run->part_count > 0);
+    for (size_t i = 0; i < run->part_count; i++)
+        if (load_part(&run->parts[i], run->resume_folder, true, err) != 0)
+            return -1;
+    return 0;
 }
 
 static bool best_is_needed(const struct run *run, int64_t step)
@@ -407,21 +438,16 @@ static int prune(const struct run *run, struct err *err)
     return rc;
 }
 
-static int fill_checkpoint(const struct run *run, const char *folder, const struct trainable *trainable,
-                           const struct optimizer *optimizer, struct err *err)
+static int fill_checkpoint(const struct run *run, const char *folder, struct err *err)
 {
-    char *optimizer_path = file_join(folder, "optimizer.safetensors", err),
-         *recipe_path = file_join(folder, "recipe.resolved.yaml", err);
-    int rc = optimizer_path && recipe_path ? file_make_dirs(folder, err) : -1;
-    if (rc == 0)
-        rc = trainable_save_checkpoint(trainable, folder, err);
-    if (rc == 0)
-        rc = optimizer_save(optimizer, optimizer_path, err);
+    char *recipe_path = file_join(folder, "recipe.resolved.yaml", err);
+    int rc = recipe_path ? file_make_dirs(folder, err) : -1;
+    for (size_t i = 0; rc == 0 && i < run->part_count; i++)
+        rc = save_part(&run->parts[i], folder, err);
     if (rc == 0)
         rc = recipe_write(run->recipe, recipe_path, err);
     if (rc == 0)
         rc = write_state(run, folder, err);
-    mem_free(optimizer_path);
     mem_free(recipe_path);
     return rc;
 }
@@ -434,8 +460,7 @@ static int sync_records(struct run *run, struct err *err)
     return run->samples ? metrics_sync(run->samples, err) : 0;
 }
 
-int run_save_checkpoint(struct run *run, const struct trainable *trainable, const struct optimizer *optimizer,
-                        struct err *err)
+int run_save_checkpoint(struct run *run, struct err *err)
 {
     char *place = checkpoint_path(run, run->state.step, "", err),
          *beside = checkpoint_path(run, run->state.step, ".partial", err);
@@ -443,7 +468,7 @@ int run_save_checkpoint(struct run *run, const struct trainable *trainable, cons
     if (rc == 0)
         rc = file_remove_tree(beside, err);
     if (rc == 0)
-        rc = fill_checkpoint(run, beside, trainable, optimizer, err);
+        rc = fill_checkpoint(run, beside, err);
     if (rc == 0)
         rc = file_publish_dir(beside, place, err);
     if (rc != 0 && beside) {
@@ -458,19 +483,40 @@ int run_save_checkpoint(struct run *run, const struct trainable *trainable, cons
     return rc;
 }
 
-int run_finish(struct run *run, struct trainable *trainable, struct err *err)
+/* The trained tensors as they were at the best evaluation. */
+static int load_best(const struct run *run, struct err *err)
 {
-    if (run->recipe->load_best_model_at_end && run->state.best_step > 0 && run->state.best_step != run->state.step) {
-        char *best = checkpoint_path(run, run->state.best_step, "", err);
-        int rc = best ? trainable_load_checkpoint(trainable, best, err) : -1;
-        log_info("the result is that of step %lld, with the lowest eval loss %.4f", (long long)run->state.best_step,
-                 run->state.best_eval_loss);
-        mem_free(best);
-        if (rc != 0)
-            return -1;
-    }
-    if (sync_records(run, err) != 0 || trainable_save_result(trainable, run->recipe->output_dir, err) != 0)
+    char *best = checkpoint_path(run, run->state.best_step, "", err);
+    int rc = best ? 0 : -1;
+    for (size_t i = 0; rc == 0 && i < run->part_count; i++)
+        rc = load_part(&run->parts[i], best, false, err);
+    mem_free(best);
+    return rc;
+}
+
+static int save_result(const struct run *run, const struct run_part *part, struct err *err)
+{
+    char *place = part_path(part, run->recipe->output_dir, err);
+    int rc = place ? file_make_dirs(place, err) : -1;
+    if (rc == 0)
+        rc = trainable_save_result(part->trainable, place, err);
+    mem_free(place);
+    return rc;
+}
+
+int run_finish(struct run *run, struct err *err)
+{
+    const struct run_state *state = &run->state;
+    if (run->recipe->load_best_model_at_end && state->best_step > 0 && state->best_step != state->step &&
+        load_best(run, err) != 0)
         return -1;
+    if (sync_records(run, err) != 0)
+        return -1;
+    if (run->before_result && run->before_result(run->context, err) != 0)
+        return -1;
+    for (size_t i = 0; i < run->part_count; i++)
+        if (save_result(run, &run->parts[i], err) != 0)
+            return -1;
     run->state.finished = true;
     return write_state(run, run->recipe->output_dir, err);
 }

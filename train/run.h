@@ -3,9 +3,12 @@
  *
  *     recipe.resolved.yaml     every key, as this run uses it
  *     metrics.jsonl            train/metrics.h
- *     samples.jsonl            answers at evaluations: {"step","epoch","prompt","answer"}, where the recipe asks for
- * them checkpoint-N/            trained tensors, optimizer.safetensors, state.json, recipe.resolved.yaml adapter_*.* or
- * model.*   the result, once the run is finished state.json               written last: the run is finished
+ *     samples.jsonl            answers at evaluations, where there are some: {"step","epoch","prompt","answer"}
+ *     memory.json              the memory plan
+ *     report.html              train/report.h
+ *     checkpoint-N/            trained tensors, optimizer.safetensors, state.json, recipe.resolved.yaml
+ *     adapter_*.*, model.*     the result, once the run is finished
+ *     state.json               written last: the run is finished
  *
  * A run killed at any moment and resumed gives the same bytes as one that was never killed. So a checkpoint is written
  * beside its place, synced and renamed; it remembers what decides the numbers besides the recipe (instruction set,
@@ -25,13 +28,26 @@ struct run_state {
     int64_t total_steps;             /* planned when it was written */
     int64_t tokens;                  /* tokens that went through the model in training */
     int64_t skipped, skipped_in_row; /* steps left out because a gradient was not finite */
-    double best_eval_loss;           /* NaN: none yet */
+    double best_eval;                /* the least error an evaluation had (train/loop.h); NaN: none yet */
     int64_t best_step;
     int64_t evaluations_without_gain;
     bool finished, stopped_early;
     /* Sums since the last record in metrics.jsonl: a resumed run writes the same record. */
     double window_loss;
-    int64_t window_steps, window_predictions, window_correct;
+    int64_t window_steps;
+};
+
+/* Further numbers of the stage that decide what comes: read when a run is resumed, kept in checkpoints. */
+struct run_number {
+    const char *name;
+    double *value;
+};
+
+/* What is trained, with its optimizer. */
+struct run_part {
+    const char *name; /* its folder in a checkpoint and in the result; NULL: it stands there itself */
+    struct trainable *trainable;
+    struct optimizer *optimizer;
 };
 
 /* What decides the numbers besides the recipe; two runs that differ in it do not give the same bytes. */
@@ -45,6 +61,14 @@ struct run {
     const struct recipe *recipe;
     struct run_identity identity;
     struct run_state state;
+    const struct run_number *numbers; /* borrowed */
+    size_t number_count;
+    const struct run_part *parts; /* borrowed; set by the stage once they are made */
+    size_t part_count;
+    /* Called with `context` when training is over and the tensors are those of the result, before it is written. May be
+     * NULL. */
+    int (*before_result)(void *context, struct err *err);
+    void *context;
     struct metrics *metrics, *samples; /* metrics.jsonl, samples.jsonl */
     char *resume_folder;               /* the checkpoint to load, or NULL: a fresh start */
     bool already_finished;
@@ -56,18 +80,17 @@ struct run {
  * recipe would not continue.
  */
 int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
-             struct err *err);
+             const struct run_number *numbers, size_t number_count, struct err *err);
 void run_close(struct run *run);
 
-/* Loads the tensors and the optimizer's state of run->resume_folder. */
-int run_load_checkpoint(struct run *run, struct trainable *trainable, struct optimizer *optimizer, struct err *err);
+/* Loads the parts' tensors and optimizer states from run->resume_folder. */
+int run_load_checkpoint(struct run *run, struct err *err);
 /* Writes checkpoint-<state.step>, and removes the oldest past save_total_limit (never the best one when it is still
  * needed). */
-int run_save_checkpoint(struct run *run, const struct trainable *trainable, const struct optimizer *optimizer,
-                        struct err *err);
+int run_save_checkpoint(struct run *run, struct err *err);
 /* Writes the result and marks the run finished. With load_best_model_at_end the trained tensors are first set back to
  * the best checkpoint's. */
-int run_finish(struct run *run, struct trainable *trainable, struct err *err);
+int run_finish(struct run *run, struct err *err);
 
 /* output_dir/name; free with mem_free(). */
 char *run_path(const struct run *run, const char *name, struct err *err);

@@ -53,7 +53,7 @@ static int check_targets(const struct adapter *adapter, const struct adapter_opt
                           recipe->adapter_name_or_path);
 }
 
-static struct adapter_options options_of(const struct recipe *recipe)
+static struct adapter_options options_of(const struct recipe *recipe, const struct trainable_role *role)
 {
     return (struct adapter_options){
         .rank = (int32_t)recipe->lora_r,
@@ -64,27 +64,49 @@ static struct adapter_options options_of(const struct recipe *recipe)
         .target_count = recipe->lora_target_modules.count,
         .modules_to_save = (const char *const *)recipe->lora_modules_to_save.items,
         .module_count = recipe->lora_modules_to_save.count,
-        .seed = (uint64_t)recipe->seed,
+        .score = role->scorer,
+        .seed = role->seed,
     };
 }
 
 int trainable_open(struct trainable *trainable, const struct recipe *recipe, struct err *err)
 {
-    *trainable = (struct trainable){0};
-    if (model_open(&trainable->model, recipe->model_name_or_path, err) != 0)
+    struct trainable_role role = {
+        .model_folder = recipe->model_name_or_path,
+        .adapter_folder = recipe->finetuning_type == RECIPE_LORA ? recipe->adapter_name_or_path : NULL,
+        .scorer = recipe->stage == STAGE_REWARD,
+        .seed = (uint64_t)recipe->seed,
+    };
+    if (trainable_open_role(trainable, recipe, &role, err) != 0)
         return -1;
-    struct adapter_options options = options_of(recipe);
-    int rc = 0;
+    if (!role.adapter_folder)
+        return 0;
+    struct adapter_options options = options_of(recipe, &role);
+    if (check_against_recipe(trainable->adapter, recipe, err) != 0 ||
+        check_targets(trainable->adapter, &options, recipe, err) != 0) {
+        trainable_close(trainable);
+        return -1;
+    }
+    return 0;
+}
+
+int trainable_open_role(struct trainable *trainable, const struct recipe *recipe, const struct trainable_role *role,
+                        struct err *err)
+{
+    *trainable = (struct trainable){
+        .model = role->model, .borrows_model = role->model != NULL, .scorer = role->scorer, .seed = role->seed};
+    if (!role->model && model_open(&trainable->model, role->model_folder, err) != 0)
+        return -1;
     if (recipe->finetuning_type == RECIPE_FULL)
         return 0;
-    if (recipe->adapter_name_or_path) {
-        rc = adapter_open(&trainable->adapter, trainable->model, recipe->adapter_name_or_path, err);
-        if (rc == 0)
-            rc = check_against_recipe(trainable->adapter, recipe, err);
-        if (rc == 0)
-            rc = check_targets(trainable->adapter, &options, recipe, err);
-        if (rc == 0)
-            trainable->adapter->seed = options.seed;
+    struct adapter_options options = options_of(recipe, role);
+    int rc = 0;
+    if (role->adapter_folder) {
+        rc = adapter_open(&trainable->adapter, trainable->model, role->adapter_folder, err);
+        if (rc == 0) {
+            trainable->adapter->seed = role->seed;
+            trainable->adapter->save_score = role->scorer; /* a fresh head where the file has none */
+        }
     } else {
         rc = adapter_describe(&trainable->adapter, trainable->model, &options, err);
     }
@@ -98,14 +120,15 @@ int trainable_open(struct trainable *trainable, const struct recipe *recipe, str
 
 static struct model_options model_options_of(const struct trainable *trainable)
 {
-    return (struct model_options){.trainable = !trainable->adapter, .backward = true};
+    return (struct model_options){
+        .trainable = !trainable->adapter, .backward = true, .scorer = trainable->scorer, .seed = trainable->seed};
 }
 
 int trainable_plan(struct trainable *trainable, struct backend *backend, struct memory_plan *plan, struct err *err)
 {
     struct memory_plan model_memory = {0};
     struct model_options options = model_options_of(trainable);
-    if (model_plan(trainable->model, backend, &options, &model_memory, err) != 0)
+    if (!trainable->borrows_model && model_plan(trainable->model, backend, &options, &model_memory, err) != 0)
         return -1;
     memory_plan_add(plan, &model_memory);
     return trainable->adapter ? adapter_plan(trainable->adapter, backend, true, plan, err) : 0;
@@ -114,7 +137,7 @@ int trainable_plan(struct trainable *trainable, struct backend *backend, struct 
 int trainable_load(struct trainable *trainable, struct backend *backend, struct err *err)
 {
     struct model_options options = model_options_of(trainable);
-    if (model_load(trainable->model, backend, &options, err) != 0)
+    if (!trainable->borrows_model && model_load(trainable->model, backend, &options, err) != 0)
         return -1;
     trainable->parameters = &trainable->model->parameters;
     if (!trainable->adapter)
@@ -129,13 +152,21 @@ int trainable_load(struct trainable *trainable, struct backend *backend, struct 
 void trainable_close(struct trainable *trainable)
 {
     adapter_free(trainable->adapter);
-    model_free(trainable->model);
+    if (!trainable->borrows_model)
+        model_free(trainable->model);
     *trainable = (struct trainable){0};
 }
 
 int64_t trainable_count(const struct trainable *trainable)
 {
-    return trainable->adapter ? adapter_parameter_count(trainable->adapter) : model_parameter_count(trainable->model);
+    if (trainable->adapter)
+        return adapter_parameter_count(trainable->adapter);
+    const struct model *model = trainable->model;
+    const struct safetensor *head = safetensors_find(model->files, "lm_head.weight");
+    int64_t count = model_parameter_count(model);
+    if (trainable->scorer) /* one head in place of the other */
+        count += (safetensors_find(model->files, SCORE_TENSOR) ? 0 : model->config.hidden) - (head ? head->count : 0);
+    return count;
 }
 
 int32_t trainable_max_rank(const struct trainable *trainable)
@@ -147,12 +178,43 @@ int32_t trainable_max_rank(const struct trainable *trainable)
     return most;
 }
 
+const struct score_head *trainable_score(const struct trainable *trainable)
+{
+    return trainable->adapter ? &trainable->adapter->score : &trainable->model->score;
+}
+
+int trainable_scale_score(struct trainable *trainable, double gain, double offset, struct err *err)
+{
+    struct score_head *head = trainable->adapter ? &trainable->adapter->score : &trainable->model->score;
+    struct backend *backend = trainable->model->backend;
+    size_t hidden = (size_t)trainable->model->config.hidden;
+    float *values = mem_alloc(hidden, sizeof *values, err);
+    int rc = values ? backend->download(backend, values, head->weight, hidden * sizeof *values, err) : -1;
+    for (size_t i = 0; rc == 0 && i < hidden; i++)
+        values[i] = (float)(gain * (double)values[i]);
+    if (rc == 0) {
+        backend->upload(backend, head->weight, values, hidden * sizeof *values);
+        head->offset = gain * head->offset + offset;
+        rc = backend->synchronize(backend, err);
+    }
+    mem_free(values);
+    return rc;
+}
+
+/* All weights as they were trained. */
+static struct export_options export_options_of(const struct trainable *trainable)
+{
+    return (struct export_options){.change = model_change_to_masters,
+                                   .context = trainable->model,
+                                   .score = trainable->scorer ? &trainable->model->score : NULL};
+}
+
 int trainable_save_checkpoint(const struct trainable *trainable, const char *folder, struct err *err)
 {
     if (trainable->adapter)
         return adapter_save(trainable->adapter, folder, trainable->model->folder, err);
-    struct export_options options = {
-        .dtype = DTYPE_F32, .change = model_change_to_masters, .context = trainable->model};
+    struct export_options options = export_options_of(trainable);
+    options.dtype = DTYPE_F32;
     return model_export_weights(trainable->model, folder, &options, err);
 }
 
@@ -168,8 +230,8 @@ int trainable_save_result(const struct trainable *trainable, const char *folder,
 {
     if (trainable->adapter)
         return adapter_save(trainable->adapter, folder, trainable->model->folder, err);
-    struct export_options options = {
-        .keep_dtype = true, .change = model_change_to_masters, .context = trainable->model};
+    struct export_options options = export_options_of(trainable);
+    options.keep_dtype = true;
     return model_export_weights(trainable->model, folder, &options, err) == 0
                ? model_copy_texts(trainable->model, folder, err)
                : -1;

@@ -16,18 +16,39 @@
 
 struct trainable {
     struct model *model;
+    bool borrows_model;                      /* another role has opened it, and loads and closes it */
+    bool scorer;                             /* a score head in place of the vocabulary's */
+    uint64_t seed;                           /* of a fresh score head */
     struct adapter *adapter;                 /* NULL: full tuning */
     const struct overlay *overlay;           /* the adapter's, or NULL; set by trainable_load() */
     const struct parameter_list *parameters; /* set by trainable_load() */
 };
 
 int trainable_open(struct trainable *trainable, const struct recipe *recipe, struct err *err);
+/*
+ * The same for one role of several. `model`: opened already, and loaded (before trainable_load(), with `backward`) and
+ * closed by the caller; NULL: model_folder is opened, whose weights are trained where the recipe says full. With an
+ * adapter_folder the role goes on from that adapter; the recipe's lora keys are for a fresh one.
+ */
+struct trainable_role {
+    struct model *model;
+    const char *model_folder;
+    const char *adapter_folder; /* NULL: a fresh adapter, as the recipe describes it */
+    bool scorer;                /* with a score head */
+    uint64_t seed;
+};
+int trainable_open_role(struct trainable *trainable, const struct recipe *recipe, const struct trainable_role *role,
+                        struct err *err);
 int trainable_plan(struct trainable *trainable, struct backend *backend, struct memory_plan *plan, struct err *err);
 int trainable_load(struct trainable *trainable, struct backend *backend, struct err *err);
 void trainable_close(struct trainable *trainable);
 /* Trained numbers, and the rank that passes must have room for. */
 int64_t trainable_count(const struct trainable *trainable);
 int32_t trainable_max_rank(const struct trainable *trainable);
+/* The score head of a scorer, after trainable_load(). */
+const struct score_head *trainable_score(const struct trainable *trainable);
+/* score becomes gain * score + offset: the gain goes into the head's weight, the rest into its offset. */
+int trainable_scale_score(struct trainable *trainable, double gain, double offset, struct err *err);
 
 int trainable_save_checkpoint(const struct trainable *trainable, const char *folder, struct err *err);
 int trainable_load_checkpoint(struct trainable *trainable, const char *folder, struct err *err);

@@ -81,40 +81,79 @@ void cpu_attention(struct backend *backend, const struct attention_args *argumen
     cpu_run(cpu, forward_task, &forward, forward.tasks, pairs * arguments->heads * arguments->head_size / 8);
 }
 
-/* ---- backward: a task is a key head and a family of spans ---- */
+/* ---- backward: a task is a key head and a square of keys and queries ---- */
 
+/*
+ * The queries that see a span's keys are its own and behind them, where it is a parent, those of its children laid end
+ * to end. Both are cut into blocks of ATTENTION_KEYS; in round r, key block j of every span meets block j + r of its
+ * queries. So keys meet their queries in order, the children's as they stand; a query meets its own keys from the last
+ * to the first, then its parent's likewise; and in one round no two tasks share a key or a query: they may run side by
+ * side and sum in place, in an order that depends on the spans alone.
+ *
+ * (A child's query that is in block b of the child is in block b or later of all children. It meets its own keys up to
+ * round b and its parent's after that: there, the parent's own blocks, as many as key blocks, come first.)
+ */
 struct backward {
     struct cpu *cpu;
     const struct attention_backward_args *arguments;
     size_t scratch;
+    int64_t round;
 };
 
-/* Spans of the family that begins at `first`. */
-static int32_t family_size(const struct attention_backward_args *attention, int32_t first)
+/* Of one span: the children behind it, the blocks of its own keys (and queries), and those of its children's queries.
+ */
+struct squares {
+    int32_t children;
+    int64_t own, childrens;
+};
+
+static struct squares squares_of(const struct attention_backward_args *attention, int32_t number)
 {
-    const struct attention_span *parent = &attention->spans[first];
-    assert(parent->parent_keys == 0);
-    int32_t size = 1;
-    while (first + size < attention->span_count && parent[size].parent_keys > 0) {
-        assert(parent[size].parent == parent->key && parent[size].parent_keys == parent->keys);
-        size++;
+    const struct attention_span *span = &attention->spans[number];
+    struct squares squares = {.own = divide_up(span->keys, ATTENTION_KEYS)};
+    int64_t queries = 0;
+    assert(span->key == span->query && span->keys == span->queries);
+    for (int32_t i = number + 1; span->parent_keys == 0 && i < attention->span_count; i++) {
+        const struct attention_span *child = &attention->spans[i];
+        if (child->parent_keys == 0) {
+            break;
+        }
+        assert(child->parent == span->key && child->parent_keys == span->keys);
+        queries += child->queries;
+        squares.children++;
     }
-    return size;
+    squares.childrens = divide_up(queries, ATTENTION_KEYS);
+    return squares;
+}
+
+/* How many key blocks of the span meet queries in the round. */
+static int64_t squares_in_round(const struct squares *squares, int64_t round)
+{
+    const int64_t left = squares->own + squares->childrens - round;
+    return left < 0 ? 0 : left < squares->own ? left : squares->own;
 }
 
 static void backward_task(void *context, int64_t index)
 {
     const struct backward *backward = context;
     const struct attention_backward_args *attention = backward->arguments;
-    int32_t first = 0;
-    for (int64_t family = index / attention->kv_heads; family > 0; family--) {
-        first += family_size(attention, first);
+    int64_t key_block = index / attention->kv_heads;
+    int32_t number = 0;
+    struct squares squares = squares_of(attention, number);
+    for (int64_t there; key_block >= (there = squares_in_round(&squares, backward->round)); key_block -= there) {
+        squares = squares_of(attention, ++number);
     }
+    const struct attention_span *span = &attention->spans[number];
+    const int64_t query_block = key_block + backward->round;
+    const bool own = query_block < squares.own;
     const struct attention_backward_task task = {
         .arguments = attention,
         .bf16 = cpu_multiplies_bf16(backward->cpu) ? &backward->cpu->kernels : NULL,
-        .spans = attention->spans + first,
-        .span_count = family_size(attention, first),
+        .span = span,
+        .asking = own ? span : span + 1,
+        .asking_count = own ? 1 : squares.children,
+        .first_key = (int32_t)key_block * ATTENTION_KEYS,
+        .first_query = (own ? query_block : query_block - squares.own) * ATTENTION_KEYS,
         .kv_head = (int32_t)(index % attention->kv_heads),
         .scratch = cpu_own(backward->cpu, backward->scratch),
         .scratch_size = backward->scratch,
@@ -127,23 +166,23 @@ static void backward_task(void *context, int64_t index)
 void cpu_attention_backward(struct backend *backend, const struct attention_backward_args *arguments)
 {
     struct cpu *cpu = cpu_of(backend);
-    assert(arguments->heads % arguments->kv_heads == 0);
+    assert(arguments->heads % arguments->kv_heads == 0 && arguments->spans[0].parent_keys == 0);
     struct backward backward = {
         .cpu = cpu,
         .arguments = arguments,
         .scratch = task_scratch(arguments->heads, arguments->kv_heads, arguments->head_size),
     };
-    int64_t families = 0;
     double pairs = 0;
-    for (int32_t first = 0; first < arguments->span_count; families++) {
-        const int32_t size = family_size(arguments, first);
-        for (int32_t i = first; i < first + size; i++) {
-            const struct attention_span *span = &arguments->spans[i];
-            assert(span->key == span->query && span->keys == span->queries);
-            pairs += (double)span->queries * ((double)span->keys + span->parent_keys);
-        }
-        first += size;
+    for (int32_t i = 0; i < arguments->span_count; i++) {
+        const struct attention_span *span = &arguments->spans[i];
+        pairs += (double)span->queries * ((double)span->keys + span->parent_keys);
     }
-    cpu_run(cpu, backward_task, &backward, families * arguments->kv_heads,
-            pairs * arguments->heads * arguments->head_size / 2);
+    for (int64_t tasks = 1; tasks > 0; backward.round++) {
+        tasks = 0;
+        for (int32_t i = 0; i < arguments->span_count; i++) {
+            const struct squares squares = squares_of(arguments, i);
+            tasks += squares_in_round(&squares, backward.round) * arguments->kv_heads;
+        }
+        cpu_run(cpu, backward_task, &backward, tasks, pairs * arguments->heads * arguments->head_size / 2);
+    }
 }

@@ -2,8 +2,9 @@
  * backend/cpu/body_attention_backward.h - gradients of attention (FlashAttention-2, Dao 2023, section 3.1.2): the
  * scores are computed again from q, k and the log-sum-exp. Compiled once for each instruction set.
  *
- * One task goes through the keys of a family of spans, a block at a time, and for each through all queries that see it,
- * so that gradients of a parent's keys are summed by one owner, in the order of its children.
+ * One task is a square: ATTENTION_KEYS keys, and as many queries that see them. What the squares of a key sum into its
+ * dk and dv, and those of a query into its dq, waits in these outputs from one square to the next (attention.c says in
+ * which order they come).
  */
 #ifndef ATTUNE_BACKEND_CPU_BODY_ATTENTION_BACKWARD_H
 #define ATTUNE_BACKEND_CPU_BODY_ATTENTION_BACKWARD_H
@@ -37,7 +38,19 @@ SIMD size_t row_place(const struct attention_backward_task *task, const struct a
     return (size_t)(row / block->group) * (size_t)task->arguments->heads + (size_t)(row % block->group);
 }
 
-static void load_queries(const struct attention_backward_task *task, struct attention_gradient *state, int64_t first)
+/* Sums so far, as copy_rows() takes them; zeros where the square is the first to add to them. */
+static void resume_rows(float *to, size_t to_stride, const float *from, size_t from_stride, int64_t rows,
+                        int64_t columns, bool begins)
+{
+    if (begins) {
+        memset(to, 0, (size_t)rows * to_stride * sizeof *to);
+    } else {
+        copy_rows(to, to_stride, from, from_stride, rows, columns);
+    }
+}
+
+static void load_queries(const struct attention_backward_task *task, struct attention_gradient *state, int64_t first,
+                         bool begins)
 {
     const struct attention_backward_args *attention = task->arguments;
     const struct attention_rows *block = &state->block;
@@ -46,7 +59,7 @@ static void load_queries(const struct attention_backward_task *task, struct atte
         const size_t place = begin + row_place(task, block, row), from = place * size;
         copy_rows(state->q + (size_t)row * width, width, attention->q + from, 0, 1, block->size);
         copy_rows(state->dout + (size_t)row * width, width, attention->dout + from, 0, 1, block->size);
-        copy_rows(state->dq + (size_t)row * width, width, attention->dq + from, 0, 1, block->size);
+        resume_rows(state->dq + (size_t)row * width, width, attention->dq + from, 0, 1, block->size, begins);
         vec along = vec_zero();
         for (int32_t i = 0; i < block->size; i += VEC) {
             along = vec_fma(vec_load_left(attention->dout + from + i, block->size - i),
@@ -139,13 +152,13 @@ static void softmax_gradient_row(float *weights, float *dscores, float lse, floa
 
 /* One block of queries against the block of keys in the state. */
 static void attend_backward(const struct attention_backward_task *task, struct attention_gradient *state, int64_t first,
-                            struct sight sight)
+                            struct sight sight, bool begins)
 {
     const struct attention_rows *block = &state->block;
     const struct multiplier *multiplier = &block->multiplier;
     const size_t width = (size_t)block->width;
     const int32_t rows = block->rows, size = block->size;
-    load_queries(task, state, first);
+    load_queries(task, state, first, begins);
     const struct left q = left_rows(multiplier, state->q_room, state->q, width, rows, size);
     const struct left dout = left_rows(multiplier, state->dout_room, state->dout, width, rows, size);
     for (int32_t first_row = 0; first_row < rows; first_row += multiplier->tile_rows) {
@@ -173,33 +186,48 @@ static void attend_backward(const struct attention_backward_task *task, struct a
     weigh_transposed(state, state->dkeys, state->dscores, q_columns, sight);
 }
 
-/* Keys key .. + keys - 1 (counted in the first span of `spans`) against the queries of all spans: dk and dv of them. */
-static void key_block_backward(const struct attention_backward_task *task, struct attention_gradient *state,
-                               const struct attention_span *spans, int32_t span_count, int32_t key, int32_t keys)
+/* Whether the square lies on the diagonal, where both its keys and its queries have their first one. */
+SIMD bool begins_sums(const struct attention_backward_task *task)
+{
+    return task->asking == task->span && task->first_query == task->first_key;
+}
+
+/* The queries of the square against its keys, which are in the state. */
+static void attend_square(const struct attention_backward_task *task, struct attention_gradient *state, int32_t keys)
+{
+    const int32_t most = attention_queries(state->block.group);
+    int64_t first = task->first_query, end = first + ATTENTION_KEYS; /* counted from the first query of the span */
+    for (int32_t i = 0; i < task->asking_count && end > 0; i++) {
+        const struct attention_span *span = &task->asking[i];
+        const int32_t last = (int32_t)(end < span->queries ? end : span->queries);
+        for (int32_t query = (int32_t)(first > 0 ? first : 0); query < last; query += most) {
+            const int32_t queries = last - query < most ? last - query : most;
+            const bool own = span == task->span;
+            state->block.rows = queries * state->block.group;
+            /* Own keys are seen up to the query, a parent's all. */
+            const struct sight sight = {.seen = own ? query - task->first_key + 1 : keys, .step = own, .keys = keys};
+            attend_backward(task, state, span->query + query, sight, begins_sums(task));
+        }
+        first -= span->queries;
+        end -= span->queries;
+    }
+}
+
+static void square_backward(const struct attention_backward_task *task, struct attention_gradient *state)
 {
     const struct attention_backward_args *attention = task->arguments;
     const struct multiplier *multiplier = &state->block.multiplier;
-    const int32_t size = attention->head_size, group = state->block.group;
+    const int32_t size = attention->head_size, left = task->span->keys - task->first_key;
+    const int32_t keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
     const size_t width = (size_t)state->block.width, stride = (size_t)attention->kv_heads * (size_t)size;
-    const size_t at = (size_t)(spans->key + key) * stride + (size_t)task->kv_head * (size_t)size;
+    const size_t at = (size_t)(task->span->key + task->first_key) * stride + (size_t)task->kv_head * (size_t)size;
     const float *k = attention->k + at, *v = attention->v + at;
     state->key_rows = panels_of_rows(multiplier, state->key_rows_room, k, stride, keys, size);
     state->value_rows = panels_of_rows(multiplier, state->value_rows_room, v, stride, keys, size);
     state->key_columns = panels_of_columns(multiplier, state->key_columns_room, k, stride, keys, size);
-    memset(state->dkeys, 0, (size_t)keys * width * sizeof(float));
-    memset(state->dvalues, 0, (size_t)keys * width * sizeof(float));
-    const int32_t most = attention_queries(group);
-    for (int32_t i = 0; i < span_count; i++) {
-        const struct attention_span *span = &spans[i];
-        /* The span's own queries before the first key of the block see none of it. */
-        for (int32_t query = i == 0 ? key : 0; query < span->queries; query += most) {
-            const int32_t queries = span->queries - query < most ? span->queries - query : most;
-            state->block.rows = queries * group;
-            /* Own keys are seen up to the query, a parent's all. */
-            const struct sight sight = {.seen = i == 0 ? query - key + 1 : keys, .step = i == 0, .keys = keys};
-            attend_backward(task, state, span->query + query, sight);
-        }
-    }
+    resume_rows(state->dkeys, width, attention->dk + at, stride, keys, size, begins_sums(task));
+    resume_rows(state->dvalues, width, attention->dv + at, stride, keys, size, begins_sums(task));
+    attend_square(task, state, keys);
     for (int32_t row = 0; row < keys; row++) {
         const size_t to = at + (size_t)row * stride, from = (size_t)row * width;
         memcpy(attention->dk + to, state->dkeys + from, (size_t)size * sizeof(float));
@@ -236,19 +264,7 @@ static void attention_backward(const struct attention_backward_task *task)
         .lse = take(&room, rows),
         .along = take(&room, rows),
     };
-    for (int32_t i = 0; i < task->span_count; i++) {
-        for (int32_t query = 0; query < task->spans[i].queries; query++) {
-            const size_t place = query_place(task, task->spans[i].query + query);
-            memset(attention->dq + place * (size_t)size, 0, (size_t)(group * size) * sizeof(float));
-        }
-    }
-    for (int32_t i = 0; i < task->span_count; i++) {
-        for (int32_t key = 0; key < task->spans[i].keys; key += ATTENTION_KEYS) {
-            const int32_t left = task->spans[i].keys - key, keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
-            /* The first span's keys are seen by the whole family. */
-            key_block_backward(task, &state, task->spans + i, i == 0 ? task->span_count : 1, key, keys);
-        }
-    }
+    square_backward(task, &state);
 }
 
 #endif

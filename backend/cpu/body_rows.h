@@ -1,6 +1,6 @@
 /*
- * backend/cpu/body_rows.h - operations on rows and columns: norm, rotary positions, dropout, logits, scattered sums.
- * Compiled once for each instruction set (simd.h).
+ * backend/cpu/body_rows.h - operations on rows and columns: norm, scores, rotary positions, dropout, logits,
+ * scattered sums. Compiled once for each instruction set (simd.h).
  */
 #ifndef ATTUNE_BACKEND_CPU_BODY_ROWS_H
 #define ATTUNE_BACKEND_CPU_BODY_ROWS_H
@@ -77,6 +77,47 @@ static void columns_norm_weight_backward(const void *arguments, int64_t first, i
             sum = vec_fma(vec_load_left(norm->dy + at, end - i), h, sum);
         }
         vec_store_left(norm->dweight + i, vec_add(vec_load_left(norm->dweight + i, end - i), sum), end - i);
+    }
+}
+
+/* ---- scores ---- */
+
+static void rows_score(const void *arguments, int64_t first, int64_t end)
+{
+    const struct score_args *score = arguments;
+    const int64_t columns = score->columns;
+    for (int64_t row = first; row < end; row++) {
+        const float *x = score->x + row * columns;
+        vec products = vec_zero();
+        for (int64_t i = 0; i < columns; i += VEC) {
+            products = vec_fma(vec_load_left(x + i, columns - i), vec_load_left(score->w + i, columns - i), products);
+        }
+        score->y[row] = vec_sum(products);
+    }
+}
+
+static void rows_score_backward(const void *arguments, int64_t first, int64_t end)
+{
+    const struct score_backward_args *score = arguments;
+    const int64_t columns = score->columns;
+    for (int64_t row = first; row < end; row++) {
+        float *dx = score->dx + row * columns;
+        const vec dy = vec_set(score->dy[row]);
+        for (int64_t i = 0; i < columns; i += VEC) {
+            vec_store_left(dx + i, vec_mul(dy, vec_load_left(score->w + i, columns - i)), columns - i);
+        }
+    }
+}
+
+static void columns_score_weight_backward(const void *arguments, int64_t first, int64_t end)
+{
+    const struct score_backward_args *score = arguments;
+    for (int64_t i = first; i < end; i += VEC) {
+        vec sum = vec_zero();
+        for (int64_t row = 0; row < score->rows; row++) {
+            sum = vec_fma(vec_set(score->dy[row]), vec_load_left(score->x + row * score->columns + i, end - i), sum);
+        }
+        vec_store_left(score->dw + i, vec_add(vec_load_left(score->dw + i, end - i), sum), end - i);
     }
 }
 

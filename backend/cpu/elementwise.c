@@ -27,6 +27,22 @@ void cpu_norm_backward(struct backend *backend, const struct norm_backward_args 
     }
 }
 
+void cpu_score(struct backend *backend, const struct score_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.score, arguments, arguments->rows, 1, arguments->columns);
+}
+
+void cpu_score_backward(struct backend *backend, const struct score_backward_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    cpu_split(cpu, cpu->kernels.score_backward, arguments, arguments->rows, 1, arguments->columns);
+    if (arguments->dw) {
+        cpu_split(cpu, cpu->kernels.score_weight_backward, arguments, arguments->columns, COLUMN_GRAIN,
+                  arguments->rows);
+    }
+}
+
 void cpu_rope(struct backend *backend, const struct rope_args *arguments)
 {
     struct cpu *cpu = cpu_of(backend);

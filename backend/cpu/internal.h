@@ -102,12 +102,17 @@ struct attention_task {
     size_t scratch_size;
 };
 
-/* A parent's span and those of its children (or a span alone), for one key head and its query heads. */
+/*
+ * A square of the backward pass, for one key head and its query heads: keys first_key .. of a span, and queries
+ * first_query .. of the span itself (`asking` is `span`) or of its children, laid end to end; ATTENTION_KEYS of each,
+ * or what is left of them.
+ */
 struct attention_backward_task {
     const struct attention_backward_args *arguments;
     const struct cpu_kernels *bf16;
-    const struct attention_span *spans;
-    int32_t span_count, kv_head;
+    const struct attention_span *span, *asking;
+    int32_t asking_count, first_key, kv_head;
+    int64_t first_query;
     unsigned char *scratch;
     size_t scratch_size;
 };
@@ -162,9 +167,9 @@ struct cpu_kernels {
     /* over elements */
     range_kernel *gated, *gated_backward, *fill, *add, *adamw, *to_bf16, *from_bf16, *round;
     /* over rows */
-    range_kernel *norm, *norm_backward, *rope, *dropout, *logit_statistics, *logit_gradient;
+    range_kernel *norm, *norm_backward, *score, *score_backward, *rope, *dropout, *logit_statistics, *logit_gradient;
     /* over columns */
-    range_kernel *norm_weight_backward, *embed_backward, *scatter_add_rows, *column_sums;
+    range_kernel *norm_weight_backward, *score_weight_backward, *embed_backward, *scatter_add_rows, *column_sums;
 
     double (*sum_squares)(const float *x, int64_t count);
     void (*attention)(const struct attention_task *task);

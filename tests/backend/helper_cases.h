@@ -111,6 +111,13 @@ struct norm_spec {
 void case_norm(struct op_case *c, const struct norm_spec *spec);
 void case_norm_backward(struct op_case *c, const struct norm_spec *spec);
 
+struct score_spec {
+    int32_t rows, columns;
+    bool dw;
+};
+void case_score(struct op_case *c, const struct score_spec *spec);
+void case_score_backward(struct op_case *c, const struct score_spec *spec);
+
 /* `in_place`: the input an output stands in, or NULL; `in_place_up`: the same for dup. */
 struct gated_spec {
     int64_t count;

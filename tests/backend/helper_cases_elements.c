@@ -1,4 +1,5 @@
-/* tests/backend/helper_cases_elements.c - cases of norms, gated units, rows and elements; see helper_cases.h. */
+/* tests/backend/helper_cases_elements.c - cases of norms, scores, gated units, rows and elements; see helper_cases.h.
+ */
 #include "base/random.h"
 #include "helper_cases.h"
 #include "support/cmocka.h"
@@ -89,6 +90,54 @@ void cases_norm(case_visit visit, void *context)
 void cases_norm_backward(case_visit visit, void *context)
 {
     CASES(norm_backward, norm_specs);
+}
+
+/* ---- scores ---- */
+
+void case_score(struct op_case *c, const struct score_spec *spec)
+{
+    op_begin(c, BACKEND_score, "%d rows of %d columns", spec->rows, spec->columns);
+    struct score_args *a = &c->arguments.score;
+    a->columns = spec->columns;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    OP_ROWS(c, a, x, OP_INPUT, spec->columns);
+    OP_ARRAY(c, a, w, OP_INPUT, spec->columns);
+    OP_ROWS(c, a, y, OP_SET, 1);
+    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
+    c->bytes = 4.0 * spec->rows * spec->columns;
+}
+
+void case_score_backward(struct op_case *c, const struct score_spec *spec)
+{
+    op_begin(c, BACKEND_score_backward, "%d rows of %d columns%s", spec->rows, spec->columns, spec->dw ? ", dw" : "");
+    struct score_backward_args *a = &c->arguments.score_backward;
+    a->columns = spec->columns;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    OP_ROWS(c, a, dy, OP_INPUT, 1);
+    OP_ROWS(c, a, x, OP_INPUT, spec->columns);
+    OP_ARRAY(c, a, w, OP_INPUT, spec->columns);
+    OP_ROWS(c, a, dx, OP_SET, spec->columns);
+    if (spec->dw) {
+        OP_ARRAY(c, a, dw, OP_ADDED, spec->columns);
+    }
+    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
+    c->bytes = 4.0 * spec->rows * spec->columns * (1 + spec->dw);
+}
+
+static const struct score_spec score_specs[] = {
+    {.rows = 1, .columns = 1, .dw = true},     {.rows = 65, .columns = 33, .dw = true},
+    {.rows = 3, .columns = 576, .dw = true},   {.rows = 130, .columns = 31},
+    {.rows = 300, .columns = 130, .dw = true}, {.rows = 7, .columns = 1600},
+};
+
+void cases_score(case_visit visit, void *context)
+{
+    CASES(score, score_specs);
+}
+
+void cases_score_backward(case_visit visit, void *context)
+{
+    CASES(score_backward, score_specs);
 }
 
 /* ---- gated unit ---- */

@@ -95,6 +95,9 @@ static void time_elements(case_visit visit, void *context)
         {.rows = 2048, .columns = 576, .residual = true, .rstd = true, .dweight = true, .place = NORM_SUM}};
     CASES(norm, norm);
     CASES(norm_backward, norm);
+    const struct score_spec score[] = {{.rows = 2048, .columns = 576, .dw = true}};
+    CASES(score, score);
+    CASES(score_backward, score);
     const struct gated_spec gated[] = {{(int64_t)2048 * 1536, NULL, NULL}};
     CASES(gated, gated);
     CASES(gated_backward, gated);

@@ -238,6 +238,13 @@ static void output_over_input(struct device *d)
     d->backend->linear(d->backend, &args);
 }
 
+static void gradient_over_activations(struct device *d)
+{
+    const struct score_backward_args args = {
+        .dy = d->y, .x = d->x, .w = d->y, .dx = d->x, .rows = ROWS, .columns = COLUMNS};
+    d->backend->score_backward(d->backend, &args);
+}
+
 static void weight_as_array(struct device *d)
 {
     struct linear_args args = linear(d);
@@ -415,6 +422,7 @@ static const struct breach {
     {"missing", missing, SIGABRT, "linear: y is NULL"},
     {"too many rows", too_many_rows, SIGABRT, "linear: rows is 5"},
     {"output over input", output_over_input, SIGABRT, "linear: y overlaps x"},
+    {"gradient over activations", gradient_over_activations, SIGABRT, "score_backward: dx overlaps x"},
     {"weight as array", weight_as_array, SIGABRT, "linear: x overlaps the memory of a weight"},
     {"wrong use", wrong_use, SIGABRT, "linear_backward: w was not made for this use"},
     {"freed weight", freed_weight, SIGABRT, "linear: w is not a living weight"},

@@ -141,6 +141,26 @@ static void test_norm(void **state)
     op_free(&backward);
 }
 
+static void test_score(void **state)
+{
+    (void)state;
+    const struct score_spec spec = {.rows = 5, .columns = 11, .dw = true};
+    struct op_case forward, backward;
+    struct op_result result;
+    case_score(&forward, &spec);
+    case_score_backward(&backward, &spec);
+    run_reference(&result, &backward);
+    float *dw = op_output(&result, &backward, "dw");
+    subtract_held(dw, &backward, "dw");
+    const char *const outputs[] = {"y", NULL};
+    const float *const r[] = {op_values(&backward, "dy")};
+    check_gradient(&forward, "x", outputs, r, op_output(&result, &backward, "dx"));
+    check_gradient(&forward, "w", outputs, r, dw);
+    op_result_free(&result);
+    op_free(&forward);
+    op_free(&backward);
+}
+
 static void test_linear(void **state)
 {
     (void)state;
@@ -353,15 +373,11 @@ static void test_dropout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),
-        cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_low_rank_term),
-        cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_gated),
-        cmocka_unit_test(test_vocabulary),
-        cmocka_unit_test(test_vocabulary_in_one_pass),
+        cmocka_unit_test(test_embed),         cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_score),         cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_low_rank_term), cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attention),     cmocka_unit_test(test_gated),
+        cmocka_unit_test(test_vocabulary),    cmocka_unit_test(test_vocabulary_in_one_pass),
         cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,15 @@ static void test_norm_rows(void **state)
     CASES(norm_backward, specs);
 }
 
+static void test_score_rows(void **state)
+{
+    case_visit visit = visit_rows;
+    void *context = *state;
+    const struct score_spec specs[] = {{.rows = 65, .columns = 33, .dw = true}, {.rows = 65, .columns = 2000}};
+    CASES(score, specs);
+    CASES(score_backward, specs);
+}
+
 static void test_embed_and_rope_rows(void **state)
 {
     case_visit visit = visit_rows;
@@ -221,6 +230,9 @@ static void test_threads_on_long_sums(void **state)
     CASES(linear_weight_backward, linear);
     CASES(embed_backward, embed);
     CASES(norm_backward, norm);
+    const struct score_spec score[] = {{.rows = 1500, .columns = 130, .dw = true}, {.rows = 70, .columns = 4096}};
+    CASES(score, score);
+    CASES(score_backward, score);
     struct op_case c;
     case_sum_squares(&c, 1000003);
     case_finish(&c, visit, context);
@@ -229,13 +241,10 @@ static void test_threads_on_long_sums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear_rows),
-        cmocka_unit_test(test_linear_many_rows),
-        cmocka_unit_test(test_vocabulary_rows),
-        cmocka_unit_test(test_norm_rows),
-        cmocka_unit_test(test_embed_and_rope_rows),
-        cmocka_unit_test(test_element_rows),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_linear_rows),          cmocka_unit_test(test_linear_many_rows),
+        cmocka_unit_test(test_vocabulary_rows),      cmocka_unit_test(test_norm_rows),
+        cmocka_unit_test(test_score_rows),           cmocka_unit_test(test_embed_and_rope_rows),
+        cmocka_unit_test(test_element_rows),         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_threads_on_long_sums),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -4,6 +4,7 @@
 bench_begin "$@"
 bench_texts "$scratch/texts.jsonl" $((4 * steps))
 bench_recipe "$scratch/recipe.yaml" 'per_device_train_batch_size: 4' 'finetuning_type: full'
+sed -i '/^lora_/d' "$scratch/recipe.yaml"
 bench_sft "$scratch/recipe.yaml"
 bench_peer peer_torch.py full "$dtype" "$model" "$scratch/texts.jsonl" 4 "$length" "$steps" "$threads"
 bench_row sft-full pytorch

@@ -69,7 +69,7 @@ void sft_finish(const char *name, const char *lines, struct backend *backend)
     struct recipe *recipe = sft_recipe(name, lines);
     if (!backend)
         backend = sft_cpu(2);
-    must(sft_run(recipe, backend, &(struct sft_options){0}, &err));
+    must(sft_run(recipe, backend, &(struct stage_options){0}, &err));
     backend->free(backend);
     recipe_free(recipe);
 }
@@ -100,7 +100,7 @@ double sft_metric(const char *name, int step, const char *key)
 struct strbuf sft_metrics(const char *name)
 {
     /* The first of the timings, whichever a record has; they stand last (train/metrics.h). */
-    static const char *const timings[] = {", \"tokens_per_second\"", ", \"eval_seconds\"", ", \"seconds\""};
+    static const char *const timings[] = {", \"tokens_per_second\"", ", \"time/eval\"", ", \"seconds\""};
     struct err err;
     struct strbuf kept = {0};
     struct file_lines *lines;

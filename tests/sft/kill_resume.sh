@@ -55,7 +55,7 @@ left_alone() { # <method>
     (sft "$attune" "$1" "$1-alone") 2>log || fail "$1: the run left alone failed"
 }
 without_times() {
-    sed -E 's/, "(tokens_per_second|eval_seconds|seconds|peak_memory_mib)": .*$//' "$1"
+    sed -E 's/, "(tokens_per_second|time.eval|seconds|peak_memory_mib)": .*$//' "$1"
 }
 same_as_alone() { # <method> <output_dir> <what happened to it>
     cmp "$1-alone/${result[$1]}" "$2/${result[$1]}" || fail "$1 $3: the results differ"

@@ -120,7 +120,7 @@ static void nothing_is_allocated_inside_steps(void **state)
         recipe->max_steps = longer ? 12 : 1;
         recipe->load_best_model_at_end = false;
         struct backend *backend = guarded(sft_cpu(1));
-        must(sft_run(recipe, backend, &(struct sft_options){0}, &err));
+        must(sft_run(recipe, backend, &(struct stage_options){0}, &err));
         allocations[longer] = guarded_backend_allocations(backend);
         operations[longer] = guarded_backend_operations(backend);
         backend->free(backend);
@@ -139,7 +139,7 @@ static void a_breaking_device(void **state)
     struct recipe *recipe = sft_recipe("broken", lines_of(0));
     struct backend *backend = guarded(sft_cpu(1));
     guarded_backend_break_at(backend, 1500);
-    assert_int_equal(sft_run(recipe, backend, &(struct sft_options){0}, &err), SFT_FAILED);
+    assert_int_equal(sft_run(recipe, backend, &(struct stage_options){0}, &err), LOOP_FAILED);
     assert_true(err.text[0] != 0);
     backend->free(backend);
     recipe_free(recipe);

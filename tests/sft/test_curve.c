@@ -195,7 +195,7 @@ static void run(const char *name, enum dtype compute)
     struct backend *backend;
     struct recipe *recipe = recipe_of(name);
     must(cpu_backend_create(&backend, &(struct cpu_options){.compute = compute}, &err));
-    must(sft_run(recipe, backend, &(struct sft_options){0}, &err));
+    must(sft_run(recipe, backend, &(struct stage_options){0}, &err));
     backend->free(backend);
     recipe_free(recipe);
 }

@@ -34,25 +34,25 @@ static struct recipe *recipe_of(size_t method)
 }
 
 /* The n-th allocation or write of sft_run() fails; the recipe and the backend are made before. */
-static enum sft_outcome run_failing(size_t method, void (*fail_at)(long), long n, struct err *err)
+static enum loop_outcome run_failing(size_t method, void (*fail_at)(long), long n, struct err *err)
 {
     struct recipe *recipe = recipe_of(method);
     struct backend *backend = sft_cpu(1);
     fail_at(n);
-    enum sft_outcome outcome = sft_run(recipe, backend, &(struct sft_options){0}, err);
+    enum loop_outcome outcome = sft_run(recipe, backend, &(struct stage_options){0}, err);
     fail_at(0);
     backend->free(backend);
     recipe_free(recipe);
     return outcome;
 }
 
-static enum sft_outcome run(size_t method, struct err *err)
+static enum loop_outcome run(size_t method, struct err *err)
 {
     return run_failing(method, mem_fail_at, 0, err);
 }
 
 /* No file in the run's folder is half of one, and none lies about being finished. */
-static void check_folder(size_t method, enum sft_outcome outcome, long n)
+static void check_folder(size_t method, enum loop_outcome outcome, long n)
 {
     struct err err;
     char **names;
@@ -65,7 +65,7 @@ static void check_folder(size_t method, enum sft_outcome outcome, long n)
             fail_msg("failure %ld left %s behind", n, names[i]);
     file_names_free(names, count);
     bool finished = file_exists(temporary("run/state.json"));
-    if (outcome == SFT_FINISHED)
+    if (outcome == LOOP_FINISHED)
         assert_true(finished);
     if (finished &&
         !same_bytes(temporary("whole/%s", methods[method].result), temporary("run/%s", methods[method].result)))
@@ -75,7 +75,7 @@ static void check_folder(size_t method, enum sft_outcome outcome, long n)
 static void make_whole(size_t method)
 {
     struct err err;
-    assert_int_equal(run(method, &err), SFT_FINISHED);
+    assert_int_equal(run(method, &err), LOOP_FINISHED);
     remove_tree(temporary("whole"));
     assert_int_equal(rename(temporary("run"), temporary("whole")), 0);
 }
@@ -87,7 +87,7 @@ static long count_of(size_t method, void (*fail_at)(long), long (*count)(void))
     struct recipe *recipe = recipe_of(method);
     struct backend *backend = sft_cpu(1);
     fail_at(LONG_MAX);
-    assert_int_equal(sft_run(recipe, backend, &(struct sft_options){0}, &err), SFT_FINISHED);
+    assert_int_equal(sft_run(recipe, backend, &(struct stage_options){0}, &err), LOOP_FINISHED);
     long total = count();
     fail_at(0);
     backend->free(backend);
@@ -108,17 +108,17 @@ static void inject(size_t method, void (*fail_at)(long), long (*count)(void), co
     remove_tree(temporary("run"));
     for (long n = 1 + (long)method * stride / 2; n <= total; n += stride) {
         err.text[0] = 0;
-        enum sft_outcome outcome = run_failing(method, fail_at, n, &err);
-        if (outcome != SFT_FINISHED) {
+        enum loop_outcome outcome = run_failing(method, fail_at, n, &err);
+        if (outcome != LOOP_FINISHED) {
             failures++;
             if (!err.text[0])
                 fail_msg("%s %ld of %ld failed without a word", what, n, total);
         }
         check_folder(method, outcome, n);
         if (n % 7 == 0) { /* and it goes on from there */
-            if (run(method, &err) != SFT_FINISHED)
+            if (run(method, &err) != LOOP_FINISHED)
                 fail_msg("after %s %ld failed the run did not go on: %s", what, n, err.text);
-            check_folder(method, SFT_FINISHED, n);
+            check_folder(method, LOOP_FINISHED, n);
             assert_true(same_bytes(temporary("whole/samples.jsonl"), temporary("run/samples.jsonl")));
         }
         remove_tree(temporary("run"));

@@ -466,6 +466,24 @@ static void check_vocabulary_both(struct checker *c, const struct vocabulary_arg
     check_vocabulary_gradients(c, a);
 }
 
+static void check_score(struct checker *c, const struct score_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    READS(x, (int64_t)a->rows * a->columns);
+    READS(w, a->columns);
+    WRITES(y, a->rows);
+}
+
+static void check_score_backward(struct checker *c, const struct score_backward_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    READS(dy, a->rows);
+    READS(x, (int64_t)a->rows * a->columns);
+    READS(w, a->columns);
+    WRITES(dx, (int64_t)a->rows * a->columns);
+    WRITES_OR_NULL(dw, a->columns);
+}
+
 static void check_gather_rows(struct checker *c, const struct rows_args *a)
 {
     READS(index, a->rows);

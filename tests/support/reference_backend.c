@@ -573,6 +573,35 @@ static void reference_vocabulary_both(struct backend *backend, const struct voca
     reference_vocabulary_backward(backend, a);
 }
 
+/* ---- scores: in f32 whatever `compute` says ---- */
+
+static void reference_score(struct backend *backend, const struct score_args *a)
+{
+    (void)backend;
+    for (int64_t r = 0; r < a->rows; r++) {
+        double sum = 0;
+        for (int64_t c = 0; c < a->columns; c++) {
+            sum += (double)a->x[r * a->columns + c] * a->w[c];
+        }
+        a->y[r] = (float)sum;
+    }
+}
+
+static void reference_score_backward(struct backend *backend, const struct score_backward_args *a)
+{
+    (void)backend;
+    for (int64_t c = 0; c < a->columns; c++) {
+        double sum = 0;
+        for (int64_t r = 0; r < a->rows; r++) {
+            a->dx[r * a->columns + c] = a->dy[r] * a->w[c];
+            sum += (double)a->dy[r] * a->x[r * a->columns + c];
+        }
+        if (a->dw) {
+            a->dw[c] = (float)(a->dw[c] + sum);
+        }
+    }
+}
+
 /* ---- rows, elements ---- */
 
 static void reference_gather_rows(struct backend *backend, const struct rows_args *a)
