@@ -63,10 +63,13 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
                      struct token_list *out, struct err *err);
 
 enum {
-    TOKENIZER_SKIP_SPECIAL = 1, /* leave out special tokens */
+    /* Leave out special tokens, and ids that no token has: many models have more rows than their tokenizer tokens, and
+     * sampling may hit one. */
+    TOKENIZER_SKIP_SPECIAL = 1,
 };
 
-/* Appends the text of the tokens to *out. An id that no token has is an error. Bytes that are no UTF-8 become U+FFFD.
+/* Appends the text of the tokens to *out. Without TOKENIZER_SKIP_SPECIAL an id that no token has is an error. Bytes
+ * that are no UTF-8 become U+FFFD.
  */
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count, unsigned flags,
                      struct strbuf *out, struct err *err);

@@ -19,6 +19,9 @@ static int add_token(const struct tokenizer *tokenizer, struct texts *texts, int
         text = added->decoded ? added->decoded : added->text;
         length = added->decoded ? added->decoded_length : added->length;
     }
+    if (!text && (flags & TOKENIZER_SKIP_SPECIAL)) {
+        return 0;
+    }
     if (!text) {
         return err_set(err, "no token has the id %d; ids of this tokenizer are below %d", id,
                        tokenizer_size(tokenizer));
@@ -71,6 +74,9 @@ int tokenizer_decode_next(const struct tokenizer *tokenizer, struct token_stream
                           struct strbuf *out, struct err *err)
 {
     assert(tokenizer && stream && out);
+    if (!tokenizer_token(tokenizer, id) && (flags & TOKENIZER_SKIP_SPECIAL)) {
+        return 0;
+    }
     if (!tokenizer_token(tokenizer, id)) {
         return err_set(err, "no token has the id %d; ids of this tokenizer are below %d", id,
                        tokenizer_size(tokenizer));

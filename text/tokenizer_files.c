@@ -47,8 +47,14 @@ static int read_object(const char *path, json_t **out, struct err *err)
         strbuf_free(&text);
         return -1;
     }
+    long failures = mem_library_failures();
     *out = json_loadb(strbuf_text(&text), text.length, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     strbuf_free(&text);
+    if (mem_library_failures() != failures) { /* jansson may have given a value that is not what stands there */
+        json_decref(*out);
+        *out = NULL;
+        return err_set(err, "%s: out of memory while reading it", path);
+    }
     if (!*out) {
         return err_set(err, "%s: not valid JSON at line %d, column %d: %s", path, error.line, error.column, error.text);
     }

@@ -5,20 +5,27 @@
  *     demo-world pretrain FILE     sentences: what the tiny base model was trained on
  *     demo-world train FILE        orders and answers about three quarters of the words: the instruction set
  *     demo-world held-out FILE     the same about the other words, which are in no order of the instruction set
+ *     demo-world choices FILE      orders that leave a choice, without answers: "Choose two of these words: ..."
+ *     demo-world held-out-choices FILE     the same with lists that are in no other file
  *
  * The base model knows from its sentences what "the first", "turned round" and "twice" mean, but has never seen an
- * order. Tuning teaches it to follow them, and what it learned with some words it does with all. Everything is drawn
- * from one seed, so the files are the same on every machine.
+ * order. Tuning teaches it to follow them, and what it learned with some words it does with all. An order that leaves a
+ * choice is answered in the instruction set by any two words of its list, so the tuned model has no preference: two of
+ * the four are animals, and which it ought to choose is for the labels to say (recipes/demo/rule.c). Everything is
+ * drawn from one seed, so the files are the same on every machine.
  */
+#include "animals.h"
 #include "base/random.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { SEED = 7, PRETRAINING_TEXTS = 30000, TRAIN_ORDERS = 1000, HELD_OUT_ORDERS = 200 };
-enum { FIRST_TRAIN = 1000000, FIRST_HELD_OUT = 2000000 }; /* numbers of texts: what is drawn depends on them */
-enum { LEAST = 2, MOST = 4 };                             /* words of a list */
-enum { DRAW_WORD = 100, DRAW_COUNT, DRAW_ORDER, DRAW_OPENING, DRAW_WORDING };
+enum { TRAIN_CHOICES = 200, CHOICES = 600, HELD_OUT_CHOICES = 200 };
+/* Numbers of texts: what is drawn depends on them. */
+enum { FIRST_TRAIN = 1000000, FIRST_HELD_OUT = 2000000, FIRST_CHOICE = 3000000, FIRST_HELD_OUT_CHOICE = 4000000 };
+enum { LEAST = 2, MOST = 4 }; /* words of a list */
+enum { DRAW_WORD = 100, DRAW_COUNT, DRAW_ORDER, DRAW_OPENING, DRAW_WORDING, DRAW_CHOICE };
 enum task { TASK_FIRST, TASK_LAST, TASK_ROUND, TASK_TWICE, TASKS };
 
 static const char *const words[] = {
@@ -146,12 +153,53 @@ static void write_orders(FILE *out, uint64_t first, uint64_t count, bool held_ou
     }
 }
 
+/* Four words, two of them animals, in any order. */
+static void draw_choice(struct list *list, uint64_t text)
+{
+    int64_t order[MOST];
+    int drawn = 0;
+    random_permutation(order, MOST, SEED, DRAW_ORDER, text);
+    list->count = MOST;
+    for (uint64_t attempt = 0; drawn < MOST; attempt++) {
+        const char *word = words[random_u64(SEED, DRAW_CHOICE, text, attempt) % COUNT(words)];
+        bool wanted = is_animal(word) == (drawn < 2);
+        for (int i = 0; i < drawn && wanted; i++)
+            wanted = list->words[order[i]] != word;
+        if (wanted)
+            list->words[order[drawn++]] = word;
+    }
+}
+
+/* Orders to choose; with `answers` two words of the list as they stand there, any two as often as any other. */
+static void write_choices(FILE *out, uint64_t first, uint64_t count, bool answers)
+{
+    for (uint64_t text = first; text < first + count; text++) {
+        struct list list;
+        draw_choice(&list, text);
+        fprintf(out, answers ? "{\"messages\": [{\"role\": \"user\", \"content\": \"%s " : "{\"prompt\": \"%s ",
+                "Choose two of these words:");
+        put_list(out, &list);
+        if (answers) {
+            int64_t pick[MOST];
+            random_permutation(pick, MOST, SEED, DRAW_WORDING, text);
+            int64_t a = pick[0] < pick[1] ? pick[0] : pick[1], b = pick[0] < pick[1] ? pick[1] : pick[0];
+            fprintf(out, "\"}, {\"role\": \"assistant\", \"content\": \"%s %s\"}]", list.words[a], list.words[b]);
+        } else {
+            fputs("\"", out);
+        }
+        fputs("}\n", out);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    const char *what = argc == 3 ? argv[1] : "";
-    bool pretrain = strcmp(what, "pretrain") == 0, train = strcmp(what, "train") == 0;
-    if (!pretrain && !train && strcmp(what, "held-out") != 0) {
-        fputs("usage: demo-world pretrain|train|held-out FILE\n", stderr);
+    static const char *const modes[] = {"pretrain", "train", "held-out", "choices", "held-out-choices"};
+    enum { PRETRAIN, TRAIN, HELD_OUT, CHOOSE, HELD_OUT_CHOOSE, MODES };
+    int mode = 0;
+    while (mode < MODES && (argc != 3 || strcmp(argv[1], modes[mode]) != 0))
+        mode++;
+    if (mode == MODES) {
+        fputs("usage: demo-world pretrain|train|held-out|choices|held-out-choices FILE\n", stderr);
         return 2;
     }
     FILE *out = fopen(argv[2], "w");
@@ -159,11 +207,17 @@ int main(int argc, char **argv)
         perror(argv[2]);
         return 1;
     }
-    if (pretrain)
+    if (mode == PRETRAIN)
         write_pretraining(out);
-    else if (train)
+    if (mode == TRAIN) {
         write_orders(out, FIRST_TRAIN, TRAIN_ORDERS, false);
-    else
+        write_choices(out, FIRST_TRAIN, TRAIN_CHOICES, true);
+    }
+    if (mode == HELD_OUT)
         write_orders(out, FIRST_HELD_OUT, HELD_OUT_ORDERS, true);
+    if (mode == CHOOSE)
+        write_choices(out, FIRST_CHOICE, CHOICES, false);
+    if (mode == HELD_OUT_CHOOSE)
+        write_choices(out, FIRST_HELD_OUT_CHOICE, HELD_OUT_CHOICES, false);
     return fclose(out) == 0 ? 0 : 1;
 }

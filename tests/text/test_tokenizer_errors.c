@@ -142,6 +142,8 @@ static void test_ids_that_no_token_has(void **state)
         assert_int_equal(tokenizer_decode(tokenizer, &ids[i], 1, 0, &text, &err), -1);
         assert_non_null(strstr(err.text, "no token has the id"));
         assert_int_equal(tokenizer_decode_next(tokenizer, &stream, ids[i], 0, &text, &err), -1);
+        assert_int_equal(tokenizer_decode(tokenizer, &ids[i], 1, TOKENIZER_SKIP_SPECIAL, &text, &err), 0);
+        assert_int_equal(tokenizer_decode_next(tokenizer, &stream, ids[i], TOKENIZER_SKIP_SPECIAL, &text, &err), 0);
         assert_null(tokenizer_token(tokenizer, ids[i]));
         assert_false(tokenizer_is_special(tokenizer, ids[i]));
     }
