@@ -342,9 +342,15 @@ int args_end(const struct args_command *command, int result, const struct err *e
     if (result != 0) {
         fprintf(stderr, "%s: %s\n", command->name, err->text);
     }
+    return args_flush(command->name, result == 0 ? EXIT_SUCCESS : ARGS_FAILURE);
+}
+
+int args_flush(const char *name, int status)
+{
     bool written = fflush(stdout) == 0 && !ferror(stdout);
-    if (!written && result == 0) {
-        fprintf(stderr, "%s: cannot write to standard output: %s\n", command->name, strerror(errno));
+    if (written || status != EXIT_SUCCESS) {
+        return status;
     }
-    return result == 0 && written ? EXIT_SUCCESS : ARGS_FAILURE;
+    fprintf(stderr, "%s: cannot write to standard output: %s\n", name, strerror(errno));
+    return ARGS_FAILURE;
 }

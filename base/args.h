@@ -105,5 +105,7 @@ bool args_begin(const struct args_command *command, int argc, char **argv, int *
  * as "attune generate: ..." when `result` is not 0, and returns the exit code.
  */
 int args_end(const struct args_command *command, int result, const struct err *err);
+/* The flush alone, of the command `name`: returns `status`, or ARGS_FAILURE with a line on standard error. */
+int args_flush(const char *name, int status);
 
 #endif

@@ -61,6 +61,14 @@ void file_write_abort(struct file_writer *writer);
 /* The three steps in one. */
 int file_write_whole(const char *path, const void *bytes, size_t size, struct err *err);
 
+/*
+ * For a file that grows while it is read by others (metrics): all the bytes go behind its end, or, where there is no
+ * room, none of them stay. `path` is for errors; `file` is a descriptor opened for writing with O_APPEND.
+ */
+int file_append(int file, const char *path, const void *bytes, size_t size, struct err *err);
+/* Brings what was written to a descriptor to the disk. */
+int file_sync(int file, const char *path, struct err *err);
+
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* mkdir -p */

@@ -217,7 +217,37 @@ int file_write_whole(const char *path, const void *bytes, size_t size, struct er
     return 0;
 }
 
-static int sync_file(const char *path, struct err *err)
+static int write_all(int file, const char *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t written = write(file, bytes + done, size - done);
+        if (written < 0 && errno != EINTR) {
+            return -1;
+        }
+        done += written > 0 ? (size_t)written : 0;
+    }
+    return 0;
+}
+
+int file_append(int file, const char *path, const void *bytes, size_t size, struct err *err)
+{
+    off_t end = lseek(file, 0, SEEK_END);
+    if (injected_failure() || write_all(file, bytes, size) != 0) {
+        err_set_errno(err, "cannot write '%s'", path);
+        if (end >= 0 && ftruncate(file, end) != 0) {
+            err_prefix(err, "half a record stands at the end of '%s'", path);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+int file_sync(int file, const char *path, struct err *err)
+{
+    return sync_fd(file) == 0 ? 0 : err_set_errno(err, "cannot write '%s' to the disk", path);
+}
+
+static int sync_path(const char *path, struct err *err)
 {
     struct stat status;
     if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
@@ -244,7 +274,7 @@ int file_publish_dir(const char *from, const char *to, struct err *err)
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
         char *path = file_join(from, names[i], err);
-        result = path ? sync_file(path, err) : -1;
+        result = path ? sync_path(path, err) : -1;
         mem_free(path);
     }
     file_names_free(names, count);

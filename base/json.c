@@ -28,31 +28,97 @@ static const char *type_name(const json_t *value)
     return "null";
 }
 
-static json_t *read_text(const char *text, size_t length, size_t flags, const char *where, struct err *err)
+/* ---- reading ---- */
+
+/*
+ * jansson 2.14 ignores that the buffer of a string or number could not grow: it reads on without a byte, and then stops
+ * at an assertion or reads behind the buffer (load.c, lex_save()). So that one allocation, of at most twice the bytes
+ * read and a few more, is served from memory set aside; the text ends there, and what came out is thrown away.
+ */
+struct source {
+    const char *text;
+    size_t length, at;
+    long failures; /* failed allocations before */
+    struct mem_reserve reserve;
+};
+
+#define RESERVE_FIRST ((size_t)4096)
+
+/* Enough for the bytes read so far and as many again. */
+static int set_aside(struct source *source, struct err *err)
+{
+    struct mem_reserve *reserve = &source->reserve;
+    size_t bytes = source->at < RESERVE_FIRST ? RESERVE_FIRST : 2 * source->at;
+    mem_free(reserve->memory);
+    reserve->size = 2 * (bytes < source->length ? bytes : source->length) + 64;
+    reserve->memory = mem_alloc(reserve->size, 1, err);
+    return reserve->memory ? 0 : -1;
+}
+
+/* One byte at a time, until memory ends. */
+static size_t next_byte(void *buffer, size_t size, void *context)
+{
+    struct source *source = context;
+    struct err cause;
+    assert(size > 0);
+    if (source->at == source->length || mem_library_failures() != source->failures) {
+        return 0;
+    }
+    if (2 * source->at + 64 > source->reserve.size && set_aside(source, &cause) != 0) {
+        return 0;
+    }
+    *(char *)buffer = source->text[source->at++];
+    return 1;
+}
+
+/* Returns 1 with *value, 0 where the text is not JSON (*error says why), -1 with *err for want of memory. */
+static int load(json_t **value, const char *text, size_t length, size_t flags, json_error_t *error, struct err *err)
 {
     assert(text || length == 0);
+    struct source source = {.text = text, .length = length, .failures = mem_library_failures()};
+    if (set_aside(&source, err) != 0) {
+        return -1;
+    }
+    mem_reserve_begin(&source.reserve);
+    *value = json_load_callback(next_byte, &source, JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, error);
+    bool starved = mem_library_failures() != source.failures || !source.reserve.memory;
+    if (starved) {
+        json_decref(*value);
+        *value = NULL;
+    }
+    mem_reserve_end();
+    mem_free(source.reserve.memory);
+    if (starved) {
+        return err_set(err, "out of memory while reading %zu bytes of JSON", length);
+    }
+    return *value ? 1 : 0;
+}
+
+static json_t *read_text(const char *text, size_t length, size_t flags, const char *where, struct err *err)
+{
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
-    size_t skipped = 0;
-    if (length >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
-        skipped = 3;
-    }
+    size_t skipped = length >= 3 && memcmp(text, byte_order_mark, 3) == 0 ? 3 : 0;
     json_error_t error;
-    long failures = mem_library_failures();
-    json_t *value = json_loadb(length > 0 ? text + skipped : "", length - skipped,
-                               JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, &error);
-    /* jansson 2.14 drops a byte of a string where its buffer cannot grow, and goes on: such a value is not what stands
-     * there. */
-    bool starved = mem_library_failures() != failures;
-    if (value && !starved) {
-        return value;
-    }
-    json_decref(value);
-    if (starved || (!value && json_error_code(&error) == json_error_out_of_memory)) {
-        err_set(err, "%s: out of memory while reading %zu bytes of JSON", where, length);
-    } else {
+    json_t *value = NULL;
+    int got = load(&value, skipped > 0 ? text + skipped : text, length - skipped, flags, &error, err);
+    if (got == 0) {
         err_set(err, "%s: not valid JSON at line %d, column %d: %s", where, error.line, error.column, error.text);
+    } else if (got < 0) {
+        err_prefix(err, "%s", where);
     }
-    return NULL;
+    return value;
+}
+
+json_t *json_read_first(const char *text, size_t length, size_t *used, struct err *err)
+{
+    json_error_t error;
+    json_t *value = NULL;
+    int got = load(&value, text, length, JSON_DISABLE_EOF_CHECK, &error, err);
+    if (got == 0) {
+        err_set(err, "%s", error.text);
+    }
+    *used = got > 0 ? (size_t)error.position : 0;
+    return value;
 }
 
 json_t *json_read_text(const char *text, size_t length, const char *where, struct err *err)
@@ -63,6 +129,11 @@ json_t *json_read_text(const char *text, size_t length, const char *where, struc
 json_t *json_read_text_strict(const char *text, size_t length, const char *where, struct err *err)
 {
     return read_text(text, length, JSON_REJECT_DUPLICATES, where, err);
+}
+
+json_t *json_read_text_reals(const char *text, size_t length, const char *where, struct err *err)
+{
+    return read_text(text, length, JSON_DECODE_INT_AS_REAL, where, err);
 }
 
 json_t *json_read_file(const char *path, size_t max, struct err *err)

@@ -14,6 +14,8 @@ static atomic_long failing_allocation;
 static atomic_long library_failures;
 static atomic_long failures;
 
+static _Thread_local struct mem_reserve *reserve;
+
 static bool injected_failure(void)
 {
     long number = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
@@ -115,13 +117,42 @@ void mem_free(void *pointer)
     free(pointer);
 }
 
+void mem_reserve_begin(struct mem_reserve *aside)
+{
+    assert(!reserve && !aside->taken);
+    reserve = aside;
+}
+
+void mem_reserve_end(void)
+{
+    assert(reserve);
+    reserve = NULL;
+}
+
+static void *take_reserve(size_t size)
+{
+    if (!reserve || reserve->taken || size > reserve->size) {
+        return NULL;
+    }
+    reserve->taken = true;
+    return reserve->memory;
+}
+
 static void *library_alloc(size_t size)
 {
     void *memory = injected_failure() ? NULL : malloc(size);
     if (!memory) {
         atomic_fetch_add(&library_failures, 1);
+        memory = take_reserve(size);
     }
     return memory;
+}
+
+static void library_free(void *pointer)
+{
+    if (!reserve || pointer != reserve->memory) {
+        free(pointer);
+    }
 }
 
 long mem_failures(void)
@@ -136,5 +167,5 @@ long mem_library_failures(void)
 
 void mem_hook_libraries(void)
 {
-    json_set_alloc_funcs(library_alloc, mem_free);
+    json_set_alloc_funcs(library_alloc, library_free);
 }

@@ -9,6 +9,7 @@
 #define ATTUNE_BASE_MEM_H
 
 #include "base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 void *mem_alloc(size_t count, size_t size, struct err *err);
@@ -33,6 +34,18 @@ void mem_hook_libraries(void);
 long mem_failures(void);
 /* How many allocations of those libraries have failed so far: jansson takes some for errors of syntax. */
 long mem_library_failures(void);
+
+/*
+ * Memory set aside for a library that does not bear to get none: while it is there, the first allocation of the calling
+ * thread's libraries that fails (and is counted as failed) is served from it if it fits. Ends before `memory` is freed.
+ */
+struct mem_reserve {
+    void *memory;
+    size_t size;
+    bool taken;
+};
+void mem_reserve_begin(struct mem_reserve *reserve);
+void mem_reserve_end(void);
 
 /* For tests: the n-th allocation from now (1 is the next) and only it fails; 0 turns that off. */
 void mem_fail_at(long n);

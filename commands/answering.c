@@ -16,6 +16,13 @@ struct generate_options answering_options(const struct answering *answering, con
     };
 }
 
+int prompt_messages_text(struct strbuf *out, const struct prompt *prompt, struct err *err)
+{
+    bool is_list = prompt->json[0] == '[';
+    strbuf_printf(out, is_list ? "%s" : "[{\"role\":\"user\",\"content\":%s}]", prompt->json);
+    return strbuf_check(out, err);
+}
+
 int answering_open(struct prompt_list **prompts, struct generator **generator, const struct answering *answering,
                    const struct opened *opened, const char *path, const char *format, int64_t samples,
                    int64_t sequences, struct err *err)

@@ -55,6 +55,9 @@ struct answering {
 struct generate_options answering_options(const struct answering *answering, const struct opened *opened,
                                           int32_t stop_tokens[STOP_TOKENS_MAX + 2]);
 
+/* Appends the conversation that a prompt is, as a JSON array of messages: what it stands for, or a user who says it. */
+int prompt_messages_text(struct strbuf *out, const struct prompt *prompt, struct err *err);
+
 /*
  * Makes *prompts from a file (format NULL: detected) and *generator with room for `samples` answers to each of them,
  * `sequences` at once. The caller frees both, also after a failure.

@@ -2,6 +2,7 @@
  * attune: the front command. `attune <verb> ...` runs `attune-<verb> ...`, from the folder that attune itself lies in
  * or from PATH, as git does; so a verb may be added by putting a program on PATH.
  */
+#include "base/args.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -97,7 +98,7 @@ static int print_usage(void)
         }
     }
     printf("\n'attune <command> --help' tells more about a command.\n");
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return args_flush("attune", EXIT_SUCCESS);
 }
 
 static int unknown_verb(const char *verb)
@@ -148,7 +149,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("attune " ATTUNE_VERSION "\n");
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return args_flush("attune", EXIT_SUCCESS);
     }
     if (argv[1][0] == '-') {
         fprintf(stderr, "attune: there is no option '%s'; 'attune --help' tells how to call attune\n", argv[1]);

@@ -1,8 +1,9 @@
-/* commands/main_eval.c - attune eval: how likely a model finds a file's answers. */
+/* commands/main_eval.c - attune eval: how likely a model finds a file's answers, or how good a reward model does. */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/eval_answers.h"
+#include "commands/eval_scores.h"
 #include "commands/opened.h"
 #include "text/batch.h"
 #include <math.h>
@@ -10,7 +11,8 @@
 
 struct eval {
     struct opened opened;
-    const char *data, *format, *token_logprobs, *answers_out;
+    const char *operand; /* the model, or with a reward model the file */
+    const char *data, *format, *token_logprobs, *answers_out, *out;
     int64_t max_length, batch_size, max_new_tokens;
     bool json, exact_match;
 
@@ -163,6 +165,39 @@ static int run(struct eval *eval, struct err *err)
     return 0;
 }
 
+static int run_reward(struct eval *eval, struct err *err)
+{
+    struct eval_scores_options options = {.path = eval->data,
+                                          .format = eval->format,
+                                          .max_length = eval->max_length,
+                                          .out = eval->out,
+                                          .json = eval->json};
+    return opened_model(&eval->opened, err) == 0 ? eval_scores(&eval->opened, &options, err) : -1;
+}
+
+/* What the operand means, and options that do not go together. */
+static int settle(struct eval *eval, struct err *err)
+{
+    if (!eval->opened.reward) {
+        eval->opened.folder = eval->operand;
+        eval->exact_match = eval->exact_match || eval->answers_out;
+        if (!eval->operand)
+            return err_set(err, "MODEL is missing: the folder of the model, or --reward R and a file of answers");
+        if (eval->out)
+            return err_set(err, "--out goes with --reward; --answers OUT writes a model's own answers");
+        return eval->data ? 0 : err_set(err, "--data FILE is needed: the examples to look at");
+    }
+    if (eval->operand && eval->data)
+        return err_set(err, "a reward model alone scores the answers: give FILE or --data FILE, and no other model");
+    if (eval->opened.adapter_folder)
+        return err_set(err, "--adapter goes with a model; a reward model's adapter is what --reward names");
+    if (eval->exact_match || eval->answers_out || eval->token_logprobs)
+        return err_set(err, "a reward model makes no tokens: --exact-match, --answers and --token-logprobs go without "
+                            "--reward");
+    eval->data = eval->data ? eval->data : eval->operand;
+    return eval->data ? 0 : err_set(err, "FILE is missing: the answers to score");
+}
+
 static void close_all(struct eval *eval)
 {
     pass_free(eval->pass);
@@ -178,8 +213,10 @@ int main(int argc, char **argv)
 {
     mem_hook_libraries();
     struct eval eval = {.batch_size = 4, .max_new_tokens = 64};
-    const struct args_operand operands[] = {
-        {.name = "MODEL", .help = "folder of the model", .text = &eval.opened.folder}};
+    const struct args_operand operands[] = {{.name = "MODEL|FILE",
+                                             .help = "folder of the model; with --reward the answers to score",
+                                             .text = &eval.operand,
+                                             .optional = true}};
     const struct args_option options[] = {
         {.name = "data", .argument = "FILE", .help = "examples, in any format of attune data", .text = &eval.data},
         {.name = "format", .argument = "F", .help = "their format (default: detected)", .text = &eval.format},
@@ -212,13 +249,20 @@ int main(int argc, char **argv)
          .argument = "OUT",
          .help = "write those answers beside the expected ones, a JSON object a record",
          .text = &eval.answers_out},
+        REWARD_OPTIONS(eval.opened),
+        {.name = "out",
+         .argument = "OUT",
+         .help = "with --reward: write the answers with their scores, a JSON object a prompt",
+         .text = &eval.out},
         {.name = "json", .help = "print the result as JSON", .flag = &eval.json},
         OPENED_OPTIONS(eval.opened),
     };
     const struct args_command command = {
         .name = "attune eval",
-        .summary = "Loss and perplexity of a model, perhaps with an adapter, on the answers of a file.",
-        .more = "Example:\n  attune eval smollm2 --adapter runs/alpaca --data held-out.jsonl",
+        .summary = "Loss and perplexity of a model, perhaps with an adapter, on the answers of a file. With --reward: "
+                   "scores of the answers, and how often the better one of a pair has the higher score.",
+        .more = "Examples:\n  attune eval smollm2 --adapter runs/alpaca --data held-out.jsonl\n"
+                "  attune eval --reward runs/reward held-out-pairs.jsonl --out scores.jsonl",
         .operands = operands,
         .operand_count = 1,
         .options = options,
@@ -228,14 +272,11 @@ int main(int argc, char **argv)
     if (!args_begin(&command, argc, argv, &status))
         return status;
     struct err err;
-    if (eval.answers_out)
-        eval.exact_match = true;
-    if (!eval.data) {
-        err_set(&err, "--data FILE is needed: the examples to look at");
+    if (settle(&eval, &err) != 0) {
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }
-    int rc = run(&eval, &err);
+    int rc = eval.opened.reward ? run_reward(&eval, &err) : run(&eval, &err);
     close_all(&eval);
     return args_end(&command, rc, &err);
 }

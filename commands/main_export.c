@@ -1,11 +1,11 @@
 /* commands/main_export.c - attune export: an adapter or a run as files that other tools load. */
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/opened.h"
 #include "lora/merge.h"
 #include "train/device.h"
+#include "train/folder.h"
 #include <string.h>
 
 enum { DTYPE_KEEP = 3 };
@@ -17,39 +17,30 @@ struct export
     int dtype; /* enum dtype, or DTYPE_KEEP */
 };
 
-/* The base an adapter names itself. Free with mem_free(). */
-static char *base_of(const char *folder, struct err *err)
-{
-    char *path = file_join(folder, "adapter_config.json", err), *base = NULL;
-    json_t *config = path ? json_read_file(path, (size_t)16 << 20, err) : NULL;
-    const char *name = NULL;
-    if (config && json_need_string(config, "base_model_name_or_path", &name, path, err) == 0) {
-        if (file_is_dir(name))
-            base = mem_copy_string(name, strlen(name), err);
-        else
-            err_set(err, "%s names the base model '%s', which is no folder here; give its folder with --base", path,
-                    name);
-    }
-    if (config)
-        json_decref(config);
-    mem_free(path);
-    return base;
-}
-
-static bool has_file(const char *folder, const char *name)
-{
-    struct err err;
-    char *path = file_join(folder, name, &err);
-    bool there = path && file_exists(path);
-    mem_free(path);
-    return there;
-}
-
 static int write_adapter(const struct adapter *adapter, const char *to, const char *base, struct err *err)
 {
-    if (file_exists(to) && has_file(to, "adapter_config.json"))
-        return err_set(err, "'%s' already holds an adapter; give a folder that is not there yet", to);
-    return file_make_dirs(to, err) == 0 ? adapter_save(adapter, to, base, err) : -1;
+    char *path = file_join(to, "adapter_config.json", err);
+    int rc = path ? 0 : -1;
+    if (rc == 0 && file_exists(path))
+        rc = err_set(err, "'%s' already holds an adapter; give a folder that is not there yet", to);
+    mem_free(path);
+    if (rc == 0)
+        rc = file_make_dirs(to, err);
+    return rc == 0 ? adapter_save(adapter, to, base, err) : -1;
+}
+
+/* A reward model goes with the template that its texts were rendered with. */
+static int merge(const struct export *export, const struct adapter *adapter, struct err *err)
+{
+    char *chat_template = NULL;
+    if (adapter->save_score && folder_chat_template(&chat_template, export->source, STAGE_REWARD, err) != 0)
+        return -1;
+    struct merge_options options = {.keep_dtype = export->dtype == DTYPE_KEEP,
+                                    .dtype = export->dtype == DTYPE_KEEP ? DTYPE_F32 : (enum dtype) export->dtype,
+                                    .chat_template = chat_template};
+    int rc = adapter_merge(adapter, export->to, &options, err);
+    mem_free(chat_template);
+    return rc;
 }
 
 static int export_adapter(const struct export *export, struct err *err)
@@ -58,16 +49,12 @@ static int export_adapter(const struct export *export, struct err *err)
     struct model *model = NULL;
     struct adapter *adapter = NULL;
     int rc = -1;
-    char *base = export->base ? mem_copy_string(export->base, strlen(export->base), err) : base_of(export->source, err);
+    char *base =
+        export->base ? mem_copy_string(export->base, strlen(export->base), err) : folder_base(export->source, err);
     if (base && device_open(&backend, &(struct device_options){.dtype = "f32", .device = "cpu"}, err) == 0 &&
         model_open(&model, base, err) == 0 && adapter_open(&adapter, model, export->source, err) == 0 &&
-        adapter_load(adapter, backend, false, err) == 0) {
-        if (export->merge)
-            rc = adapter_merge(adapter, export->to, export->dtype == DTYPE_KEEP,
-                               export->dtype == DTYPE_KEEP ? DTYPE_F32 : (enum dtype) export->dtype, err);
-        else
-            rc = write_adapter(adapter, export->to, base, err);
-    }
+        adapter_load(adapter, backend, false, err) == 0)
+        rc = export->merge ? merge(export, adapter, err) : write_adapter(adapter, export->to, base, err);
     adapter_free(adapter);
     model_free(model);
     if (backend)
@@ -91,21 +78,9 @@ static int export_model(const struct export *export, struct err *err)
 
 static int run(const struct export *export, struct err *err)
 {
-    int rc;
-    if (has_file(export->source, "adapter_config.json"))
-        rc = export_adapter(export, err);
-    else if (has_file(export->source, "config.json"))
-        rc = export_model(export, err);
-    else if (has_file(export->source, "recipe.resolved.yaml"))
-        return err_set(err,
-                       "the run in '%s' is not finished; finish it with the same attune command, or export one of its "
-                       "checkpoint-N folders",
-                       export->source);
-    else
-        return err_set(err,
-                       "'%s' is neither a run nor an adapter nor a model (no adapter_config.json or config.json in it)",
-                       export->source);
-    if (rc != 0)
+    enum folder_kind kind;
+    if (folder_look(&kind, export->source, err) != 0 ||
+        (kind == FOLDER_ADAPTER ? export_adapter(export, err) : export_model(export, err)) != 0)
         return -1;
     if (export->json) {
         struct strbuf line = {0};
@@ -147,7 +122,7 @@ int main(int argc, char **argv)
     const struct args_command command = {
         .name = "attune export",
         .summary = "Writes a tuned model: the adapter in PEFT's form, or with --merge a model folder that transformers "
-                   "and vLLM load.",
+                   "and vLLM load. A reward model becomes one of transformers' ...ForSequenceClassification.",
         .more = "Examples:\n  attune export runs/alpaca --merge --to out/\n  attune export runs/alpaca/checkpoint-200 "
                 "--to adapter/",
         .operands = operands,

@@ -3,12 +3,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/answering.h"
+#include "commands/scoring.h"
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct answer {
     struct strbuf text;
-    int32_t tokens;
+    int32_t sample, tokens;
     double logprob; /* sum over its tokens */
+    float score;    /* by the reward model, where there is one; NaN: it is too long */
     bool stopped, done;
 };
 
@@ -16,7 +20,8 @@ struct generation {
     struct opened opened;
     struct answering answering;
     const char *prompts_path, *format, *out;
-    int64_t n, batch_size;
+    int64_t n, best_of, batch_size; /* best_of 0: all answers are wanted */
+    bool json;                      /* with best_of: all of them, best first */
 
     struct prompt_list *prompts;
     struct generator *generator;
@@ -31,6 +36,7 @@ static int keep_answer(void *context, const struct generated *made, struct err *
     struct answer *answer = &generation->answers[made->request * (size_t)generation->n + (size_t)made->sample];
     for (int32_t i = 0; i < made->length; i++)
         answer->logprob += (double)made->logprobs[i];
+    answer->sample = made->sample;
     answer->tokens = made->length;
     answer->stopped = made->stopped;
     answer->done = true;
@@ -43,17 +49,28 @@ static int keep_answer(void *context, const struct generated *made, struct err *
                             &answer->text, err);
 }
 
-/* {"prompt": ..., "answers": [{"text", "tokens", "logprob", "stopped"}, ...]} a prompt, in their order. */
+static void put_answer(const struct generation *generation, const struct answer *answer, struct strbuf *out)
+{
+    strbuf_puts(out, "{\"text\": ");
+    strbuf_put_json(out, strbuf_text(&answer->text), answer->text.length);
+    strbuf_printf(out, ", \"tokens\": %d, \"logprob\": %.9g, \"stopped\": %s", answer->tokens, answer->logprob,
+                  answer->stopped ? "true" : "false");
+    if (generation->opened.reward && isnan(answer->score))
+        strbuf_puts(out, ", \"score\": null");
+    else if (generation->opened.reward)
+        strbuf_printf(out, ", \"score\": %.9g", (double)answer->score);
+    strbuf_puts(out, "}");
+}
+
+/* {"prompt": ..., "answers": [{"text", "tokens", "logprob", "stopped", "score"}, ...]} a prompt, in their order. */
 static int write_answers(const struct generation *generation, struct strbuf *out, struct err *err)
 {
+    int64_t shown = generation->best_of && !generation->json ? 1 : generation->n;
     for (size_t p = 0; p < generation->prompts->count; p++) {
         strbuf_printf(out, "{\"prompt\": %s, \"answers\": [", generation->prompts->items[p].json);
-        for (int64_t s = 0; s < generation->n; s++) {
-            const struct answer *answer = &generation->answers[p * (size_t)generation->n + (size_t)s];
-            strbuf_puts(out, s ? ", {\"text\": " : "{\"text\": ");
-            strbuf_put_json(out, strbuf_text(&answer->text), answer->text.length);
-            strbuf_printf(out, ", \"tokens\": %d, \"logprob\": %.9g, \"stopped\": %s}", answer->tokens, answer->logprob,
-                          answer->stopped ? "true" : "false");
+        for (int64_t s = 0; s < shown; s++) {
+            strbuf_puts(out, s ? ", " : "");
+            put_answer(generation, &generation->answers[p * (size_t)generation->n + (size_t)s], out);
         }
         strbuf_puts(out, "]}\n");
     }
@@ -63,6 +80,73 @@ static int write_answers(const struct generation *generation, struct strbuf *out
         return file_write_whole(generation->out, out->data, out->length, err);
     fwrite(out->data, 1, out->length, stdout);
     return 0;
+}
+
+/* Queues the answers to prompt `number`; their scores come into `scores`. */
+static int add_prompt(const struct generation *generation, struct scoring *scoring, size_t number, float *scores,
+                      struct err *err)
+{
+    const struct answer *answers = &generation->answers[number * (size_t)generation->n];
+    struct family_answer *texts = mem_alloc((size_t)generation->n, sizeof *texts, err);
+    struct strbuf text = {0};
+    json_t *messages = NULL;
+    if (texts && prompt_messages_text(&text, &generation->prompts->items[number], err) == 0)
+        messages = json_read_text(strbuf_text(&text), text.length, "a prompt", err);
+    for (int64_t s = 0; messages && s < generation->n; s++)
+        texts[s] = (struct family_answer){strbuf_text(&answers[s].text), answers[s].text.length};
+    int rc = messages ? scoring_add(scoring, messages, texts, (int32_t)generation->n, scores, err) : -1;
+    if (messages)
+        json_decref(messages);
+    strbuf_free(&text);
+    mem_free(texts);
+    return rc;
+}
+
+/* Best first, the earlier one of equals; what has no score comes last. */
+static int compare_answers(const void *left, const void *right)
+{
+    const struct answer *a = left, *b = right;
+    if (isnan(a->score) != isnan(b->score))
+        return isnan(a->score) ? 1 : -1;
+    if (a->score != b->score && !isnan(a->score))
+        return a->score > b->score ? -1 : 1;
+    return a->sample < b->sample ? -1 : 1;
+}
+
+/* Gives every answer its score, and with best_of orders those of each prompt. */
+static int score_answers(struct generation *generation, struct err *err)
+{
+    size_t count = generation->prompts->count, n = (size_t)generation->n;
+    struct scoring scoring = {0};
+    float *scores = mem_alloc(count * n, sizeof *scores, err);
+    int rc = scores ? scoring_open(&scoring, &generation->opened, 0, err) : -1;
+    progress_begin("scoring", (int64_t)(count * n));
+    for (size_t p = 0; rc == 0 && p < count; p++) {
+        rc = add_prompt(generation, &scoring, p, scores + p * n, err);
+        if (rc == 0 && (p + 1 == count || scoring_is_full(&scoring)))
+            rc = scoring_run(&scoring, err);
+        progress_update((int64_t)((p + 1) * n), NULL);
+    }
+    progress_end();
+    for (size_t i = 0; rc == 0 && i < count * n; i++)
+        generation->answers[i].score = scores[i];
+    for (size_t p = 0; rc == 0 && generation->best_of && p < count; p++)
+        qsort(generation->answers + p * n, n, sizeof *generation->answers, compare_answers);
+    scoring_close(&scoring);
+    mem_free(scores);
+    return rc;
+}
+
+/* Of every `stride`-th answer, those without a score aside. */
+static double mean_score(const struct generation *generation, size_t stride)
+{
+    double sum = 0, scored = 0;
+    for (size_t i = 0; i < generation->prompts->count * (size_t)generation->n; i += stride)
+        if (!isnan(generation->answers[i].score)) {
+            sum += (double)generation->answers[i].score;
+            scored++;
+        }
+    return sum / scored;
 }
 
 static int make_parts(struct generation *generation, struct err *err)
@@ -96,14 +180,37 @@ static int run(struct generation *generation, struct err *err)
     double seconds = clock_seconds() - generation->start;
     progress_end();
     mem_free(requests);
+    generator_free(generation->generator); /* its memory is for the scores now */
+    generation->generator = NULL;
     struct strbuf out = {0};
+    if (rc == 0 && generation->opened.reward)
+        rc = score_answers(generation, err);
     if (rc == 0)
         rc = write_answers(generation, &out, err);
     strbuf_free(&out);
     if (rc == 0)
         log_info("%zu prompts, %lld answers, %lld new tokens, %.1f tok/s", count, (long long)generation->done,
                  (long long)generation->tokens, (double)generation->tokens / seconds);
+    if (rc == 0 && generation->best_of)
+        log_info("mean score %.4f; of the best of %lld %.4f", mean_score(generation, 1), (long long)generation->n,
+                 mean_score(generation, (size_t)generation->n));
     return rc;
+}
+
+/* Options that need or exclude each other. */
+static int settle(struct generation *generation, struct err *err)
+{
+    if (!generation->prompts_path)
+        return err_set(err, "--prompts FILE is needed: the prompts to answer");
+    if (generation->best_of && !generation->opened.reward)
+        return err_set(err, "--best-of N needs --reward R: the reward model that says which answer is best");
+    if (generation->best_of && generation->n != 1)
+        return err_set(err, "--n and --best-of both say how many answers to make; give one of them");
+    if (generation->json && !generation->best_of)
+        return err_set(err, "--json goes with --best-of; the output is JSON always");
+    if (generation->best_of)
+        generation->n = generation->best_of;
+    return 0;
 }
 
 static void close_all(struct generation *generation)
@@ -134,6 +241,14 @@ int main(int argc, char **argv)
          .whole = &generation.n,
          .least = 1,
          .most = 1024},
+        {.name = "best-of",
+         .argument = "N",
+         .help = "with --reward: make N answers to each prompt and give the best one",
+         .whole = &generation.best_of,
+         .least = 1,
+         .most = 1024},
+        REWARD_OPTIONS(generation.opened),
+        {.name = "json", .help = "with --best-of: give all N answers, best first", .flag = &generation.json},
         {.name = "out",
          .argument = "FILE",
          .help = "where the answers go, a JSON object a prompt (default: standard output)",
@@ -149,9 +264,9 @@ int main(int argc, char **argv)
     };
     const struct args_command command = {
         .name = "attune generate",
-        .summary = "Answers a file of prompts, several times each if wanted.",
-        .more = "Example:\n  attune generate smollm2 --adapter runs/alpaca --prompts questions.jsonl --n 4 --out "
-                "answers.jsonl",
+        .summary = "Answers a file of prompts, several times each if wanted. With --reward each answer gets its score.",
+        .more = "Examples:\n  attune generate smollm2 --adapter runs/alpaca --prompts questions.jsonl --n 4 --out "
+                "answers.jsonl\n  attune generate smollm2 --prompts questions.jsonl --best-of 16 --reward runs/reward",
         .operands = operands,
         .operand_count = 1,
         .options = options,
@@ -161,8 +276,7 @@ int main(int argc, char **argv)
     if (!args_begin(&command, argc, argv, &status))
         return status;
     struct err err;
-    if (!generation.prompts_path) {
-        err_set(&err, "--prompts FILE is needed: the prompts to answer");
+    if (settle(&generation, &err) != 0) {
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }

@@ -6,6 +6,7 @@
  *     attune help sft|reward|ppo  the keys of a stage, with its defaults
  *     attune help --markdown      docs/recipes.md
  */
+#include "base/args.h"
 #include "base/mem.h"
 #include "train/keys.h"
 
@@ -91,9 +92,5 @@ int main(int argc, char **argv)
     } else {
         list_keys();
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "attune help: cannot write to standard output\n");
-        status = EXIT_FAILURE;
-    }
-    return status;
+    return args_flush("attune help", status);
 }

@@ -1,4 +1,5 @@
 /* attune-prefs: the preference database and its labelling page. */
+#include "base/args.h"
 #include "base/mem.h"
 #include "base/suggest.h"
 #include "commands/prefs_command.h"
@@ -18,7 +19,7 @@ static const struct {
     {"label", "label in the terminal", prefs_command_label},
     {"set", "show or change guidelines, overlap, ties and the other rules", prefs_command_set},
     {"gold", "add or list items whose answer is known", prefs_command_gold},
-    {"scores", "take a reward model's scores and ask about the least sure items first", prefs_command_scores},
+    {"score", "score the answers with a reward model and ask about the least sure items first", prefs_command_score},
     {"stats", "progress, agreement, biases and the leaderboard", prefs_command_stats},
     {"export", "write labels as JSON lines", prefs_command_export},
     {"check", "look for damage", prefs_command_check},
@@ -58,11 +59,11 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
-        return 0;
+        return args_flush("attune prefs", 0);
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
-            return commands[i].run(argc - 2, argv + 2);
+            return args_flush("attune prefs", commands[i].run(argc - 2, argv + 2));
         }
     }
     return unknown_command(argv[1]);

@@ -5,31 +5,47 @@
 const char *const opened_dtypes[] = {"auto", "f32", "bf16", NULL};
 const char *const opened_devices[] = {"auto", "cpu", "cuda", NULL};
 
+int opened_check(struct opened *opened, struct err *err)
+{
+    if (models_open(&opened->models, opened->folder, MODELS_VOCABULARY, false, &opened->model, err) != 0 ||
+        model_text_open(&opened->text, opened->folder, opened->chat_template, err) != 0)
+        return -1;
+    if (!opened->adapter_folder)
+        return 0;
+    if (adapter_open(&opened->adapter, opened->model, opened->adapter_folder, err) != 0)
+        return -1;
+    return opened->adapter->save_score
+               ? err_set(err, "--adapter %s is a reward model, which gives scores and no tokens; give it as --reward",
+                         opened->adapter_folder)
+               : 0;
+}
+
 int opened_model(struct opened *opened, struct err *err)
 {
     struct device_options device = {.dtype = opened_dtypes[opened->dtype],
                                     .device = opened_devices[opened->device],
                                     .threads = (int)opened->threads};
-    if (device_open(&opened->backend, &device, err) != 0 || model_open(&opened->model, opened->folder, err) != 0 ||
-        model_text_open(&opened->text, opened->folder, opened->chat_template, err) != 0)
-        return -1;
-    if (opened->adapter_folder && adapter_open(&opened->adapter, opened->model, opened->adapter_folder, err) != 0)
-        return -1;
-    if (model_load(opened->model, opened->backend, &(struct model_options){0}, err) != 0)
+    struct scorer_options reward = {.folder = opened->reward,
+                                    .base = opened->reward_base,
+                                    .chat_template = opened->folder ? NULL : opened->chat_template};
+    if (device_open(&opened->backend, &device, err) != 0 || (opened->folder && opened_check(opened, err) != 0) ||
+        (opened->reward && scorer_open(&opened->scorer, &reward, &opened->models, err) != 0) ||
+        models_load(&opened->models, opened->backend, err) != 0)
         return -1;
     if (opened->adapter) {
         if (adapter_load(opened->adapter, opened->backend, false, err) != 0)
             return -1;
         opened->overlay = &opened->adapter->overlay;
     }
-    return 0;
+    return opened->reward ? scorer_load(&opened->scorer, opened->backend, err) : 0;
 }
 
 void opened_close(struct opened *opened)
 {
+    scorer_close(&opened->scorer);
     adapter_free(opened->adapter);
     model_text_close(&opened->text);
-    model_free(opened->model);
+    models_close(&opened->models);
     if (opened->backend)
         opened->backend->free(opened->backend);
     *opened = (struct opened){0};

@@ -1,6 +1,5 @@
-/* attune prefs init, annotator, set, gold, scores, check and backup. */
+/* attune prefs init, annotator, set, gold, check and backup. */
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "commands/prefs_command.h"
 
@@ -50,7 +49,11 @@ int prefs_command_init(int argc, char **argv)
         printf("%s: %s '%s'\n", words[0], there ? "added project" : "made with project",
                project == NULL ? "default" : project);
     }
-    return finish(store, result, &err);
+    code = finish(store, result, &err);
+    if (result != 0 && !there) {
+        prefs_discard(words[0]); /* without a project it would only be in the way of another try */
+    }
+    return code;
 }
 
 static int add_annotator(struct prefs *store, const char *handle, bool admin, int64_t days, struct err *err)
@@ -272,95 +275,6 @@ int prefs_command_gold(int argc, char **argv)
     }
     code = prefs_open_project(&store, words[1], PREFS_READ, project_name, &project);
     return code >= 0 ? code : finish(store, list_gold(store, project, &err), &err);
-}
-
-static int read_score(struct prefs *store, const char *scorer, const char *line, size_t length, const char *where,
-                      struct err *err)
-{
-    json_t *value = json_read_text(line, length, where, err);
-    if (value == NULL) {
-        return -1;
-    }
-    int64_t answer = 0;
-    const json_t *score = json_object_get(value, "score");
-    int result = json_need_int(value, "answer", &answer, 1, INT64_MAX, where, err);
-    if (result == 0 && !json_is_number(score)) {
-        result = err_set(err, "%s: \"score\" must be a number", where);
-    }
-    if (result == 0) {
-        result = prefs_add_score(store, scorer, answer, json_number_value(score), err);
-    }
-    json_decref(value);
-    return result;
-}
-
-static int read_scores(struct prefs *store, const char *scorer, const char *path, struct err *err)
-{
-    struct file_lines *lines = NULL;
-    const char *line = NULL;
-    size_t length = 0;
-    int got;
-    if (file_lines_open(&lines, path, err) != 0) {
-        return -1;
-    }
-    if (prefs_batch_begin(store, err) != 0) {
-        file_lines_close(lines);
-        return -1;
-    }
-    while ((got = file_lines_next(lines, &line, &length, err)) == 1) {
-        struct strbuf where = {0};
-        strbuf_printf(&where, "%s:%lld", path, (long long)file_lines_number(lines));
-        if (length > 0 && read_score(store, scorer, line, length, strbuf_text(&where), err) != 0) {
-            got = -1;
-        }
-        strbuf_free(&where);
-        if (got < 0) {
-            break;
-        }
-    }
-    file_lines_close(lines);
-    if (got < 0) {
-        prefs_batch_rollback(store);
-        return -1;
-    }
-    return prefs_batch_commit(store, err);
-}
-
-int prefs_command_scores(int argc, char **argv)
-{
-    const char *words[PREFS_WORDS_MAX], *scorer = "scores", *project_name = NULL;
-    const struct prefs_option options[] = {
-        {"scorer", OPTION_TEXT, &scorer, "NAME", "whose scores these are (default: scores)", 0, 0},
-        {"project", OPTION_TEXT, &project_name, "NAME", "the project whose open items are ordered anew", 0, 0},
-    };
-    const struct prefs_usage usage = {
-        "scores",
-        "DB FILE",
-        2,
-        2,
-        "Reads lines {\"answer\": ID, \"score\": X}, the ids being those of 'export --format answers', all or none.\n"
-        "Then the open items whose answers lie closest together come first.",
-        options,
-        COUNT(options)};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
-    }
-    struct prefs *store = NULL;
-    int64_t project = 0, changed = 0;
-    struct err err;
-    code = prefs_open_project(&store, words[0], PREFS_WRITE, project_name, &project);
-    if (code >= 0) {
-        return code;
-    }
-    int result = read_scores(store, scorer, words[1], &err);
-    if (result == 0) {
-        result = prefs_prioritise(store, project, scorer, &changed, &err);
-    }
-    if (result == 0) {
-        printf("%lld open items ordered by %s\n", (long long)changed, scorer);
-    }
-    return finish(store, result, &err);
 }
 
 int prefs_command_check(int argc, char **argv)

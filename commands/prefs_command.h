@@ -52,7 +52,7 @@ int prefs_command_label(int argc, char **argv);
 int prefs_command_annotator(int argc, char **argv);
 int prefs_command_set(int argc, char **argv);
 int prefs_command_gold(int argc, char **argv);
-int prefs_command_scores(int argc, char **argv);
+int prefs_command_score(int argc, char **argv);
 int prefs_command_stats(int argc, char **argv);
 int prefs_command_check(int argc, char **argv);
 int prefs_command_backup(int argc, char **argv);

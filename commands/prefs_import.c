@@ -1,4 +1,5 @@
 /* attune prefs import: records of a data set into the database. */
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -23,7 +24,7 @@ struct import {
     int64_t project, batch, annotator;
     enum import_as as;
     int64_t records, items, labels, known, rejected;
-    FILE *rejects;
+    struct file_writer *rejects; /* NULL: not asked for, or failed */
 };
 
 static bool has_label(const struct preference *record)
@@ -99,17 +100,25 @@ static int add_record(struct import *import, const struct preference *record, st
     return result;
 }
 
-static void report_reject(struct import *import, const char *sentence)
+/* The reason stands in *err. */
+static int report_reject(struct import *import, struct err *err)
 {
     import->rejected++;
-    if (import->rejects != NULL) {
-        fprintf(import->rejects, "%s\n", sentence);
-    }
     if (import->rejected <= REJECTS_PRINTED) {
-        log_warn("left out: %s", sentence);
+        log_warn("left out: %s", err->text);
     } else if (import->rejected == REJECTS_PRINTED + 1) {
         log_warn("more records are left out; --rejects FILE lists them all");
     }
+    if (import->rejects == NULL) {
+        return 0;
+    }
+    size_t length = strlen(err->text);
+    if (file_write(import->rejects, err->text, length, err) == 0 && file_write(import->rejects, "\n", 1, err) == 0) {
+        return 0;
+    }
+    file_write_abort(import->rejects);
+    import->rejects = NULL;
+    return -1;
 }
 
 static int commit_batch(struct import *import, struct err *err)
@@ -132,12 +141,13 @@ static int import_records(struct import *import, struct preference_reader *reade
             int result = add_record(import, record, err);
             if (result == PREFS_REFUSED) {
                 err_prefix(err, "%s:%lld", path, (long long)record->line);
-                report_reject(import, err->text);
-            } else if (result != 0) {
+                result = report_reject(import, err);
+            }
+            if (result != 0) {
                 return -1;
             }
-        } else {
-            report_reject(import, err->text);
+        } else if (report_reject(import, err) != 0) {
+            return -1;
         }
         if (import->records % UPDATE_RECORDS == 0) {
             snprintf(note, sizeof note, "%lld rejected", (long long)import->rejected);
@@ -260,15 +270,16 @@ int prefs_command_import(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
-    if (rejects != NULL && (import.rejects = fopen(rejects, "w")) == NULL) {
-        err_set_errno(&err, "cannot write %s", rejects);
+    struct file_writer writer;
+    if (rejects != NULL && file_write_begin(&writer, rejects, &err) != 0) {
         prefs_close(import.store);
         return prefs_fail(&err);
     }
+    import.rejects = rejects != NULL ? &writer : NULL;
     code = import_file(&import, words[1], format, handle);
-    if (import.rejects != NULL && fclose(import.rejects) != 0 && code == 0) {
-        err_set_errno(&err, "cannot write %s", rejects);
-        code = prefs_fail(&err);
+    if (import.rejects != NULL && file_write_commit(&writer, &err) != 0) {
+        file_write_abort(&writer);
+        code = code == 0 ? prefs_fail(&err) : code;
     }
     prefs_close(import.store);
     return code;

@@ -106,26 +106,12 @@ static struct opened to_open(const struct sampling *sampling, size_t number)
 static int check_answerer(const struct sampling *sampling, size_t number, struct err *err)
 {
     struct opened opened = to_open(sampling, number);
-    int result = model_open(&opened.model, opened.folder, err);
-    if (result == 0) {
-        result = model_text_open(&opened.text, opened.folder, opened.chat_template, err);
-    }
-    if (result == 0 && opened.adapter_folder != NULL) {
-        result = adapter_open(&opened.adapter, opened.model, opened.adapter_folder, err);
-    }
+    int result = opened_check(&opened, err);
     opened_close(&opened);
     return result;
 }
 
 /* ---- Items ---- */
-
-/* What stands for a prompt in the database: the list of messages that it is, or a user who says it. */
-static int write_messages(struct strbuf *out, const struct prompt *prompt, struct err *err)
-{
-    bool is_list = prompt->json[0] == '[';
-    strbuf_printf(out, is_list ? "%s" : "[{\"role\":\"user\",\"content\":%s}]", prompt->json);
-    return strbuf_check(out, err);
-}
 
 /* Numbers of the answers that none before them equals; returns how many. */
 static size_t find_distinct(const struct sampled *answers, size_t count, size_t distinct[PREFS_ANSWERS_MAX])
@@ -156,7 +142,7 @@ static int add_item(struct sampling *sampling, size_t number, struct err *err)
         return 0;
     }
     struct strbuf messages = {0};
-    int result = write_messages(&messages, &sampling->prompts->items[number], err);
+    int result = prompt_messages_text(&messages, &sampling->prompts->items[number], err);
     if (result == 0) {
         result = prefs_add_prompt(sampling->store, strbuf_text(&messages), NULL, sampling->batch, &item.prompt, err);
     }

@@ -366,6 +366,15 @@ void adapter_free(struct adapter *adapter)
     mem_free(adapter);
 }
 
+int32_t adapter_max_rank(const struct adapter *adapter)
+{
+    int32_t most = 0;
+    for (int32_t i = 0; i < adapter->target_count; i++)
+        if (adapter->targets[i].rank > most)
+            most = adapter->targets[i].rank;
+    return most;
+}
+
 int64_t adapter_parameter_count(const struct adapter *adapter)
 {
     int64_t count = 0;

@@ -23,7 +23,8 @@
 
 #include "model/model.h"
 
-#define LORA_RANK_MAX 1024
+#define LORA_RANK_MAX  1024
+#define LORA_ALPHA_MAX 1e6
 
 struct adapter_options {
     int32_t rank;               /* 1 .. min(in, out) of every target */
@@ -91,6 +92,9 @@ int adapter_save(const struct adapter *adapter, const char *folder, const char *
 
 /* Trained numbers. */
 int64_t adapter_parameter_count(const struct adapter *adapter);
+
+/* The largest rank of its targets: what passes must have room for. */
+int32_t adapter_max_rank(const struct adapter *adapter);
 
 /* alpha / rank or alpha / sqrt(rank) of a target. */
 double adapter_scale(const struct adapter *adapter, const struct adapter_target *target);

@@ -62,18 +62,19 @@ static int merge_tensor(void *context, const char *name, float *values, int64_t 
     return 0;
 }
 
-int adapter_merge(const struct adapter *adapter, const char *to, bool keep_dtype, enum dtype dtype, struct err *err)
+int adapter_merge(const struct adapter *adapter, const char *to, const struct merge_options *options, struct err *err)
 {
     const struct model_config *config = &adapter->model->config;
     /* With a tied base, a head or an embedding saved alone leaves the two different; the tied one stays one. */
-    struct export_options options = {
-        .keep_dtype = keep_dtype,
-        .dtype = dtype,
+    struct export_options export_options = {
+        .keep_dtype = options->keep_dtype,
+        .dtype = options->dtype,
         .untie =
             !adapter->save_score && config->tied && (adapter->save_head || (adapter->save_embedding && !adapter->tied)),
         .score = adapter->save_score ? &adapter->score : NULL,
+        .chat_template = options->chat_template,
         .change = merge_tensor,
         .context = (void *)(uintptr_t)adapter,
     };
-    return model_export(adapter->model, to, &options, err);
+    return model_export(adapter->model, to, &export_options, err);
 }

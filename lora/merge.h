@@ -9,8 +9,14 @@
 #include "lora/adapter.h"
 #include "model/export.h"
 
+struct merge_options {
+    bool keep_dtype; /* of each of the base's tensors; else all in `dtype` */
+    enum dtype dtype;
+    const char *chat_template; /* the one it was trained with; NULL: the base's own */
+};
+
 /* Writes the merged model to the folder `to` (model/export.h); fails when a merged weight is not finite. The adapter is
- * loaded. */
-int adapter_merge(const struct adapter *adapter, const char *to, bool keep_dtype, enum dtype dtype, struct err *err);
+ * loaded. With a score head it becomes a reward model. */
+int adapter_merge(const struct adapter *adapter, const char *to, const struct merge_options *options, struct err *err);
 
 #endif

@@ -48,6 +48,11 @@ static int refuse_unknown(const json_t *config, const char *where, struct err *e
     return 0;
 }
 
+static bool alpha_fits(double alpha)
+{
+    return alpha > 0 && alpha <= LORA_ALPHA_MAX;
+}
+
 /* alpha of a module: alpha_pattern's entry that matches its path, else the default. Patterns are names, perhaps
  * anchored. */
 static int pattern_alpha(const json_t *config, const char *path, double *alpha, const char *where, struct err *err)
@@ -62,8 +67,9 @@ static int pattern_alpha(const json_t *config, const char *path, double *alpha, 
                 err,
                 "%s: alpha_pattern '%s' is a regular expression, which is not read; write the module's name or path",
                 where, pattern);
-        if (!json_is_number(value))
-            return err_set(err, "%s: alpha_pattern '%s' must be a number", where, pattern);
+        if (!json_is_number(value) || !alpha_fits(json_number_value(value)))
+            return err_set(err, "%s: alpha_pattern '%s' must be a number above 0 and at most %g", where, pattern,
+                           LORA_ALPHA_MAX);
         if (*pattern == '^' ? strcmp(path, name) == 0 : adapter_name_matches(path, name)) {
             *alpha = json_number_value(value);
             return 0;
@@ -123,7 +129,7 @@ static int read_replacement(struct adapter *adapter, const char *path, bool *sav
 
 static int read_score(struct adapter *adapter, const char *where, int32_t *used, struct err *err)
 {
-    char name[PEFT_NAME_MAX], *end;
+    char name[PEFT_NAME_MAX], *end = NULL;
     peft_tensor_name(name, "score", "weight");
     const struct safetensor *tensor = safetensors_find(adapter->source, name);
     if (!tensor)
@@ -134,7 +140,7 @@ static int read_score(struct adapter *adapter, const char *where, int32_t *used,
                        where, adapter->model->config.hidden);
     const char *offset = safetensors_metadata(adapter->source, SCORE_OFFSET_KEY);
     adapter->score_offset = offset ? strtod(offset, &end) : 0;
-    if (!isfinite(adapter->score_offset))
+    if (!isfinite(adapter->score_offset) || (offset && (end == offset || *end)))
         return err_set(err, "%s: %s is no number: '%s'; the file is damaged", where, SCORE_OFFSET_KEY, offset);
     adapter->save_score = true;
     *used += 1;
@@ -202,8 +208,9 @@ static int read_config(struct adapter *adapter, const json_t *config, const char
         json_get_double(config, "lora_dropout", &adapter->dropout, where, err) != 0 ||
         json_get_bool(config, "use_rslora", &adapter->rank_stabilized, where, err) != 0)
         return -1;
-    if (!(adapter->alpha > 0) || !(adapter->dropout >= 0 && adapter->dropout < 1))
-        return err_set(err, "%s: lora_alpha must be above 0 and lora_dropout from 0 to below 1", where);
+    if (!alpha_fits(adapter->alpha) || !(adapter->dropout >= 0 && adapter->dropout < 1))
+        return err_set(err, "%s: lora_alpha must be above 0 and at most %g, and lora_dropout from 0 to below 1", where,
+                       LORA_ALPHA_MAX);
     return 0;
 }
 

@@ -10,6 +10,14 @@
 #define CONFIG_MAX    ((size_t)16 << 20)
 #define DIMENSION_MAX (1 << 24) /* no dimension of a model is longer */
 
+/* Frequencies are f32: beyond these bounds they would be no numbers. */
+static int check_theta(const struct rope_config *rope, const char *where, struct err *err)
+{
+    if (rope->theta >= 1.0 && rope->theta <= 1e30)
+        return 0;
+    return err_set(err, "%s: rope_theta must be from 1 to 1e30, but it is %g", where, rope->theta);
+}
+
 static int read_rope(struct rope_config *rope, const json_t *root, const char *where, struct err *err)
 {
     *rope = (struct rope_config){.type = ROPE_DEFAULT, .theta = 10000.0, .factor = 1.0};
@@ -19,12 +27,12 @@ static int read_rope(struct rope_config *rope, const json_t *root, const char *w
     if (!json_is_object(scaling))
         scaling = json_object_get(root, "rope_scaling");
     if (!json_is_object(scaling))
-        return 0;
+        return check_theta(rope, where, err);
     const char *type = "default";
     if (json_get_string(scaling, "type", &type, where, err) != 0 ||
         json_get_string(scaling, "rope_type", &type, where, err) != 0 ||
         json_get_double(scaling, "rope_theta", &rope->theta, where, err) != 0 ||
-        json_get_double(scaling, "factor", &rope->factor, where, err) != 0)
+        json_get_double(scaling, "factor", &rope->factor, where, err) != 0 || check_theta(rope, where, err) != 0)
         return -1;
     double rotary_share = 1.0;
     if (json_get_double(scaling, "partial_rotary_factor", &rotary_share, where, err) != 0)
@@ -34,8 +42,8 @@ static int read_rope(struct rope_config *rope, const json_t *root, const char *w
                        where, rotary_share);
     if (strcmp(type, "default") == 0)
         return 0;
-    if (!(rope->factor >= 1.0 && isfinite(rope->factor)))
-        return err_set(err, "%s: the rope 'factor' must be a number from 1", where);
+    if (!(rope->factor >= 1.0 && rope->factor <= 1e6))
+        return err_set(err, "%s: the rope 'factor' must be from 1 to 1e6, but it is %g", where, rope->factor);
     if (strcmp(type, "linear") == 0) {
         rope->type = ROPE_LINEAR;
         return 0;
@@ -103,6 +111,9 @@ static int read_sizes(struct model_config *config, const json_t *root, const cha
                        config->heads, (int)kv_heads);
     if (head_size < 2 || head_size % 2)
         return err_set(err, "%s: head_dim (%d) must be even for rotary positions", where, (int)head_size);
+    if (config->heads * head_size > DIMENSION_MAX)
+        return err_set(err, "%s: num_attention_heads (%d) times head_dim (%d) is more than any model has (%d)", where,
+                       config->heads, (int)head_size, DIMENSION_MAX);
     config->kv_heads = (int32_t)kv_heads;
     config->head_size = (int32_t)head_size;
     config->max_positions = (int32_t)positions;
@@ -149,6 +160,8 @@ static int read_config(struct model_config *config, const json_t *root, const ch
         return -1;
     if (json_is_integer(json_object_get(root, "bos_token_id")))
         bos = json_integer_value(json_object_get(root, "bos_token_id"));
+    if (!(epsilon >= 0 && epsilon < 1))
+        return err_set(err, "%s: rms_norm_eps must be from 0 to below 1, but it is %g", where, epsilon);
     config->bos_token = bos >= 0 && bos < config->vocabulary ? (int32_t)bos : -1;
     if (json_is_integer(json_object_get(root, "pad_token_id")))
         pad = json_integer_value(json_object_get(root, "pad_token_id"));

@@ -2,7 +2,10 @@
 #include "model/export.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "model/padding.h"
+#include "text/chat_template.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -96,18 +99,21 @@ static char *config_text(const json_t *config)
 {
     for (size_t digits = 15; digits <= 17; digits++) {
         char *text = json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
-        json_t *again = text ? json_loads(text, 0, NULL) : NULL;
-        bool same = again && json_equal(config, again);
+        struct err cause;
+        json_t *again = text ? json_read_text(text, strlen(text), "config.json", &cause) : NULL;
+        bool same = again && json_equal(config, again), starved = !again;
         json_decref(again);
-        if (same || !text)
+        if (same)
             return text;
         mem_free(text);
+        if (starved)
+            return NULL;
     }
     return NULL;
 }
 
 /* LlamaForCausalLM becomes LlamaForSequenceClassification with one label. Returns other than 0 for want of memory. */
-static int describe_scorer(json_t *config, const struct score_head *score)
+static int describe_scorer(json_t *config, const struct score_head *score, const struct padding *padding)
 {
     const char *class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
     size_t family = class ? strcspn(class, "F") : 0; /* "Llama", "Qwen2": no family has an F but that of "For" */
@@ -119,6 +125,7 @@ static int describe_scorer(json_t *config, const struct score_head *score)
     edits |= json_object_set_new(config, "id2label", json_pack("{s:s}", "0", "LABEL_0"));
     edits |= json_object_set_new(config, "label2id", json_pack("{s:i}", "LABEL_0", 0));
     edits |= json_object_set_new(config, "num_labels", json_integer(1));
+    edits |= json_object_set_new(config, "pad_token_id", padding->id >= 0 ? json_integer(padding->id) : json_null());
     return edits | json_object_set_new(config, SCORE_OFFSET_KEY, json_real(score->offset));
 }
 
@@ -128,9 +135,10 @@ static int write_config(const struct model *model, const char *path, const struc
 {
     char *from = file_join(model->folder, "config.json", err);
     json_t *config = from ? json_read_file(from, CONFIG_MAX, err) : NULL;
+    struct padding padding = {0};
     char *text = NULL;
     int rc = -1, edits = 0;
-    if (!config)
+    if (!config || (options->score && padding_choose(&padding, model, options->chat_template, err) != 0))
         goto done;
     if (!options->keep_dtype) {
         const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
@@ -139,7 +147,7 @@ static int write_config(const struct model *model, const char *path, const struc
     if (options->untie)
         edits |= json_object_set_new(config, "tie_word_embeddings", json_false());
     if (options->score)
-        edits |= describe_scorer(config, options->score);
+        edits |= describe_scorer(config, options->score, &padding);
     text = edits == 0 ? config_text(config) : NULL;
     if (!text) {
         err_set(err, "out of memory while writing %s", path);
@@ -147,6 +155,7 @@ static int write_config(const struct model *model, const char *path, const struc
     }
     rc = file_write_whole(path, text, strlen(text), err);
 done:
+    padding_free(&padding);
     mem_free(text); /* jansson allocates through base/mem.h, or malloc where no main() hooked it: free() serves both */
     if (config)
         json_decref(config);
@@ -167,7 +176,39 @@ int model_export_weights(const struct model *model, const char *folder, const st
     return rc;
 }
 
-int model_copy_texts(const struct model *model, const char *folder, struct err *err)
+static int write_template(const char *chat_template, const char *folder, struct err *err)
+{
+    char *to = file_join(folder, "chat_template.jinja", err);
+    const char *source = chat_template_builtin_source(chat_template);
+    int rc = -1;
+    if (to && file_exists(chat_template))
+        rc = file_copy(chat_template, to, err);
+    else if (to)
+        rc = source ? file_write_whole(to, source, strlen(source), err)
+                    : err_set(err, "the chat template '%s' is neither a file nor a built-in one", chat_template);
+    mem_free(to);
+    return rc;
+}
+
+static int write_padding(const struct model *model, const char *folder, const char *chat_template, struct err *err)
+{
+    struct padding padding;
+    int rc = padding_choose(&padding, model, chat_template, err);
+    if (rc == 0)
+        rc = padding_write(&padding, folder, err);
+    if (rc == 0 && padding.id >= 0)
+        log_info("pad token %d %s: transformers reads the score in front of the padding, and no answer ends with it",
+                 padding.id, strbuf_text(&padding.token));
+    else if (rc == 0)
+        log_warn("no token is free to pad with, so transformers can score one text at a time only; add a pad token to "
+                 "the tokenizer of %s to change that",
+                 model->folder);
+    padding_free(&padding);
+    return rc;
+}
+
+int model_copy_texts(const struct model *model, const char *folder, const struct export_options *options,
+                     struct err *err)
 {
     static const char *const names[] = {"tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
                                         "added_tokens.json", "chat_template.jinja",   "vocab.json",
@@ -182,7 +223,9 @@ int model_copy_texts(const struct model *model, const char *folder, struct err *
         if (rc != 0)
             return -1;
     }
-    return 0;
+    if (options->chat_template && write_template(options->chat_template, folder, err) != 0)
+        return -1;
+    return options->score ? write_padding(model, folder, options->chat_template, err) : 0;
 }
 
 /* A folder that has something in it is somebody's work. */
@@ -217,7 +260,7 @@ int model_export(const struct model *model, const char *to, const struct export_
     if (rc == 0)
         rc = model_export_weights(model, beside, options, err);
     if (rc == 0)
-        rc = model_copy_texts(model, beside, err);
+        rc = model_copy_texts(model, beside, options, err);
     if (rc == 0)
         rc = file_remove_tree(place, err); /* an empty folder may be in the way */
     if (rc == 0)

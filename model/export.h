@@ -3,7 +3,8 @@
  *
  * Every tensor of the base goes through a hook that may change it (an adapter merged into it, trained masters in its
  * place) and is written in the base's dtype or the one asked for. config.json keeps all its keys; only the dtype, and
- * the tie of a head that came undone, are changed. Tokenizer and generation files are copied byte for byte.
+ * the tie of a head that came undone, are changed. Tokenizer and generation files are copied byte for byte. A reward
+ * model gets another class, its offset, and a pad token that ends no answer (model/padding.h).
  *
  * The folder is written beside its place and renamed, so it is there whole or not at all.
  */
@@ -19,6 +20,9 @@ struct export_options {
     /* A reward model: written with this score head and none over the vocabulary, as transformers' class
      * ...ForSequenceClassification with one label. NULL: as the base is. */
     const struct score_head *score;
+    /* The chat template it was trained with, as model_text_open() takes it: written as chat_template.jinja. NULL: the
+     * model's own. */
+    const char *chat_template;
     /* Changes `values` [count] of tensor `name` in place; NULL: the base as it is. */
     int (*change)(void *context, const char *name, float *values, int64_t count, struct err *err);
     void *context;
@@ -31,8 +35,10 @@ int model_export(const struct model *model, const char *to, const struct export_
 int model_export_weights(const struct model *model, const char *folder, const struct export_options *options,
                          struct err *err);
 
-/* Copies tokenizer and generation files, byte for byte, into a folder that is there. */
-int model_copy_texts(const struct model *model, const char *folder, struct err *err);
+/* Copies tokenizer and generation files into a folder that is there: byte for byte, but for what `options` say of
+ * chat template and pad token. */
+int model_copy_texts(const struct model *model, const char *folder, const struct export_options *options,
+                     struct err *err);
 
 /* A hook that puts the masters of full tuning in place of the base's values. */
 int model_change_to_masters(void *model, const char *name, float *values, int64_t count, struct err *err);

@@ -81,6 +81,16 @@ static const struct safetensor *need_tensor(const struct model *model, const cha
     return NULL;
 }
 
+/* A score head, where there is one, is of one label. */
+static int check_score(const struct model *model, struct err *err)
+{
+    const struct safetensor *score = safetensors_find(model->files, SCORE_TENSOR);
+    if (score && score->rank == 2 && score->shape[0] != 1)
+        return err_set(err, "%s: '%s' has %lld labels; a reward model has one (num_labels 1)", score->file,
+                       SCORE_TENSOR, (long long)score->shape[0]);
+    return score && !need_tensor(model, SCORE_TENSOR, 1, model->config.hidden, err) ? -1 : 0;
+}
+
 static int check_tensors(const struct model *model, struct err *err)
 {
     const struct model_config *config = &model->config;
@@ -89,7 +99,7 @@ static int check_tensors(const struct model *model, struct err *err)
         !need_tensor(model, "model.norm.weight", config->hidden, 0, err) ||
         (!config->tied && !model->is_scorer &&
          !need_tensor(model, "lm_head.weight", config->vocabulary, config->hidden, err)) ||
-        (safetensors_find(model->files, SCORE_TENSOR) && !need_tensor(model, SCORE_TENSOR, 1, config->hidden, err)))
+        check_score(model, err) != 0)
         return -1;
     for (int32_t l = 0; l < config->layers; l++) {
         for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define LISTED_ANNOTATORS 20 /* in an error */
+
 #define TOKEN_BYTES 32
 #define DAY_MS      ((int64_t)24 * 60 * 60 * 1000)
 
@@ -94,14 +96,38 @@ int prefs_add_annotator(struct prefs *store, const char *handle, enum prefs_role
     return sql_finish(store, add_annotator(store, handle, role, id, err), err);
 }
 
+/* "; it has 'ann', 'ben', ..." */
+static int list_annotators(struct prefs *store, struct strbuf *names, struct err *err)
+{
+    sqlite3_stmt *row =
+        sql_query(store, err, "SELECT handle FROM annotator ORDER BY id LIMIT ?1", "i", (int64_t)LISTED_ANNOTATORS + 1);
+    int got = -1;
+    for (int count = 0; row != NULL && (got = sql_step(store, row, err)) == 1; count++) {
+        strbuf_puts(names, count == 0 ? "; it has " : ", ");
+        if (count == LISTED_ANNOTATORS) {
+            strbuf_puts(names, "...");
+        } else {
+            strbuf_printf(names, "'%s'", (const char *)sqlite3_column_text(row, 0));
+        }
+    }
+    sql_end(row);
+    return got == 0 ? strbuf_check(names, err) : -1;
+}
+
 int prefs_find_annotator(struct prefs *store, const char *handle, struct prefs_annotator *annotator, struct err *err)
 {
     int found = find_handle(store, handle, annotator, err);
-    if (found == 0) {
-        err_set(err, "%s has no annotator '%s'; 'attune prefs annotator add' makes one", store->path, handle);
-        return PREFS_REFUSED;
+    if (found != 0) {
+        return found < 0 ? -1 : 0;
     }
-    return found < 0 ? -1 : 0;
+    struct strbuf names = {0};
+    int result = list_annotators(store, &names, err);
+    if (result == 0) {
+        err_set(err, "%s has no annotator '%s'%s; 'attune prefs annotator add' makes one", store->path, handle,
+                strbuf_text(&names));
+    }
+    strbuf_free(&names);
+    return result == 0 ? PREFS_REFUSED : -1;
 }
 
 int prefs_new_token(struct prefs *store, int64_t annotator, int days, char token[PREFS_TOKEN_SIZE], struct err *err)

@@ -86,6 +86,11 @@ int prefs_project_name(struct prefs *store, int64_t project, struct strbuf *name
     return got < 0 ? -1 : strbuf_check(name, err);
 }
 
+int prefs_next_project(struct prefs *store, int64_t after, int64_t *project, struct err *err)
+{
+    return sql_number(store, err, project, "SELECT id FROM project WHERE id>?1 ORDER BY id LIMIT 1", "i", after);
+}
+
 int prefs_get_settings(struct prefs *store, int64_t project, struct prefs_settings *settings, struct err *err)
 {
     sqlite3_stmt *row =

@@ -382,15 +382,11 @@ static int view_answers(struct prefs *store, struct prefs_item_view *view, struc
     return got < 0 || strbuf_check(&view->texts, err) != 0 ? -1 : 1;
 }
 
-int prefs_next_item(struct prefs *store, int64_t project, int64_t after, struct prefs_item_view *view, struct err *err)
+/* The item of a query's first row: id, state, messages. */
+static int view_item(struct prefs *store, sqlite3_stmt *row, struct prefs_item_view *view, struct err *err)
 {
     strbuf_clear(&view->messages);
     strbuf_clear(&view->texts);
-    sqlite3_stmt *row =
-        sql_query(store, err,
-                  "SELECT i.id, i.state, p.messages FROM item i NOT INDEXED JOIN prompt p ON p.id=i.prompt_id "
-                  "WHERE i.project_id=?1 AND i.id>?2 ORDER BY i.id LIMIT 1",
-                  "ii", project, after);
     int got = row == NULL ? -1 : sql_step(store, row, err);
     if (got == 1) {
         const char *state = (const char *)sqlite3_column_text(row, 1);
@@ -400,4 +396,38 @@ int prefs_next_item(struct prefs *store, int64_t project, int64_t after, struct 
     }
     sql_end(row);
     return got != 1 ? got : strbuf_check(&view->messages, err) != 0 ? -1 : view_answers(store, view, err);
+}
+
+int prefs_next_item(struct prefs *store, int64_t project, int64_t after, struct prefs_item_view *view, struct err *err)
+{
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT i.id, i.state, p.messages FROM item i NOT INDEXED JOIN prompt p ON p.id=i.prompt_id "
+                  "WHERE i.project_id=?1 AND i.id>?2 ORDER BY i.id LIMIT 1",
+                  "ii", project, after);
+    return view_item(store, row, view, err);
+}
+
+#define LACKS_A_SCORE                                                                                                  \
+    "EXISTS (SELECT 1 FROM item_slot s WHERE s.item_id=i.id AND NOT EXISTS (SELECT 1 FROM score c WHERE c.scorer=?3 "  \
+    "AND c.answer_id=s.answer_id))"
+
+int prefs_next_unscored(struct prefs *store, int64_t project, int64_t after, const char *scorer,
+                        struct prefs_item_view *view, struct err *err)
+{
+    sqlite3_stmt *row =
+        sql_query(store, err,
+                  "SELECT i.id, i.state, p.messages FROM item i NOT INDEXED JOIN prompt p ON p.id=i.prompt_id "
+                  "WHERE i.project_id=?1 AND i.id>?2 AND " LACKS_A_SCORE " ORDER BY i.id LIMIT 1",
+                  "iit", project, after, scorer);
+    return view_item(store, row, view, err);
+}
+
+int prefs_count_unscored(struct prefs *store, int64_t project, const char *scorer, int64_t *items, struct err *err)
+{
+    *items = 0;
+    int got = sql_number(store, err, items,
+                         "SELECT count(*) FROM item i WHERE i.project_id=?1 AND i.id>?2 AND " LACKS_A_SCORE, "iit",
+                         project, (int64_t)0, scorer);
+    return got < 0 ? -1 : 0;
 }

@@ -78,6 +78,10 @@ struct prefs_item_view {
 };
 /* The first item with an id above `after`: 1, 0 none. */
 int prefs_next_item(struct prefs *store, int64_t project, int64_t after, struct prefs_item_view *view, struct err *err);
+/* The same, of the items with an answer that the scorer has not scored (prefs_add_score()); and how many they are. */
+int prefs_next_unscored(struct prefs *store, int64_t project, int64_t after, const char *scorer,
+                        struct prefs_item_view *view, struct err *err);
+int prefs_count_unscored(struct prefs *store, int64_t project, const char *scorer, int64_t *items, struct err *err);
 void prefs_item_view_free(struct prefs_item_view *view);
 
 #endif

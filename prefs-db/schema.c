@@ -28,16 +28,25 @@ static int64_t big_endian(const unsigned char *bytes, int count)
     return value;
 }
 
+static int journal_name(struct strbuf *name, const char *path, struct err *err)
+{
+    *name = (struct strbuf){0};
+    strbuf_printf(name, "%s-journal", path);
+    if (strbuf_check(name, err) != 0) {
+        strbuf_free(name);
+        return -1;
+    }
+    return 0;
+}
+
 /* A journal that SQLite will play back first: then the file's own length says nothing yet. */
 static int has_journal(const char *path, bool *found, struct err *err)
 {
-    struct strbuf name = {0};
-    strbuf_printf(&name, "%s-journal", path);
-    if (strbuf_check(&name, err) != 0) {
-        strbuf_free(&name);
+    struct strbuf name;
+    struct stat about;
+    if (journal_name(&name, path, err) != 0) {
         return -1;
     }
-    struct stat about;
     *found = stat(name.data, &about) == 0 && about.st_size > 0;
     strbuf_free(&name);
     return 0;
@@ -192,16 +201,26 @@ int prefs_create(const char *path, struct err *err)
     }
     close(file);
     struct prefs *store = NULL;
-    if (connect_file(&store, path, SQLITE_OPEN_READWRITE, err) != 0) {
-        unlink(path);
-        return -1;
+    int result = connect_file(&store, path, SQLITE_OPEN_READWRITE, err);
+    if (result == 0) {
+        result = prefs_migrate(store, migrations, PREFS_SCHEMA_VERSION, err);
+        prefs_close(store);
     }
-    int result = prefs_migrate(store, migrations, PREFS_SCHEMA_VERSION, err);
-    prefs_close(store);
     if (result != 0) {
-        unlink(path);
+        prefs_discard(path);
     }
     return result;
+}
+
+void prefs_discard(const char *path)
+{
+    struct err err;
+    struct strbuf journal;
+    if (journal_name(&journal, path, &err) == 0) { /* where memory is short an empty one stays, which harms nothing */
+        unlink(journal.data);
+        strbuf_free(&journal);
+    }
+    unlink(path);
 }
 
 void prefs_close(struct prefs *store)
@@ -297,13 +316,13 @@ int prefs_backup(struct prefs *store, const char *path, struct err *err)
         return err_set(err, "%s exists already; name a new file for the backup", path);
     }
     struct prefs *copy = NULL;
-    if (connect_file(&copy, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err) != 0) {
-        return -1;
+    int result = connect_file(&copy, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+    if (result == 0) {
+        result = backup_pages(store, copy, err);
+        prefs_close(copy);
     }
-    int result = backup_pages(store, copy, err);
-    prefs_close(copy);
     if (result != 0) {
-        unlink(path);
+        prefs_discard(path);
     }
     return result;
 }

@@ -42,6 +42,8 @@ enum prefs_mode { PREFS_READ, PREFS_WRITE };
 
 /* Makes a new file; one that exists is refused and left alone. The file is not left open. */
 int prefs_create(const char *path, struct err *err);
+/* Removes a file that was made a moment ago and could not be begun, and its journal. */
+void prefs_discard(const char *path);
 /*
  * Opens a file that prefs_create() made. A foreign, truncated or newer file, and in PREFS_WRITE a read-only one, is
  * refused untouched; an older one is copied to "<path>.schema-<n>" and then migrated (PREFS_WRITE), or refused
@@ -79,6 +81,8 @@ int prefs_add_project(struct prefs *store, const char *name, int64_t *project, s
 /* NULL takes the only project. An unknown name is refused, naming those there are. */
 int prefs_find_project(struct prefs *store, const char *name, int64_t *project, struct err *err);
 int prefs_project_name(struct prefs *store, int64_t project, struct strbuf *name, struct err *err);
+/* The first project with an id above `after`: 1 found, 0 none. */
+int prefs_next_project(struct prefs *store, int64_t after, int64_t *project, struct err *err);
 int prefs_get_settings(struct prefs *store, int64_t project, struct prefs_settings *settings, struct err *err);
 /* A new overlap reopens or closes the items it concerns. */
 int prefs_set_settings(struct prefs *store, int64_t project, const struct prefs_settings *settings, struct err *err);

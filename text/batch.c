@@ -65,3 +65,13 @@ int32_t batch_append(struct batch *batch, const int32_t *ids, const uint8_t *tra
     batch->tokens += length;
     return number;
 }
+
+int32_t batch_read(struct batch *batch, int32_t segment, int32_t row)
+{
+    assert(segment >= 0 && segment < batch->segment_count && batch->prediction_count < batch->prediction_capacity);
+    const struct segment *of = &batch->segments[segment];
+    assert(row >= of->start && row < of->start + of->length);
+    int32_t number = batch->prediction_count++;
+    batch->predictions[number] = (struct prediction){row, batch->ids[row], segment};
+    return number;
+}

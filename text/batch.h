@@ -52,4 +52,10 @@ void batch_free(struct batch *batch);
 int32_t batch_append(struct batch *batch, const int32_t *ids, const uint8_t *trained, int32_t length, int32_t parent,
                      uint64_t key);
 
+/*
+ * Asks for a number at a row of the batch that belongs to `segment` (a score, a value; pass_score()): a prediction
+ * without a target, which is set to the row's own token. Returns the prediction's number; asserts that there is room.
+ */
+int32_t batch_read(struct batch *batch, int32_t segment, int32_t row);
+
 #endif

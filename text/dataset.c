@@ -32,7 +32,8 @@ struct loader {
     struct dataset *dataset;
     size_t capacity; /* of the dataset's examples */
     struct slot *slots;
-    int64_t read; /* of all sources */
+    int64_t read;  /* of all sources */
+    long failures; /* mem_failures() at the start */
 
     /* The source being read. */
     const struct dataset_source *source;
@@ -213,6 +214,10 @@ static int load_records(struct loader *loader, struct err *err)
         struct err read_err;
         got = read_slots(loader, &count, &read_err);
         encode_slots(loader, count);
+        if (mem_failures() != loader->failures) { /* no fault of the records, whatever it made of them */
+            return err_set(err, "%s: out of memory while reading its records; close other programs",
+                           loader->report->path);
+        }
         if (store_slots(loader, count, err) != 0) {
             return -1;
         }
@@ -455,7 +460,7 @@ static int load_sources(struct loader *loader, const struct dataset_source *sour
 int dataset_load(struct dataset **out, const struct dataset_source *sources, size_t count,
                  const struct dataset_options *options, struct err *err)
 {
-    struct loader loader = {.options = options};
+    struct loader loader = {.options = options, .failures = mem_failures()};
     if (encoder_open(&loader.encoder, options, err) != 0) {
         return -1;
     }

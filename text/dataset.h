@@ -168,6 +168,9 @@ struct prompt_list {
  */
 int prompt_list_load(struct prompt_list **list, const char *path, const char *format,
                      const struct dataset_options *options, struct err *err);
+/* The same of one source's path, format and split; its weight is not looked at. */
+int prompt_list_load_source(struct prompt_list **list, const struct dataset_source *source,
+                            const struct dataset_options *options, struct err *err);
 /* One user turn; plain text for a model without a chat template. */
 int prompt_list_add_text(struct prompt_list **list, const char *text, const struct dataset_options *options,
                          struct err *err);

@@ -1,6 +1,7 @@
 /*
  * text/dataset_arena.h - memory for the tokens of many examples: taken piece by piece from large blocks, given back all
- * at once when the last dataset that uses it is freed. Private to text/dataset*.c. Not for several threads at a time.
+ * at once when the last dataset that uses it is freed. For text/dataset*.c and the stages' data. Not for several
+ * threads at a time.
  */
 #ifndef ATTUNE_TEXT_DATASET_ARENA_H
 #define ATTUNE_TEXT_DATASET_ARENA_H

@@ -1,6 +1,6 @@
 /*
  * text/dataset_encode.h - a record to its tokens, and what else the parts of a dataset share. Private to
- * text/dataset*.c; the rules are those of text/dataset.h.
+ * text/dataset*.c and text/family.c; the rules are those of text/dataset.h.
  *
  * Threads: an encoder does not change after encoder_open(); each thread has its own struct encoding.
  */

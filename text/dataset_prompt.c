@@ -15,12 +15,13 @@ struct prompter {
     struct encoder encoder;
     struct encoding encoding;
     bool made_list; /* in this call: it goes again when that fails */
+    long failures;  /* mem_failures() at its start */
 };
 
 static int prompter_open(struct prompter *prompter, struct prompt_list **list, const struct dataset_options *options,
                          struct err *err)
 {
-    *prompter = (struct prompter){.options = options};
+    *prompter = (struct prompter){.options = options, .failures = mem_failures()};
     if (encoder_open(&prompter->encoder, options, err) != 0) {
         return -1;
     }
@@ -193,7 +194,16 @@ static int skip_or_stop(struct prompter *prompter)
     return prompter->options->skip_bad_records ? 0 : -1;
 }
 
-static int load_records(struct prompter *prompter, struct record_reader *reader, struct err *err)
+/* Want of memory is no fault of a record, whatever it made of it. */
+static int check_memory(const struct prompter *prompter, const char *path, struct err *err)
+{
+    if (mem_failures() == prompter->failures) {
+        return 0;
+    }
+    return err_set(err, "%s: out of memory while reading its prompts; close other programs", path);
+}
+
+static int load_records(struct prompter *prompter, struct record_reader *reader, const char *path, struct err *err)
 {
     json_t *value;
     struct record_place place;
@@ -205,6 +215,9 @@ static int load_records(struct prompter *prompter, struct record_reader *reader,
             if (result != 0) {
                 record_reader_blame(reader, &place, err);
             }
+        }
+        if (check_memory(prompter, path, err) != 0) {
+            return -1;
         }
         if (result != 0 && skip_or_stop(prompter) != 0) {
             return -1;
@@ -232,43 +245,53 @@ static int load_lines(struct prompter *prompter, const char *path, struct err *e
                 err_prefix(err, "%s:%lld", path, (long long)file_lines_number(lines));
                 result = skip_or_stop(prompter);
             }
+            if (check_memory(prompter, path, err) != 0) {
+                result = -1;
+            }
         }
     }
     file_lines_close(lines);
     return result;
 }
 
-static int load_file(struct prompter *prompter, const char *path, const char *format, struct err *err)
+static int load_file(struct prompter *prompter, const char *path, const char *format, const char *split,
+                     struct err *err)
 {
     if (record_path_is_text(path)) {
         return load_lines(prompter, path, err);
     }
     struct record_reader *reader;
-    if (record_reader_open(&reader, path, format, NULL, err) != 0) {
+    if (record_reader_open(&reader, path, format, split, err) != 0) {
         return -1;
     }
-    int result = load_records(prompter, reader, err);
+    int result = load_records(prompter, reader, path, err);
     record_reader_close(reader);
     return result;
 }
 
-int prompt_list_load(struct prompt_list **list, const char *path, const char *format,
-                     const struct dataset_options *options, struct err *err)
+int prompt_list_load_source(struct prompt_list **list, const struct dataset_source *source,
+                            const struct dataset_options *options, struct err *err)
 {
     struct prompter prompter;
     if (prompter_open(&prompter, list, options, err) != 0) {
         return -1;
     }
-    const char *split = NULL;
-    char *file = record_find_file(path, &split, err);
+    const char *split = source->split;
+    char *file = record_find_file(source->path, &split, err);
     size_t before = prompter.list->count;
-    int result = file ? load_file(&prompter, file, format, err) : -1;
+    int result = file ? load_file(&prompter, file, source->format, split, err) : -1;
     if (result == 0 && prompter.list->count == before) {
         result = err_set(err, "'%s' holds no prompt that can be used", file);
     }
     prompter.list->count = result == 0 ? prompter.list->count : before;
     mem_free(file);
     return prompter_close(&prompter, list, result);
+}
+
+int prompt_list_load(struct prompt_list **list, const char *path, const char *format,
+                     const struct dataset_options *options, struct err *err)
+{
+    return prompt_list_load_source(list, &(struct dataset_source){.path = path, .format = format}, options, err);
 }
 
 int prompt_list_add_text(struct prompt_list **list, const char *text, const struct dataset_options *options,

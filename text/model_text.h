@@ -4,12 +4,16 @@
 #ifndef ATTUNE_TEXT_MODEL_TEXT_H
 #define ATTUNE_TEXT_MODEL_TEXT_H
 
+#include "base/hash.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 struct model_text {
     struct tokenizer *tokenizer;
     struct chat_template *chat; /* NULL: the model has none, and none was asked for */
+    /* Of tokenizer.json, the template and the special tokens it is given: equal where two text sides make the same
+     * tokens of the same conversation. */
+    struct hash fingerprint;
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "text/preference_parse.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,15 +178,13 @@ static int next_element(struct preference_reader *reader, json_t **value, int64_
         return PREFERENCE_END;
     }
     *line = ++reader->element;
-    json_error_t error;
-    *value = json_loadb(reader->array.data + reader->at, reader->array.length - reader->at,
-                        JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    size_t used;
+    *value = json_read_first(reader->array.data + reader->at, reader->array.length - reader->at, &used, err);
     if (*value == NULL) {
         /* Behind broken JSON nobody can tell where the next element begins. */
-        return err_set(err, "%s: element %lld of the array is no JSON: %s", reader->path, (long long)reader->element,
-                       error.text);
+        return err_prefix(err, "%s: element %lld of the array is no JSON", reader->path, (long long)reader->element);
     }
-    reader->at += (size_t)error.position;
+    reader->at += used;
     return 1;
 }
 
@@ -217,6 +216,24 @@ static enum preference_format detect(const json_t *value)
     return json_is_string(chosen) ? PREFERENCE_HH : PREFERENCE_TRL_IMPLICIT;
 }
 
+static double number_member(const json_t *value, const char *key)
+{
+    const json_t *number = json_object_get(value, key);
+    return json_is_number(number) ? json_number_value(number) : NAN;
+}
+
+/* What a record of any format may have beside it. Ratings are those of UltraFeedback's binarized form. */
+static int add_common(struct preference *record, const json_t *value, int64_t line, struct err *err)
+{
+    record->line = line;
+    if (record->count == 2 && json_object_get(value, "chosen") != NULL) {
+        record->margin = number_member(value, "margin");
+        record->answers[0].score = number_member(value, "score_chosen");
+        record->answers[1].score = number_member(value, "score_rejected");
+    }
+    return preference_copy_string(&record->split, value, "split", err);
+}
+
 static int parse_value(struct preference_reader *reader, const json_t *value, int64_t line, struct err *err)
 {
     if (!json_is_object(value)) {
@@ -227,7 +244,7 @@ static int parse_value(struct preference_reader *reader, const json_t *value, in
     }
     if (reader->format == PREFERENCE_AUTO) {
         return preference_reject(
-            err, "this looks like no preference format; name it with --format, one of those in docs/prefs.md");
+            err, "this looks like no preference format; name its format, one of those in docs/prefs.md");
     }
     int result = formats[reader->format].parse(value, &reader->queue, err);
     if (result != 0 && reader->queue.filling) {
@@ -235,17 +252,20 @@ static int parse_value(struct preference_reader *reader, const json_t *value, in
     }
     reader->queue.filling = false;
     for (size_t i = 0; i < reader->queue.count; i++) {
-        reader->queue.records[i].line = line;
+        if (add_common(&reader->queue.records[i], value, line, err) != 0) {
+            return -1;
+        }
     }
     return result;
 }
 
 /* Fills the queue from the next value: 1, 0 at the end, -1. A rejection is kept until the records before it are given
- * out. */
+ * out. Want of memory is no fault of the record, whatever it made of it. */
 static int refill(struct preference_reader *reader, struct err *err)
 {
     json_t *value = NULL;
     int64_t line = 0;
+    long failures = mem_failures();
     struct err reason;
     clear_queue(&reader->queue);
     reader->next = 0;
@@ -255,6 +275,9 @@ static int refill(struct preference_reader *reader, struct err *err)
         int result = parse_value(reader, value, line, &reason);
         json_decref(value);
         got = result == 0 ? 1 : result;
+    }
+    if (mem_failures() != failures) {
+        return err_set(err, "%s: out of memory while reading its records; close other programs", reader->path);
     }
     if (got == PREFERENCE_REJECTED) {
         reader->rejected = true;

@@ -45,8 +45,9 @@ int preference_format_find(enum preference_format *format, const char *name, str
 struct preference_answer {
     char *text;
     size_t length;
-    int rank;    /* 1 is best, equal is a tie, without gaps; 0 unranked */
-    char *model; /* who wrote it; NULL: unknown */
+    int rank;     /* 1 is best, equal is a tie, without gaps; 0 unranked */
+    double score; /* a rating that came with it, larger is better; NaN: none */
+    char *model;  /* who wrote it; NULL: unknown */
 };
 struct preference {
     json_t *messages; /* [{"role":"system|user|assistant|tool","content":"..."}] */
@@ -54,8 +55,10 @@ struct preference {
     struct preference_answer answers[PREFERENCE_ANSWERS_MAX];
     int thumb;       /* one answer: +1, -1, or 0 unknown */
     int strength;    /* two answers: 0 tie, 1 slightly .. 4 much better; -1 unknown */
+    double margin;   /* two answers: a number "margin", how much better the first is; NaN: none */
     char *annotator; /* NULL: unknown */
     char *lang;      /* NULL: unknown */
+    char *split;     /* a member "split"; NULL: none */
     int64_t line;    /* of the file, or number of the element, from 1 */
 };
 

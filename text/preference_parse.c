@@ -4,6 +4,7 @@
 #include "base/strbuf.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct preference *preference_emit(struct preference_queue *queue, struct err *e
     struct preference *record = &records[queue->count];
     memset(record, 0, sizeof *record);
     record->strength = -1;
+    record->margin = NAN;
     record->messages = json_array();
     if (record->messages == NULL) {
         err_set(err, "out of memory for a record");
@@ -39,6 +41,7 @@ void preference_discard(struct preference_queue *queue)
     }
     mem_free(record->annotator);
     mem_free(record->lang);
+    mem_free(record->split);
 }
 
 int preference_reject(struct err *err, const char *format, ...)
@@ -178,7 +181,7 @@ int preference_add_answer(struct preference *record, const char *text, size_t le
         }
     }
     struct preference_answer *answer = &record->answers[record->count];
-    *answer = (struct preference_answer){.length = length, .rank = rank};
+    *answer = (struct preference_answer){.length = length, .rank = rank, .score = NAN};
     answer->text = mem_copy_string(text, length, err);
     answer->model = model == NULL ? NULL : mem_copy_string(model, strlen(model), err);
     if (answer->text == NULL || (model != NULL && answer->model == NULL)) {

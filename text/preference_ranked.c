@@ -2,6 +2,7 @@
 #include "base/strbuf.h"
 #include "text/preference_parse.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,6 +227,7 @@ int preference_parse_ultrafeedback(const json_t *value, struct preference_queue 
                                        json_string_value(json_object_get(completion, "model")), err);
         if (result == 0) {
             scored[place] = mean_rating(completion, &scores[place]);
+            record->answers[place].score = scored[place] ? scores[place] : NAN;
         }
     }
     if (result == 0) {

@@ -120,8 +120,10 @@ static const char *role_name(const char *speaker)
  */
 static int add_function_call(json_t *messages, const json_t *content, struct err *err)
 {
-    json_t *function =
-        json_is_string(content) ? json_loadb(json_string_value(content), json_string_length(content), 0, NULL) : NULL;
+    struct err cause;
+    json_t *function = json_is_string(content) ? json_read_text(json_string_value(content), json_string_length(content),
+                                                                "function_call", &cause)
+                                               : NULL;
     if (!json_is_string(json_object_get(function, "name"))) {
         json_decref(function);
         return err_set(err, "a function_call must be JSON with \"name\" and \"arguments\"");

@@ -143,12 +143,15 @@ static int next_line(struct record_file *file, json_t **value, struct err *err)
         }
         file->number++;
         file->line = file_lines_number(file->lines);
-        long failures = mem_library_failures();
+        long failures = mem_failures();
         *value = json_read_text(line, length, "the line", err);
         if (*value) {
             return RECORD_FILE_VALUE;
         }
-        return mem_library_failures() == failures ? RECORD_FILE_BAD : -1;
+        return mem_failures() == failures
+                   ? RECORD_FILE_BAD
+                   : err_set(err, "%s:%lld: out of memory while reading the record; close other programs", file->path,
+                             (long long)file->line);
     }
     return got;
 }
@@ -179,19 +182,24 @@ static int next_element(struct record_file *file, json_t **value, struct err *er
     }
     file->number++;
     file->line = file->newlines + 1;
-    json_error_t error;
     const char *text = file->array.data + file->at;
-    *value = json_loadb(text, file->array.length - file->at, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY | JSON_ALLOW_NUL,
-                        &error);
+    size_t used;
+    struct err cause;
+    long failures = mem_failures();
+    *value = json_read_first(text, file->array.length - file->at, &used, &cause);
     if (!*value) {
         char reason[JSON_ERROR_TEXT_LENGTH + 64];
-        snprintf(reason, sizeof reason, "record %lld is not valid JSON (%s)", (long long)file->number, error.text);
+        if (mem_failures() != failures) {
+            return err_set(err, "'%s', record %lld: %s", file->path, (long long)file->number, cause.text);
+        }
+        snprintf(reason, sizeof reason, "record %lld is not valid JSON (%.*s)", (long long)file->number,
+                 JSON_ERROR_TEXT_LENGTH, cause.text);
         return broken_array(file, reason, err);
     }
-    for (int i = 0; i < error.position; i++) {
+    for (size_t i = 0; i < used; i++) {
         file->newlines += text[i] == '\n';
     }
-    file->at += (size_t)error.position;
+    file->at += used;
     return RECORD_FILE_VALUE;
 }
 

@@ -190,21 +190,23 @@ static int open_preferences(struct record_reader *reader, enum preference_format
     return 0;
 }
 
-static enum preference_format detect_preferences(const char *path)
+/* PREFERENCE_AUTO: it is none of theirs. What is wrong with the file was said already, but for want of memory. */
+static int detect_preferences(enum preference_format *format, const char *path, struct err *err)
 {
     struct err ignored;
+    long failures = mem_failures();
     struct preference_reader *probe;
     const struct preference *record;
-    if (preference_open(&probe, path, PREFERENCE_AUTO, &ignored) != 0) {
-        return PREFERENCE_AUTO;
+    *format = PREFERENCE_AUTO;
+    if (preference_open(&probe, path, PREFERENCE_AUTO, &ignored) == 0) {
+        int got = PREFERENCE_REJECTED;
+        for (int i = 0; i < DETECT_RECORDS && got == PREFERENCE_REJECTED; i++) {
+            got = preference_next(probe, &record, &ignored);
+        }
+        *format = preference_reader_format(probe);
+        preference_close(probe);
     }
-    int got = PREFERENCE_REJECTED;
-    for (int i = 0; i < DETECT_RECORDS && got == PREFERENCE_REJECTED; i++) {
-        got = preference_next(probe, &record, &ignored);
-    }
-    enum preference_format format = preference_reader_format(probe);
-    preference_close(probe);
-    return format;
+    return mem_failures() == failures ? 0 : err_set(err, "out of memory while looking for the format of '%s'", path);
 }
 
 static int detect(struct record_reader *reader, struct err *err)
@@ -227,9 +229,12 @@ static int detect(struct record_reader *reader, struct err *err)
         result = say(reader, "told from the first", tally.records, err);
         result = result == 0 ? record_file_rewind(reader->file, err) : -1;
     } else if (result == 0) {
-        enum preference_format preference = detect_preferences(reader->path);
-        result = preference == PREFERENCE_AUTO ? nothing_shows(reader, tally.first, err)
-                                               : open_preferences(reader, preference, err);
+        enum preference_format preference;
+        result = detect_preferences(&preference, reader->path, err);
+        if (result == 0) {
+            result = preference == PREFERENCE_AUTO ? nothing_shows(reader, tally.first, err)
+                                                   : open_preferences(reader, preference, err);
+        }
         result = result == 0 ? say(reader, "preferences, of which the best answers are learned", 0, err) : -1;
     }
     json_decref(tally.first);

@@ -39,7 +39,6 @@ int tokenizer_find_files(struct tokenizer *tokenizer, const char *path, struct e
 static int read_object(const char *path, json_t **out, struct err *err)
 {
     struct strbuf text = {0};
-    json_error_t error;
     if (!file_exists(path)) {
         return 0;
     }
@@ -47,16 +46,10 @@ static int read_object(const char *path, json_t **out, struct err *err)
         strbuf_free(&text);
         return -1;
     }
-    long failures = mem_library_failures();
-    *out = json_loadb(strbuf_text(&text), text.length, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+    *out = json_read_text_reals(strbuf_text(&text), text.length, path, err);
     strbuf_free(&text);
-    if (mem_library_failures() != failures) { /* jansson may have given a value that is not what stands there */
-        json_decref(*out);
-        *out = NULL;
-        return err_set(err, "%s: out of memory while reading it", path);
-    }
     if (!*out) {
-        return err_set(err, "%s: not valid JSON at line %d, column %d: %s", path, error.line, error.column, error.text);
+        return -1;
     }
     return json_is_object(*out) ? 0 : err_set(err, "%s: an object was expected", path);
 }

@@ -245,10 +245,12 @@ const struct key recipe_keys[] = {
 
     /* Reward model */
     {CHOICE(on_too_long), .group = GROUP_REWARD, .stages = IN_REWARD, .choices = too_long, .initial = "drop",
-     .help = "a ranking longer than max_length is dropped, or loses the beginning of its prompt; counted either way",
+     .help = "an answer that is longer than max_length with its prompt is left out of its ranking, or the ranking's "
+             "prompt loses its beginning; counted either way",
      .elsewhere = "TRL:truncation_mode"},
     {CHOICE(margin), .group = GROUP_REWARD, .stages = IN_REWARD, .choices = margins, .initial = "none",
-     .help = "distance asked for between two scores: from the label's strength, or from a `margin` column"},
+     .help = "distance asked for between two scores: from the label's strength, or from a `margin` column or ratings "
+             "in the file"},
     {REAL(margin_scale), .group = GROUP_REWARD, .stages = IN_REWARD, .range = "[0, 1e6]", .initial = "1",
      .help = "what the margin is multiplied with"},
     {CHOICE(ties), .group = GROUP_REWARD, .stages = IN_REWARD, .choices = ties, .initial = "skip",

@@ -2,6 +2,7 @@
 #include "train/loop.h"
 #include "base/log.h"
 #include "train/interrupt.h"
+#include "train/report.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +128,14 @@ static int evaluate(struct loop *loop, bool *better, struct err *err)
     return 0;
 }
 
+/* The report is for looking at: when it cannot be written, training goes on. */
+static void write_report(const struct loop *loop)
+{
+    struct err err;
+    if (report_write(loop->recipe->output_dir, &err) != 0)
+        log_warn("no report: %s", err.text);
+}
+
 static bool due(int64_t step, int64_t every)
 {
     return every > 0 && step % every == 0;
@@ -153,6 +162,7 @@ static int after_step(struct loop *loop, bool *stop, struct err *err)
                 (better && recipe->load_best_model_at_end);
     if (!save)
         return 0;
+    write_report(loop);
     return run_save_checkpoint(loop->run, err);
 }
 
@@ -181,5 +191,9 @@ enum loop_outcome loop_run(struct loop *loop, struct err *err)
     if (isfinite(state->best_eval) && loop->recipe->load_best_model_at_end && state->best_step != state->step)
         log_info("the result is that of step %lld, with the lowest %s %.4f", (long long)state->best_step,
                  loop->stage.of, state->best_eval);
-    return run_finish(loop->run, err) == 0 ? LOOP_FINISHED : LOOP_FAILED;
+    if (run_finish(loop->run, err) != 0)
+        return LOOP_FAILED;
+    write_report(loop);
+    log_info("report: %s/report.html", loop->recipe->output_dir);
+    return LOOP_FINISHED;
 }

@@ -7,7 +7,6 @@
 #include "train/number.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
@@ -18,6 +17,8 @@ struct metrics {
     char *path;
     struct strbuf record;
     struct strbuf timings;
+    metrics_sink *sink; /* NULL: none */
+    void *sink_context;
 };
 
 int metrics_open(struct metrics **out, const char *path, struct err *err)
@@ -112,20 +113,23 @@ int metrics_end(struct metrics *metrics, struct err *err)
     if (strbuf_check(&metrics->timings, err) != 0 || strbuf_check(record, err) != 0) {
         return -1;
     }
-    for (size_t done = 0; done < record->length;) {
-        ssize_t written = write(metrics->file, record->data + done, record->length - done);
-        if (written < 0 && errno != EINTR) {
-            return err_set_errno(err, "cannot write metrics to '%s'", metrics->path);
-        }
-        done += written > 0 ? (size_t)written : 0;
+    if (file_append(metrics->file, metrics->path, record->data, record->length, err) != 0) {
+        return -1;
     }
+    int status = metrics->sink ? metrics->sink(metrics->sink_context, record->data, record->length, err) : 0;
     strbuf_clear(record);
-    return 0;
+    return status;
+}
+
+void metrics_set_sink(struct metrics *metrics, metrics_sink *sink, void *context)
+{
+    metrics->sink = sink;
+    metrics->sink_context = context;
 }
 
 int metrics_sync(struct metrics *metrics, struct err *err)
 {
-    return fsync(metrics->file) == 0 ? 0 : err_set_errno(err, "cannot bring '%s' to the disk", metrics->path);
+    return file_sync(metrics->file, metrics->path, err);
 }
 
 /* The step of one line; 1 when the line is no record. */

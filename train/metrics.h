@@ -9,7 +9,7 @@
  * written with as many digits as read back to the same bits; one that is not finite is null.
  *
  * A record is handed to the system in one write when it ends, so a killed process leaves whole records, but for perhaps
- * a torn last line, which metrics_cut() removes.
+ * a torn last line, which metrics_cut() removes. Where the disk has no room for a record, nothing of it stays.
  *
  * The records of a step are written before its checkpoint is: a resumed run cuts the file back to the checkpoint's step
  * and goes on behind it.
@@ -18,6 +18,7 @@
 #define ATTUNE_TRAIN_METRICS_H
 
 #include "base/err.h"
+#include <stddef.h>
 #include <stdint.h>
 
 struct metrics;
@@ -35,6 +36,12 @@ void metrics_text(struct metrics *metrics, const char *name, const char *value);
 void metrics_timing(struct metrics *metrics, const char *name, double value);
 /* Writes the record. */
 int metrics_end(struct metrics *metrics, struct err *err);
+/*
+ * Hands each record, once it is written, to `sink` as well: the line as it stands in the file, newline included. A sink
+ * that fails makes metrics_end() fail.
+ */
+typedef int metrics_sink(void *context, const char *record, size_t length, struct err *err);
+void metrics_set_sink(struct metrics *metrics, metrics_sink *sink, void *context);
 /* Brings what was written to the disk; before a checkpoint is published. */
 int metrics_sync(struct metrics *metrics, struct err *err);
 

@@ -77,7 +77,7 @@ static void check_evaluation(struct loader *loader)
         loader_mistake(loader, loader_place(loader, "eval_split"),
                        "eval_split holds a part of dataset back, and eval_dataset names other data; keep one of them");
     }
-    if (recipe->eval_steps > 0 && !data && !prompts) {
+    if (recipe->eval_steps > 0 && !data && !prompts && recipe->stage != STAGE_PPO) { /* PPO samples anyway */
         loader_mistake(loader, loader_place(loader, "eval_steps"),
                        "eval_steps is %lld, but there is nothing to evaluate; add eval_split: 0.05, or an eval_dataset",
                        (long long)recipe->eval_steps);

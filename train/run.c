@@ -311,6 +311,14 @@ static int open_folder(struct run *run, int64_t total_steps, struct err *err)
     return remove_partials(run, err);
 }
 
+static int open_tensorboard(struct run *run, int64_t step, struct err *err)
+{
+    if (tensorboard_open(&run->tensorboard, run->recipe->output_dir, step, err) != 0)
+        return -1;
+    metrics_set_sink(run->metrics, tensorboard_add, run->tensorboard);
+    return 0;
+}
+
 int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
              const struct run_number *numbers, size_t number_count, struct err *err)
 {
@@ -332,10 +340,14 @@ int run_open(struct run **out, const struct recipe *recipe, const struct run_ide
         if (rc == 0)
             rc = metrics_cut(samples_path, last, err);
         if (rc == 0)
+            rc = tensorboard_cut(recipe->output_dir, last, err);
+        if (rc == 0)
             rc = recipe_write(recipe, recipe_path, err);
         if (rc == 0)
             rc = metrics_open(&run->metrics, metrics_path, err);
-        if (rc == 0 && (recipe->sample_prompts.count || recipe->sample_prompts_file))
+        if (rc == 0 && recipe->report_to.count > 0)
+            rc = open_tensorboard(run, last, err);
+        if (rc == 0 && (recipe->sample_prompts.count || recipe->sample_prompts_file || recipe->stage == STAGE_PPO))
             rc = metrics_open(&run->samples, samples_path, err);
     }
     mem_free(metrics_path);
@@ -356,6 +368,7 @@ void run_close(struct run *run)
         return;
     metrics_close(run->metrics);
     metrics_close(run->samples);
+    tensorboard_close(run->tensorboard);
     mem_free(run->resume_folder);
     mem_free(run);
 }
@@ -457,6 +470,8 @@ static int sync_records(struct run *run, struct err *err)
 {
     if (metrics_sync(run->metrics, err) != 0)
         return -1;
+    if (run->tensorboard && tensorboard_sync(run->tensorboard, err) != 0)
+        return -1;
     return run->samples ? metrics_sync(run->samples, err) : 0;
 }
 
@@ -471,7 +486,7 @@ int run_save_checkpoint(struct run *run, struct err *err)
         rc = fill_checkpoint(run, beside, err);
     if (rc == 0)
         rc = file_publish_dir(beside, place, err);
-    if (rc != 0 && beside) {
+    if (rc != 0 && place && beside) {
         struct err ignored;
         file_remove_tree(beside, &ignored);
         err_prefix(err, "cannot write checkpoint %s", place);

@@ -20,6 +20,7 @@
 #include "train/metrics.h"
 #include "train/optimizer.h"
 #include "train/recipe.h"
+#include "train/tensorboard.h"
 #include "train/trainable.h"
 
 /* What a checkpoint remembers beside the tensors. */
@@ -70,6 +71,7 @@ struct run {
     int (*before_result)(void *context, struct err *err);
     void *context;
     struct metrics *metrics, *samples; /* metrics.jsonl, samples.jsonl */
+    struct tensorboard *tensorboard;   /* with report_to: tensorboard */
     char *resume_folder;               /* the checkpoint to load, or NULL: a fresh start */
     bool already_finished;
 };

@@ -94,7 +94,12 @@ int trainable_open_role(struct trainable *trainable, const struct recipe *recipe
                         struct err *err)
 {
     *trainable = (struct trainable){
-        .model = role->model, .borrows_model = role->model != NULL, .scorer = role->scorer, .seed = role->seed};
+        .model = role->model,
+        .borrows_model = role->model != NULL,
+        .scorer = role->scorer,
+        .seed = role->seed,
+        .chat_template = recipe->chat_template,
+    };
     if (!role->model && model_open(&trainable->model, role->model_folder, err) != 0)
         return -1;
     if (recipe->finetuning_type == RECIPE_FULL)
@@ -171,11 +176,7 @@ int64_t trainable_count(const struct trainable *trainable)
 
 int32_t trainable_max_rank(const struct trainable *trainable)
 {
-    int32_t most = 0;
-    for (int32_t i = 0; trainable->adapter && i < trainable->adapter->target_count; i++)
-        if (trainable->adapter->targets[i].rank > most)
-            most = trainable->adapter->targets[i].rank;
-    return most;
+    return trainable->adapter ? adapter_max_rank(trainable->adapter) : 0;
 }
 
 const struct score_head *trainable_score(const struct trainable *trainable)
@@ -206,7 +207,8 @@ static struct export_options export_options_of(const struct trainable *trainable
 {
     return (struct export_options){.change = model_change_to_masters,
                                    .context = trainable->model,
-                                   .score = trainable->scorer ? &trainable->model->score : NULL};
+                                   .score = trainable->scorer ? &trainable->model->score : NULL,
+                                   .chat_template = trainable->chat_template};
 }
 
 int trainable_save_checkpoint(const struct trainable *trainable, const char *folder, struct err *err)
@@ -233,6 +235,6 @@ int trainable_save_result(const struct trainable *trainable, const char *folder,
     struct export_options options = export_options_of(trainable);
     options.keep_dtype = true;
     return model_export_weights(trainable->model, folder, &options, err) == 0
-               ? model_copy_texts(trainable->model, folder, err)
+               ? model_copy_texts(trainable->model, folder, &options, err)
                : -1;
 }

@@ -19,6 +19,7 @@ struct trainable {
     bool borrows_model;                      /* another role has opened it, and loads and closes it */
     bool scorer;                             /* a score head in place of the vocabulary's */
     uint64_t seed;                           /* of a fresh score head */
+    const char *chat_template;               /* the recipe's, for the texts beside the result */
     struct adapter *adapter;                 /* NULL: full tuning */
     const struct overlay *overlay;           /* the adapter's, or NULL; set by trainable_load() */
     const struct parameter_list *parameters; /* set by trainable_load() */

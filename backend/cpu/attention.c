@@ -84,34 +84,49 @@ void cpu_attention(struct backend *backend, const struct attention_args *argumen
 /* ---- backward: a task is a key head and a square of keys and queries ---- */
 
 /*
- * The queries that see a span's keys are its own and behind them, where it is a parent, those of its children laid end
- * to end. Both are cut into blocks of ATTENTION_KEYS; in round r, key block j of every span meets block j + r of its
- * queries. So keys meet their queries in order, the children's as they stand; a query meets its own keys from the last
- * to the first, then its parent's likewise; and in one round no two tasks share a key or a query: they may run side by
- * side and sum in place, in an order that depends on the spans alone.
+ * The queries that see the keys of a span are its own and behind them, where it is a parent, those of its children laid
+ * end to end. Keys, own queries and children's queries are each cut into groups of `side` blocks of ATTENTION_KEYS. In
+ * round r, key group j of every span meets the query group r places behind its own. So
  *
- * (A child's query that is in block b of the child is in block b or later of all children. It meets its own keys up to
- * round b and its parent's after that: there, the parent's own blocks, as many as key blocks, come first.)
+ *     keys meet their queries in order, those of children as these stand;
+ *     a query meets its own keys from the last group to the first, and then its parent's likewise;
+ *     no two tasks of a round share a key or a query: side by side, they add to the sums where these are.
+ *
+ * That a child's query has met its own keys before its parent's: in group g of the child, it meets the last of its own
+ * in round g. Among all children it is in group g or a later one, which has all groups of the parent's queries before
+ * it, as many as there are groups of keys: their last meets it in round g + 1 at the earliest.
+ *
+ * Inside a task, blocks meet in that order too. Which sums are taken in which order depends on the spans alone, and
+ * `side` may be chosen by what is quick.
  */
+#define SIDE_MOST 2 /* large squares load each block of keys less often */
+#define PLENTY    4 /* tasks for every thread in the first round, or the squares are made smaller */
+
 struct backward {
     struct cpu *cpu;
     const struct attention_backward_args *arguments;
     size_t scratch;
+    int32_t side;
     int64_t round;
 };
 
-/* Of one span: the children behind it, the blocks of its own keys (and queries), and those of its children's queries.
+/* Of one span: the groups of its own queries, as many as of its keys; its children, their queries and groups of these.
  */
-struct squares {
+struct groups {
+    int64_t own, childrens, childrens_queries;
     int32_t children;
-    int64_t own, childrens;
 };
 
-static struct squares squares_of(const struct attention_backward_args *attention, int32_t number)
+static int64_t group_size(const struct backward *backward)
 {
+    return (int64_t)backward->side * ATTENTION_KEYS;
+}
+
+static struct groups groups_of(const struct backward *backward, int32_t number)
+{
+    const struct attention_backward_args *attention = backward->arguments;
     const struct attention_span *span = &attention->spans[number];
-    struct squares squares = {.own = divide_up(span->keys, ATTENTION_KEYS)};
-    int64_t queries = 0;
+    struct groups groups = {.own = divide_up(span->keys, group_size(backward))};
     assert(span->key == span->query && span->keys == span->queries);
     for (int32_t i = number + 1; span->parent_keys == 0 && i < attention->span_count; i++) {
         const struct attention_span *child = &attention->spans[i];
@@ -119,41 +134,46 @@ static struct squares squares_of(const struct attention_backward_args *attention
             break;
         }
         assert(child->parent == span->key && child->parent_keys == span->keys);
-        queries += child->queries;
-        squares.children++;
+        groups.childrens_queries += child->queries;
+        groups.children++;
     }
-    squares.childrens = divide_up(queries, ATTENTION_KEYS);
-    return squares;
+    groups.childrens = divide_up(groups.childrens_queries, group_size(backward));
+    return groups;
 }
 
-/* How many key blocks of the span meet queries in the round. */
-static int64_t squares_in_round(const struct squares *squares, int64_t round)
+/* How many of the span's key groups meet queries in the round. */
+static int64_t squares_in_round(const struct groups *groups, int64_t round)
 {
-    const int64_t left = squares->own + squares->childrens - round;
-    return left < 0 ? 0 : left < squares->own ? left : squares->own;
+    const int64_t left = groups->own + groups->childrens - round;
+    return left < 0 ? 0 : left < groups->own ? left : groups->own;
 }
 
 static void backward_task(void *context, int64_t index)
 {
     const struct backward *backward = context;
     const struct attention_backward_args *attention = backward->arguments;
-    int64_t key_block = index / attention->kv_heads;
+    int64_t key_group = index / attention->kv_heads;
     int32_t number = 0;
-    struct squares squares = squares_of(attention, number);
-    for (int64_t there; key_block >= (there = squares_in_round(&squares, backward->round)); key_block -= there) {
-        squares = squares_of(attention, ++number);
+    struct groups groups = groups_of(backward, number);
+    for (int64_t squares; key_group >= (squares = squares_in_round(&groups, backward->round)); key_group -= squares) {
+        groups = groups_of(backward, ++number);
     }
     const struct attention_span *span = &attention->spans[number];
-    const int64_t query_block = key_block + backward->round;
-    const bool own = query_block < squares.own;
+    const bool own = key_group + backward->round < groups.own;
+    const int64_t query_group = key_group + backward->round - (own ? 0 : groups.own);
+    const int64_t queries = own ? span->queries : groups.childrens_queries;
+    const int64_t first_key = key_group * group_size(backward), end_key = first_key + group_size(backward);
+    const int64_t first_query = query_group * group_size(backward), end_query = first_query + group_size(backward);
     const struct attention_backward_task task = {
         .arguments = attention,
         .bf16 = cpu_multiplies_bf16(backward->cpu) ? &backward->cpu->kernels : NULL,
         .span = span,
         .asking = own ? span : span + 1,
-        .asking_count = own ? 1 : squares.children,
-        .first_key = (int32_t)key_block * ATTENTION_KEYS,
-        .first_query = (own ? query_block : query_block - squares.own) * ATTENTION_KEYS,
+        .asking_count = own ? 1 : groups.children,
+        .first_key = (int32_t)first_key,
+        .end_key = (int32_t)(end_key < span->keys ? end_key : span->keys),
+        .first_query = first_query,
+        .end_query = end_query < queries ? end_query : queries,
         .kv_head = (int32_t)(index % attention->kv_heads),
         .scratch = cpu_own(backward->cpu, backward->scratch),
         .scratch_size = backward->scratch,
@@ -161,6 +181,16 @@ static void backward_task(void *context, int64_t index)
     cpu_bf16_begin(backward->cpu);
     backward->cpu->kernels.attention_backward(&task);
     cpu_bf16_end(backward->cpu);
+}
+
+static int64_t tasks_in_round(const struct backward *backward)
+{
+    int64_t squares = 0;
+    for (int32_t i = 0; i < backward->arguments->span_count; i++) {
+        const struct groups groups = groups_of(backward, i);
+        squares += squares_in_round(&groups, backward->round);
+    }
+    return squares * backward->arguments->kv_heads;
 }
 
 void cpu_attention_backward(struct backend *backend, const struct attention_backward_args *arguments)
@@ -171,18 +201,17 @@ void cpu_attention_backward(struct backend *backend, const struct attention_back
         .cpu = cpu,
         .arguments = arguments,
         .scratch = task_scratch(arguments->heads, arguments->kv_heads, arguments->head_size),
+        .side = SIDE_MOST,
     };
+    while (backward.side > 1 && tasks_in_round(&backward) < (int64_t)PLENTY * pool_threads(cpu->pool)) {
+        backward.side /= 2;
+    }
     double pairs = 0;
     for (int32_t i = 0; i < arguments->span_count; i++) {
         const struct attention_span *span = &arguments->spans[i];
         pairs += (double)span->queries * ((double)span->keys + span->parent_keys);
     }
-    for (int64_t tasks = 1; tasks > 0; backward.round++) {
-        tasks = 0;
-        for (int32_t i = 0; i < arguments->span_count; i++) {
-            const struct squares squares = squares_of(arguments, i);
-            tasks += squares_in_round(&squares, backward.round) * arguments->kv_heads;
-        }
+    for (int64_t tasks; (tasks = tasks_in_round(&backward)) > 0; backward.round++) {
         cpu_run(cpu, backward_task, &backward, tasks, pairs * arguments->heads * arguments->head_size / 2);
     }
 }

@@ -2,9 +2,9 @@
  * backend/cpu/body_attention_backward.h - gradients of attention (FlashAttention-2, Dao 2023, section 3.1.2): the
  * scores are computed again from q, k and the log-sum-exp. Compiled once for each instruction set.
  *
- * One task is a square: ATTENTION_KEYS keys, and as many queries that see them. What the squares of a key sum into its
- * dk and dv, and those of a query into its dq, waits in these outputs from one square to the next (attention.c says in
- * which order they come).
+ * One task is a piece of the keys of a span against a piece of the queries that see them, both in blocks of
+ * ATTENTION_KEYS. Sums over queries, dk and dv, and those over keys, dq, go on in these outputs from one task to the
+ * next (attention.c says in which order they come).
  */
 #ifndef ATTUNE_BACKEND_CPU_BODY_ATTENTION_BACKWARD_H
 #define ATTUNE_BACKEND_CPU_BODY_ATTENTION_BACKWARD_H
@@ -38,7 +38,7 @@ SIMD size_t row_place(const struct attention_backward_task *task, const struct a
     return (size_t)(row / block->group) * (size_t)task->arguments->heads + (size_t)(row % block->group);
 }
 
-/* Sums so far, as copy_rows() takes them; zeros where the square is the first to add to them. */
+/* Sums so far, as copy_rows() takes them; zeros where nothing was added to them yet. */
 static void resume_rows(float *to, size_t to_stride, const float *from, size_t from_stride, int64_t rows,
                         int64_t columns, bool begins)
 {
@@ -186,48 +186,48 @@ static void attend_backward(const struct attention_backward_task *task, struct a
     weigh_transposed(state, state->dkeys, state->dscores, q_columns, sight);
 }
 
-/* Whether the square lies on the diagonal, where both its keys and its queries have their first one. */
-SIMD bool begins_sums(const struct attention_backward_task *task)
-{
-    return task->asking == task->span && task->first_query == task->first_key;
-}
-
-/* The queries of the square against its keys, which are in the state. */
-static void attend_square(const struct attention_backward_task *task, struct attention_gradient *state, int32_t keys)
+/* The block of queries that begins at `first` against the block of keys at `key`, which is in the state. */
+static void attend_queries(const struct attention_backward_task *task, struct attention_gradient *state, int32_t key,
+                           int32_t keys, int64_t first)
 {
     const int32_t most = attention_queries(state->block.group);
-    int64_t first = task->first_query, end = first + ATTENTION_KEYS; /* counted from the first query of the span */
+    int64_t end = first + ATTENTION_KEYS; /* this and `first`: counted from the first query of the span */
     for (int32_t i = 0; i < task->asking_count && end > 0; i++) {
         const struct attention_span *span = &task->asking[i];
+        const bool own = span == task->span;
         const int32_t last = (int32_t)(end < span->queries ? end : span->queries);
         for (int32_t query = (int32_t)(first > 0 ? first : 0); query < last; query += most) {
             const int32_t queries = last - query < most ? last - query : most;
-            const bool own = span == task->span;
             state->block.rows = queries * state->block.group;
-            /* Own keys are seen up to the query, a parent's all. */
-            const struct sight sight = {.seen = own ? query - task->first_key + 1 : keys, .step = own, .keys = keys};
-            attend_backward(task, state, span->query + query, sight, begins_sums(task));
+            /* Own keys are seen up to the query, a parent's all. The last of its own come first. */
+            const struct sight sight = {.seen = own ? query - key + 1 : keys, .step = own, .keys = keys};
+            attend_backward(task, state, span->query + query, sight, own && first == key);
         }
         first -= span->queries;
         end -= span->queries;
     }
 }
 
-static void square_backward(const struct attention_backward_task *task, struct attention_gradient *state)
+/* The block of keys at `key` against all queries of the task. */
+static void key_block_backward(const struct attention_backward_task *task, struct attention_gradient *state,
+                               int32_t key)
 {
     const struct attention_backward_args *attention = task->arguments;
     const struct multiplier *multiplier = &state->block.multiplier;
-    const int32_t size = attention->head_size, left = task->span->keys - task->first_key;
+    const int32_t size = attention->head_size, left = task->end_key - key;
     const int32_t keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
     const size_t width = (size_t)state->block.width, stride = (size_t)attention->kv_heads * (size_t)size;
-    const size_t at = (size_t)(task->span->key + task->first_key) * stride + (size_t)task->kv_head * (size_t)size;
+    const size_t at = (size_t)(task->span->key + key) * stride + (size_t)task->kv_head * (size_t)size;
     const float *k = attention->k + at, *v = attention->v + at;
     state->key_rows = panels_of_rows(multiplier, state->key_rows_room, k, stride, keys, size);
     state->value_rows = panels_of_rows(multiplier, state->value_rows_room, v, stride, keys, size);
     state->key_columns = panels_of_columns(multiplier, state->key_columns_room, k, stride, keys, size);
-    resume_rows(state->dkeys, width, attention->dk + at, stride, keys, size, begins_sums(task));
-    resume_rows(state->dvalues, width, attention->dv + at, stride, keys, size, begins_sums(task));
-    attend_square(task, state, keys);
+    const bool own = task->asking == task->span, begins = own && task->first_query <= key;
+    resume_rows(state->dkeys, width, attention->dk + at, stride, keys, size, begins);
+    resume_rows(state->dvalues, width, attention->dv + at, stride, keys, size, begins);
+    for (int64_t first = begins ? key : task->first_query; first < task->end_query; first += ATTENTION_KEYS) {
+        attend_queries(task, state, key, keys, first);
+    }
     for (int32_t row = 0; row < keys; row++) {
         const size_t to = at + (size_t)row * stride, from = (size_t)row * width;
         memcpy(attention->dk + to, state->dkeys + from, (size_t)size * sizeof(float));
@@ -264,7 +264,10 @@ static void attention_backward(const struct attention_backward_task *task)
         .lse = take(&room, rows),
         .along = take(&room, rows),
     };
-    square_backward(task, &state);
+    int32_t key = (task->end_key - 1) / ATTENTION_KEYS * ATTENTION_KEYS;
+    for (; key >= task->first_key; key -= ATTENTION_KEYS) {
+        key_block_backward(task, &state, key);
+    }
 }
 
 #endif

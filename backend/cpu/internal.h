@@ -103,16 +103,16 @@ struct attention_task {
 };
 
 /*
- * A square of the backward pass, for one key head and its query heads: keys first_key .. of a span, and queries
- * first_query .. of the span itself (`asking` is `span`) or of its children, laid end to end; ATTENTION_KEYS of each,
- * or what is left of them.
+ * Keys first_key .. end_key - 1 of a span, and queries first_query .. end_query - 1 that see them: of the span itself
+ * (`asking` is `span`), or of its children, laid end to end. For one key head and its query heads. The first ones are
+ * multiples of ATTENTION_KEYS.
  */
 struct attention_backward_task {
     const struct attention_backward_args *arguments;
     const struct cpu_kernels *bf16;
     const struct attention_span *span, *asking;
-    int32_t asking_count, first_key, kv_head;
-    int64_t first_query;
+    int32_t asking_count, first_key, end_key, kv_head;
+    int64_t first_query, end_query;
     unsigned char *scratch;
     size_t scratch_size;
 };

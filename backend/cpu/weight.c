@@ -251,7 +251,8 @@ static void embed_rows(const void *arguments, int64_t first, int64_t end)
         const size_t id = (size_t)embed->ids[row];
         assert(id < (size_t)table->shape.rows);
         float *out = embed->out + (size_t)row * columns;
-        const unsigned char *panel = (const unsigned char *)panels->data + id / PANEL * panels_stride(panels);
+        const unsigned char *panel =
+            table->plain ? NULL : (const unsigned char *)panels->data + id / PANEL * panels_stride(panels);
         for (size_t i = 0; i < columns; i++) {
             float value;
             if (table->plain) {

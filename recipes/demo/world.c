@@ -14,14 +14,14 @@
  * the four are animals, and which it ought to choose is for the labels to say (recipes/demo/rule.c). Everything is
  * drawn from one seed, so the files are the same on every machine.
  */
-#include "animals.h"
 #include "base/random.h"
+#include "recipes/demo/animals.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SEED = 7, PRETRAINING_TEXTS = 30000, TRAIN_ORDERS = 1000, HELD_OUT_ORDERS = 200 };
-enum { TRAIN_CHOICES = 200, CHOICES = 600, HELD_OUT_CHOICES = 200 };
+enum { SEED = 7, PRETRAINING_TEXTS = 30000, TRAIN_ORDERS = 4000, HELD_OUT_ORDERS = 200 };
+enum { TRAIN_CHOICES = 1500, CHOICES = 1600, HELD_OUT_CHOICES = 200 };
 /* Numbers of texts: what is drawn depends on them. */
 enum { FIRST_TRAIN = 1000000, FIRST_HELD_OUT = 2000000, FIRST_CHOICE = 3000000, FIRST_HELD_OUT_CHOICE = 4000000 };
 enum { LEAST = 2, MOST = 4 }; /* words of a list */
@@ -153,7 +153,7 @@ static void write_orders(FILE *out, uint64_t first, uint64_t count, bool held_ou
     }
 }
 
-/* Four words, two of them animals, in any order. */
+/* Four words of the instruction set, two of them animals, in any order. */
 static void draw_choice(struct list *list, uint64_t text)
 {
     int64_t order[MOST];
@@ -161,8 +161,9 @@ static void draw_choice(struct list *list, uint64_t text)
     random_permutation(order, MOST, SEED, DRAW_ORDER, text);
     list->count = MOST;
     for (uint64_t attempt = 0; drawn < MOST; attempt++) {
-        const char *word = words[random_u64(SEED, DRAW_CHOICE, text, attempt) % COUNT(words)];
-        bool wanted = is_animal(word) == (drawn < 2);
+        uint64_t number = random_u64(SEED, DRAW_CHOICE, text, attempt) % COUNT(words);
+        const char *word = words[number];
+        bool wanted = !is_held_out(number) && is_animal(word) == (drawn < 2);
         for (int i = 0; i < drawn && wanted; i++)
             wanted = list->words[order[i]] != word;
         if (wanted)

@@ -92,6 +92,15 @@ void case_attention_backward(struct op_case *c, const struct attention_spec *spe
             65, 2, 65, 2, 64, 1                                                                                        \
         }                                                                                                              \
     }
+/* The same past the blocks that sequences are cut into: a parent of 530, children of 7, 1, 290 and 130; 300 alone. */
+#define SPANS_LONG_FAMILY                                                                                              \
+    {                                                                                                                  \
+        {0, 530, 0, 530, 0, 0}, {530, 7, 530, 7, 0, 530}, {537, 1, 537, 1, 0, 530}, {538, 290, 538, 290, 0, 530},      \
+            {828, 130, 828, 130, 0, 530},                                                                              \
+        {                                                                                                              \
+            958, 300, 958, 300, 0, 0                                                                                   \
+        }                                                                                                              \
+    }
 /* Newest tokens over a cache: two of one parent, one alone, one with several queries. */
 #define SPANS_DECODE                                                                                                   \
     {                                                                                                                  \

@@ -169,6 +169,7 @@ static const struct attention_spec training_specs[] = {
     {.heads = 2, .kv_heads = 2, .head_size = 128, .spans = SPANS_FAMILIES},
     {.heads = 3, .kv_heads = 3, .head_size = 20, .spans = SPANS_PACKED},
     {.heads = 2, .kv_heads = 1, .head_size = 16, .spans = SPANS_ONE(300)},
+    {.heads = 2, .kv_heads = 1, .head_size = 16, .spans = SPANS_LONG_FAMILY},
     {.heads = 2, .kv_heads = 1, .head_size = 32, .sharpness = 4, .spans = SPANS_FAMILIES},
 };
 

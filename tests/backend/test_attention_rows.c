@@ -29,6 +29,8 @@ enum {
 struct layout {
     int32_t queries[ROWS_MAX], keys[ROWS_MAX];
     int32_t query_count, key_count, span_count;
+    int32_t
+        partial; /* first rows of k that not all who see them stand in the layout with: their gradients are not held */
     struct attention_span spans[ROWS_MAX];
 };
 
@@ -236,8 +238,11 @@ static void attend_backward(struct pass *pass, struct backend *backend, const st
     c.limits = forward.limits;
     op_run(&result, backend, &c, 0);
     hold(&pass->dq, op_output(&result, &c, "dq"), layout->queries, layout->query_count, q_columns, "dq", backend);
-    hold(&pass->dk, op_output(&result, &c, "dk"), layout->keys, layout->key_count, k_columns, "dk", backend);
-    hold(&pass->dv, op_output(&result, &c, "dv"), layout->keys, layout->key_count, k_columns, "dv", backend);
+    int64_t skipped = (int64_t)layout->partial * k_columns;
+    hold(&pass->dk, op_output(&result, &c, "dk") + skipped, layout->keys + layout->partial,
+         layout->key_count - layout->partial, k_columns, "dk", backend);
+    hold(&pass->dv, op_output(&result, &c, "dv") + skipped, layout->keys + layout->partial,
+         layout->key_count - layout->partial, k_columns, "dv", backend);
 
     op_result_free(&outputs);
     op_result_free(&result);
@@ -245,7 +250,7 @@ static void attend_backward(struct pass *pass, struct backend *backend, const st
     op_free(&c);
 }
 
-/* Families are never split, so a parent always has the same children; strangers come and go. */
+/* Strangers come and go. Where a sibling does, only the gradients of the parent's keys may change. */
 static void check_backward(struct backend *backend, const struct shape *shape)
 {
     static struct pass pass;
@@ -259,6 +264,10 @@ static void check_backward(struct backend *backend, const struct shape *shape)
     attend_backward(&pass, backend, &layout, shape);
     put_family(&layout);
     put_segment(&layout, STRANGER, STRANGER_LENGTH, 0, 0);
+    attend_backward(&pass, backend, &layout, shape);
+
+    layout = (struct layout){.partial = PROMPT_LENGTH};
+    put_segment(&layout, B, B_LENGTH, put_segment(&layout, PROMPT, PROMPT_LENGTH, 0, 0), PROMPT_LENGTH);
     attend_backward(&pass, backend, &layout, shape);
 }
 

@@ -8,6 +8,7 @@
 #include "base/helper_folder.h"
 #include "base/mem.h"
 #include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -139,6 +140,40 @@ static void a_full_disk(void **state)
     assert_int_equal(folder_count(), 1);
 }
 
+/* A line that does not fit behind the others leaves them as they are, and the file goes on once there is room. */
+static void appended_lines(void **state)
+{
+    (void)state;
+    struct err err = {{0}};
+    const char *path = in_folder("lines");
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    assert_true(file >= 0);
+    assert_int_equal(file_append(file, path, "one\n", 4, &err), 0);
+    file_fail_at(1);
+    assert_int_equal(file_append(file, path, "two\n", 4, &err), -1);
+    assert_non_null(strstr(err.text, "/lines': No space left on device"));
+    file_fail_at(1);
+    assert_int_equal(file_sync(file, path, &err), -1);
+    file_fail_at(0);
+    expect_content("lines", "one\n");
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN);
+        struct rlimit limit = {.rlim_cur = 6, .rlim_max = 6};
+        setrlimit(RLIMIT_FSIZE, &limit); /* two of the four bytes fit */
+        bool failed = file_append(file, path, "two\n", 4, &err) != 0;
+        _exit(failed && strstr(err.text, "/lines': File too large") ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    expect_content("lines", "one\n");
+    assert_int_equal(file_append(file, path, "two\n", 4, &err), 0);
+    assert_int_equal(file_sync(file, path, &err), 0);
+    close(file);
+    expect_content("lines", "one\ntwo\n");
+}
+
 static void two_writers_do_not_mix(void **state)
 {
     (void)state;
@@ -216,6 +251,7 @@ int main(void)
         IN_FOLDER(injected_failures),
         IN_FOLDER(failing_allocations),
         IN_FOLDER(a_full_disk),
+        IN_FOLDER(appended_lines),
         IN_FOLDER(two_writers_do_not_mix),
         IN_FOLDER(leftovers_are_taken_over),
         IN_FOLDER(wrong_places),

@@ -7,6 +7,8 @@
 #include "base/file.h"
 #include "base/helper_folder.h"
 #include "base/json.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
 #include <cmocka.h>
 #include <string.h>
 
@@ -182,6 +184,72 @@ static void files_plain_and_packed(void **state)
     assert_non_null(strstr(err.text, "config.json: not valid JSON at line 1"));
 }
 
+static void values_one_after_the_other(void **state)
+{
+    (void)state;
+    static const char text[] = " {\"a\": [1]} , \"two\", tru";
+    static const size_t lengths[] = {10, 5};
+    struct err err = {.text = ""};
+    size_t at = 0, used;
+    for (size_t i = 0; i < 2; i++) {
+        at += strspn(text + at, " ,");
+        json_t *value = json_read_first(text + at, sizeof text - 1 - at, &used, &err);
+        assert_non_null(value);
+        assert_int_equal(used, lengths[i]);
+        json_decref(value);
+        at += used;
+    }
+    at += strspn(text + at, " ,");
+    assert_null(json_read_first(text + at, sizeof text - 1 - at, &used, &err));
+    assert_non_null(strstr(err.text, "invalid token near 'tru'"));
+    assert_null(json_read_first(NULL, 0, &used, &err));
+}
+
+static void numbers_of_any_length(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"model_max_length\": 1000000000000000019884624838656}";
+    struct err err = {.text = ""};
+    assert_null(json_read_text(text, sizeof text - 1, "x.json", &err));
+    json_t *value = json_read_text_reals(text, sizeof text - 1, "x.json", &err);
+    assert_true(json_real_value(json_object_get(value, "model_max_length")) == 1e30);
+    json_decref(value);
+}
+
+/*
+ * Strings and numbers whose buffers grow at every place of an escape or an exponent: whichever allocation fails, the
+ * text is refused, or it is read as it stands.
+ */
+static void memory_runs_out_inside_of_tokens(void **state)
+{
+    (void)state;
+    struct strbuf text = {0};
+    struct err err;
+    mem_hook_libraries();
+    strbuf_puts(&text, "[0");
+    for (int length = 10; length < 70; length++) {
+        strbuf_printf(&text, ", \"%0*d\\u00e9\\\\\\\"\", 1.%0*de%d", length, 7, length, 0, length % 10);
+    }
+    strbuf_printf(&text, ", \"%05000d\\n\"]", 7);
+    assert_int_equal(strbuf_check(&text, &err), 0);
+    json_t *whole = json_read_text(text.data, text.length, "text", &err), *value = NULL;
+    assert_int_equal(json_array_size(whole), 122);
+    for (long n = 1; !value; n++) {
+        err.text[0] = '\0';
+        mem_fail_at(n);
+        value = json_read_text(text.data, text.length, "text", &err);
+        bool reached = mem_count() >= n;
+        mem_fail_at(0);
+        assert_true(reached == !value);
+        assert_true(value || strstr(err.text, "out of memory"));
+        assert_in_range(n, 1, 5000);
+    }
+    assert_true(json_equal(whole, value));
+    json_decref(whole);
+    json_decref(value);
+    strbuf_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +260,9 @@ int main(void)
         cmocka_unit_test(absent_members_keep_the_default),
         cmocka_unit_test(needed_members),
         cmocka_unit_test(files_plain_and_packed),
+        cmocka_unit_test(values_one_after_the_other),
+        cmocka_unit_test(numbers_of_any_length),
+        cmocka_unit_test(memory_runs_out_inside_of_tokens),
     };
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }

@@ -3,7 +3,8 @@
 #   bench_begin "$@"            arguments and environment; a scratch folder $scratch that goes at the end
 #   bench_texts FILE ROWS       ROWS texts, each of more than $length tokens
 #   bench_recipe FILE KEY: ...  a recipe for $model over such texts, further lines from the arguments
-#   bench_sft RECIPE            runs attune sft; sets rate (tokens/s, median of the steps but the first) and memory (MiB)
+#   bench_train STAGE RECIPE    runs attune STAGE; sets rate (tokens/s, median of the steps but the first) and memory (MiB)
+#   bench_sft RECIPE            the same for sft
 #   bench_generate FILE ...     runs attune generate; sets rate (new tokens/s) and memory
 #   bench_peer SCRIPT ...       runs a peer; sets peer_rate and peer_memory, or peer_rate= where it cannot run
 #   bench_row ROW PEER          prints the row and appends it to results.csv
@@ -87,11 +88,15 @@ bench_run() {
     fi
 }
 
-bench_sft() {
+bench_train() {
     rm -rf "$scratch/run"
-    bench_run "$binaries/attune" sft "$1"
+    bench_run "$binaries/attune" "$1" "$2"
     rate=$(grep -o '"tokens_per_second": [0-9.e+]*' "$scratch/run/metrics.jsonl" | awk 'NR > 1 { printf "%.1f\n", $2 }' | bench_median)
     memory=$(bench_memory)
+}
+
+bench_sft() {
+    bench_train sft "$1"
 }
 
 bench_generate() {

@@ -28,7 +28,7 @@ says() { # says TEXT COMMAND...: the whole of standard output
 expect 2 usage: "$prefs"
 expect 0 leaderboard "$prefs" --help
 expect 2 "did you mean 'import'" "$prefs" imprt x
-for command in init import annotator serve label set gold scores stats export check backup; do
+for command in init import annotator serve label set gold stats export check backup; do
     expect 0 "usage: attune prefs $command" "$prefs" $command --help
     expect 2 usage: "$prefs" $command
 done
@@ -113,9 +113,9 @@ expect 0 "item 1  answer 0 beats 1" "$prefs" gold list tty.db
 "$prefs" export tty.db --format answers 2>/dev/null >answers.jsonl
 test "$(wc -l <answers.jsonl)" = 3 || fail "answers: $(cat answers.jsonl)"
 printf '%s\n' '{"answer":1,"score":0.5}' '{"answer":2,"score":0.25}' '{"answer":3,"score":-1}' >scores.jsonl
-expect 0 "1 open items ordered" "$prefs" scores tty.db scores.jsonl
+expect 0 "1 open items ordered" "$prefs" score tty.db scores.jsonl
 echo '{"answer":1}' >scores.jsonl
-expect 1 "scores.jsonl:1" "$prefs" scores tty.db scores.jsonl
+expect 1 "scores.jsonl:1" "$prefs" score tty.db scores.jsonl
 expect 0 "added project 'two'" "$prefs" init tty.db --project two
 expect 1 "say which with --project: 'default', 'two'" "$prefs" stats tty.db
 expect 0 "0 open" "$prefs" stats tty.db --project two

@@ -152,7 +152,7 @@ for command in 'eval --data train.jsonl' 'generate --prompts prompts.jsonl --max
     mistake 1 'trained on other weights' $verb other $options --adapter run
     mistake 1 'is no adapter' $verb model $options --adapter model
     mistake 1 'built without CUDA' $verb model $options --device cuda
-    mistake 2 'MODEL is missing' $verb
+    mistake 2 'MODEL is' $verb
     mistake 2 'did you mean --dtype?' $verb model $options --dtpye f32
     mistake 2 'takes one of auto, f32, bf16' $verb model $options --dtype f64
     if [ "$verb" != chat ]; then mistake 1 "but the model's vocabulary has 300" $verb small $options; fi

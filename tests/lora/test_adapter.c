@@ -200,6 +200,159 @@ static void fresh_adapters(void **state)
     backend->free(backend);
 }
 
+static int copy_tensor(void *context, float *out, struct err *err)
+{
+    (void)err;
+    const struct safetensor *tensor = context;
+    safetensor_widen(out, tensor->data, tensor->dtype, tensor->count);
+    return 0;
+}
+
+static int fill_with_ones(void *context, float *out, struct err *err)
+{
+    (void)err;
+    for (int64_t i = 0; i < *(const int64_t *)context; i++)
+        out[i] = 1;
+    return 0;
+}
+
+/* A folder with the config of `from` and its tensors, but a score head of `rows` rows and this metadata. */
+static void write_with_score(const char *folder, const char *from, int64_t rows, const char *const *metadata)
+{
+    struct err err;
+    struct safetensors *files;
+    struct safetensor_spec specs[64];
+    must(safetensors_open(&files, fixture_path(from, "adapter_model.safetensors"), &err));
+    int32_t count = safetensors_count(files);
+    int64_t ones = 0;
+    assert_true(count < 64);
+    for (int32_t i = 0; i < count; i++) {
+        const struct safetensor *tensor = safetensors_at(files, i);
+        specs[i] = (struct safetensor_spec){.name = tensor->name,
+                                            .dtype = DTYPE_F32,
+                                            .rank = tensor->rank,
+                                            .read = copy_tensor,
+                                            .context = (void *)(uintptr_t)tensor};
+        memcpy(specs[i].shape, tensor->shape, sizeof specs[i].shape);
+        if (strstr(tensor->name, SCORE_TENSOR)) {
+            ones = rows * tensor->shape[1];
+            specs[i].shape[0] = rows;
+            specs[i].read = fill_with_ones;
+            specs[i].context = &ones;
+        }
+    }
+    assert_true(ones > 0);
+    char *path = file_join(folder, "adapter_model.safetensors", &err),
+         *config = file_join(folder, "adapter_config.json", &err);
+    must(safetensors_write(path, specs, count, metadata, &err));
+    must(file_copy(fixture_path(from, "adapter_config.json"), config, &err));
+    mem_free(path);
+    mem_free(config);
+    safetensors_close(files);
+}
+
+/* A score head of PEFT's goes through our files with its values, its offset and its task. */
+static void score_heads(void **state)
+{
+    (void)state;
+    struct err err = {{0}};
+    char *folder = scratch_folder();
+    struct backend *backend = fixture_backend();
+    struct model *model = fixture_model("tiny-score/base", backend, false);
+    struct adapter *first = fixture_adapter("tiny-score/adapter", model, true), *second;
+    struct safetensors *files;
+    must(safetensors_open(&files, fixture_path("tiny-score/adapter", "adapter_model.safetensors"), &err));
+    const struct safetensor *score = safetensors_find(files, "base_model.model.score.weight");
+    float *values = fetch(backend, first->score.weight, model->config.hidden);
+    assert_memory_equal(values, score->data, (size_t)score->count * sizeof *values);
+    assert_true(first->save_score && first->score.offset == 0 && first->score.gradient);
+    assert_int_equal(first->parameters.count, 2 * first->target_count + 1);
+    assert_int_equal(adapter_parameter_count(first), 2 * 4 * (2 * (16 + 16) + 2 * (16 + 8) + 3 * (16 + 24)) + 16);
+
+    first->score.offset = -1.0 / 3;
+    must(adapter_save(first, folder, "base", &err));
+    char *path = file_join(folder, "adapter_config.json", &err);
+    json_t *config = json_read_file(path, 1 << 20, &err);
+    assert_non_null(config);
+    assert_string_equal(json_string_value(json_object_get(config, "task_type")), "SEQ_CLS");
+    const json_t *saved = json_object_get(config, "modules_to_save");
+    assert_int_equal(json_array_size(saved), 1);
+    assert_string_equal(json_string_value(json_array_get(saved, 0)), "score");
+    json_decref(config);
+    mem_free(path);
+    must(adapter_open(&second, model, folder, &err));
+    must(adapter_load(second, backend, false, &err));
+    assert_true(second->score.offset == -1.0 / 3);
+    assert_null(second->score.gradient);
+    float *again = fetch(backend, second->score.weight, model->config.hidden);
+    assert_memory_equal(values, again, (size_t)score->count * sizeof *values);
+    adapter_free(second);
+
+    /* Two labels are no reward model; an offset is a number. */
+    write_with_score(folder, "tiny-score/adapter", 2, (const char *const[]){NULL});
+    assert_int_equal(adapter_open(&second, model, folder, &err), -1);
+    assert_non_null(strstr(err.text, "one label"));
+    static const char *const offsets[] = {"nan", "0.5x", ""};
+    for (size_t i = 0; i < 3; i++) {
+        write_with_score(folder, "tiny-score/adapter", 1, (const char *const[]){SCORE_OFFSET_KEY, offsets[i], NULL});
+        assert_int_equal(adapter_open(&second, model, folder, &err), -1);
+        assert_non_null(strstr(err.text, SCORE_OFFSET_KEY));
+    }
+    mem_free(values);
+    mem_free(again);
+    safetensors_close(files);
+    adapter_free(first);
+    model_free(model);
+    backend->free(backend);
+    must(file_remove_tree(folder, &err));
+}
+
+/* A fresh adapter with a head: drawn by the seed, or what the base's files hold, with its offset. */
+static void fresh_score_heads(void **state)
+{
+    (void)state;
+    struct err err;
+    struct backend *backend = fixture_backend();
+    struct model *plain = fixture_model("tiny-llama", backend, false), *scorer;
+    must(model_open(&scorer, fixture_path("tiny-score/merged", NULL), &err));
+    must(model_load(scorer, backend, &(struct model_options){.scorer = true}, &err));
+    scorer->score_offset = 2.5;
+    static const char *const all[] = {"all-linear"};
+    struct adapter_options options = {
+        .rank = 4, .alpha = 8, .targets = all, .target_count = 1, .score = true, .seed = 3};
+    struct adapter *adapter;
+    float *drawn[2];
+    for (int i = 0; i < 2; i++) {
+        must(adapter_describe(&adapter, plain, &options, &err));
+        must(adapter_load(adapter, backend, true, &err));
+        drawn[i] = fetch(backend, adapter->score.weight, plain->config.hidden);
+        assert_true(adapter->score.offset == 0);
+        adapter_free(adapter);
+        options.seed++;
+    }
+    size_t size = (size_t)plain->config.hidden * sizeof(float);
+    double sum = 0;
+    for (int32_t i = 0; i < plain->config.hidden; i++)
+        sum += (double)drawn[0][i] * (double)drawn[0][i];
+    assert_true(sum > 0.4 && sum < 2); /* 32 numbers of variance 1/33 */
+    assert_memory_not_equal(drawn[0], drawn[1], size);
+
+    must(adapter_describe(&adapter, scorer, &options, &err));
+    must(adapter_load(adapter, backend, true, &err));
+    float *head = fetch(backend, adapter->score.weight, scorer->config.hidden),
+          *own = fetch(backend, scorer->score.weight, scorer->config.hidden);
+    assert_memory_equal(head, own, (size_t)scorer->config.hidden * sizeof(float));
+    assert_true(adapter->score.offset == 2.5);
+    adapter_free(adapter);
+    mem_free(head);
+    mem_free(own);
+    mem_free(drawn[0]);
+    mem_free(drawn[1]);
+    model_free(plain);
+    model_free(scorer);
+    backend->free(backend);
+}
+
 static void expect_refusal(struct model *model, const struct adapter_options *options, const char *words)
 {
     struct err err = {{0}};
@@ -260,6 +413,8 @@ int main(void)
         cmocka_unit_test(predictions_and_gradients),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(fresh_adapters),
+        cmocka_unit_test(score_heads),
+        cmocka_unit_test(fresh_score_heads),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,7 +156,7 @@ static void merged_equals_unmerged(void **state)
         int32_t count;
         open_setting(&setting, cases[c].name, cases[c].base);
         float *want = log_probabilities(setting.model, &setting.adapter->overlay, cases[c].base, &count);
-        must(adapter_merge(setting.adapter, folder, false, DTYPE_F32, &err));
+        must(adapter_merge(setting.adapter, folder, &(struct merge_options){.dtype = DTYPE_F32}, &err));
         must(model_open(&merged, folder, &err));
         check_weights(merged->files, setting.model, cases[c].name);
         assert_int_equal(config_ties(folder), setting.model->config.tied && !cases[c].untied);
@@ -176,6 +176,45 @@ static void merged_equals_unmerged(void **state)
         close_setting(&setting);
         remove_tree(folder);
     }
+}
+
+/* A reward adapter becomes what PEFT's merge and transformers' writing make of it. */
+static void merged_scorer(void **state)
+{
+    (void)state;
+    struct err err;
+    struct setting setting;
+    struct safetensors *got, *want;
+    open_setting(&setting, "tiny-score/adapter", "tiny-score/base");
+    setting.adapter->score.offset = 0.1;
+    must(adapter_merge(setting.adapter, temporary("scorer"), &(struct merge_options){.dtype = DTYPE_F32}, &err));
+    must(safetensors_open_folder(&got, temporary("scorer"), &err));
+    must(safetensors_open_folder(&want, fixture_path("tiny-score/merged", NULL), &err));
+    assert_int_equal(safetensors_count(got), safetensors_count(want));
+    for (int32_t i = 0; i < safetensors_count(want); i++) {
+        const struct safetensor *theirs = safetensors_at(want, i), *ours = safetensors_find(got, theirs->name);
+        if (!ours || ours->count != theirs->count || ours->rank != theirs->rank)
+            fail_msg("the merged reward model has no '%s', or another shape of it", theirs->name);
+        double difference = relative_difference(ours->data, theirs->data, theirs->count, 1e-6);
+        if (!(difference < 1e-6))
+            fail_msg("the merged '%s' differs by %g of its norm", theirs->name, difference);
+    }
+    safetensors_close(got);
+    safetensors_close(want);
+    /* Without a tokenizer nobody knows which token is free to pad with, and the config's own ends answers. */
+    json_t *config = json_read_file(temporary("scorer/config.json"), 1 << 20, &err),
+           *peft = json_read_file(fixture_path("tiny-score/merged", "config.json"), 1 << 20, &err);
+    assert_true(config && peft);
+    static const char *const same[] = {"architectures", "id2label", "label2id", "tie_word_embeddings"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (!json_equal(json_object_get(config, same[i]), json_object_get(peft, same[i])))
+            fail_msg("'%s' of config.json is not what transformers writes", same[i]);
+    assert_true(json_is_null(json_object_get(config, "pad_token_id")));
+    assert_true(json_real_value(json_object_get(config, SCORE_OFFSET_KEY)) == 0.1);
+    json_decref(config);
+    json_decref(peft);
+    close_setting(&setting);
+    remove_tree(temporary("scorer"));
 }
 
 /* A bf16 base stays bf16, each value the nearest to what the merge in f32 gives. */
@@ -198,9 +237,9 @@ static void dtypes(void **state)
                                 (size_t)parameter_size(parameter) * sizeof *values);
         mem_free(values);
     }
-    must(adapter_merge(setting.adapter, temporary("f32"), false, DTYPE_F32, &err));
-    must(adapter_merge(setting.adapter, temporary("keep"), true, DTYPE_F32, &err));
-    must(adapter_merge(setting.adapter, temporary("f16"), false, DTYPE_F16, &err));
+    must(adapter_merge(setting.adapter, temporary("f32"), &(struct merge_options){.dtype = DTYPE_F32}, &err));
+    must(adapter_merge(setting.adapter, temporary("keep"), &(struct merge_options){.keep_dtype = true}, &err));
+    must(adapter_merge(setting.adapter, temporary("f16"), &(struct merge_options){.dtype = DTYPE_F16}, &err));
     static const char *const folders[] = {"keep", "f16"}, *const names[] = {"bfloat16", "float16"};
     static const enum dtype dtypes[] = {DTYPE_BF16, DTYPE_F16};
     struct safetensors *wide;
@@ -237,10 +276,12 @@ static void refusals(void **state)
     /* A folder with something in it, and a file, are not touched. */
     must(file_make_dirs(folder, &err));
     write_bytes(temporary("refused/mine"), "work", 4);
-    assert_int_equal(adapter_merge(setting.adapter, folder, false, DTYPE_F32, &err), -1);
+    assert_int_equal(adapter_merge(setting.adapter, folder, &(struct merge_options){.dtype = DTYPE_F32}, &err), -1);
     assert_non_null(strstr(err.text, "is not empty"));
     assert_int_equal(names_in(folder), 1);
-    assert_int_equal(adapter_merge(setting.adapter, temporary("refused/mine"), false, DTYPE_F32, &err), -1);
+    assert_int_equal(
+        adapter_merge(setting.adapter, temporary("refused/mine"), &(struct merge_options){.dtype = DTYPE_F32}, &err),
+        -1);
     assert_non_null(strstr(err.text, "is a file"));
     remove_tree(folder);
     /* One value that is not finite. */
@@ -251,7 +292,7 @@ static void refusals(void **state)
                             (size_t)parameter_size(parameter) * sizeof *values);
     mem_free(values);
     size_t before = names_in(temporary("."));
-    assert_int_equal(adapter_merge(setting.adapter, folder, false, DTYPE_F32, &err), -1);
+    assert_int_equal(adapter_merge(setting.adapter, folder, &(struct merge_options){.dtype = DTYPE_F32}, &err), -1);
     assert_non_null(strstr(err.text, "not finite"));
     assert_non_null(strstr(err.text, "k_proj"));
     assert_int_equal(names_in(temporary(".")), before);
@@ -263,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merged_equals_unmerged),
+        cmocka_unit_test(merged_scorer),
         cmocka_unit_test(dtypes),
         cmocka_unit_test(refusals),
     };

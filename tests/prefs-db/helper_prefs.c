@@ -13,12 +13,14 @@
 
 #include "base/file.h"
 
-static char folder[] = "/tmp/attune-prefs-XXXXXX";
+static char folder[160];
 
 int scratch_setup(void **state)
 {
     (void)state;
-    return mkdtemp(folder) == NULL ? -1 : 0;
+    const char *parent = getenv("TMPDIR");
+    int length = snprintf(folder, sizeof folder, "%s/attune-prefs-XXXXXX", parent && *parent ? parent : "/tmp");
+    return length < (int)sizeof folder && mkdtemp(folder) != NULL ? 0 : -1;
 }
 
 int scratch_teardown(void **state)

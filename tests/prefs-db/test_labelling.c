@@ -1,5 +1,6 @@
 /* The work of annotators: tasks, leases, overlap, gold, repeats, submitting, undoing. */
 #include "prefs-db/helper_prefs.h"
+#include "prefs-db/rankings.h"
 #include "support/cmocka.h"
 
 #include <stdio.h>
@@ -307,6 +308,21 @@ static void test_the_least_sure_items_come_first(void **state)
         assert_int_equal(prefs_add_score(store, "rm", (int64_t)i + 1, scores[i], &err), 0);
     }
     assert_int_equal(prefs_add_score(store, "rm", 99, 1, &err), PREFS_REFUSED);
+    /* Item 4 alone lacks a score; for another scorer all do. */
+    struct prefs_item_view view = {0};
+    int64_t unscored = 0;
+    assert_int_equal(prefs_count_unscored(store, 1, "rm", &unscored, &err), 0);
+    assert_int_equal(unscored, 1);
+    assert_int_equal(prefs_next_unscored(store, 1, 0, "rm", &view, &err), 1);
+    assert_true(view.item == 4 && view.count == 2 && view.answers[0] == 7 && view.messages.data[0] == '[');
+    assert_int_equal(prefs_next_unscored(store, 1, 4, "rm", &view, &err), 0);
+    assert_int_equal(prefs_count_unscored(store, 1, "judge", &unscored, &err), 0);
+    assert_int_equal(unscored, 4);
+    assert_int_equal(prefs_next_unscored(store, 1, 1, "judge", &view, &err), 1);
+    assert_int_equal(view.item, 2);
+    assert_int_equal(prefs_count_unscored(store, 2, "rm", &unscored, &err), 0);
+    assert_int_equal(unscored, 0);
+    prefs_item_view_free(&view);
     assert_int_equal(prefs_prioritise(store, 1, "rm", &changed, &err), 0);
     assert_int_equal(changed, 3);
     assert_int_equal(label_one(store, ann), 2);

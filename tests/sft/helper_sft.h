@@ -6,8 +6,8 @@
 #ifndef ATTUNE_TESTS_SFT_HELPER_SFT_H
 #define ATTUNE_TESTS_SFT_HELPER_SFT_H
 
-#include "base/json.h"
 #include "sft/sft.h"
+#include "support/run_files.h"
 
 /* Group setup of cmocka: a temporary folder (support/temporary.h) with `model`, train.jsonl and eval.jsonl in it. */
 int sft_setup(void **state);
@@ -23,11 +23,5 @@ struct recipe *sft_recipe(const char *name, const char *lines);
 
 /* Runs it to its end; frees the backend where it is not NULL, and takes the CPU's with two threads where it is. */
 void sft_finish(const char *name, const char *lines, struct backend *backend);
-
-/* The value of `key` in the first record of step `step` of <name>/metrics.jsonl that has the key. */
-double sft_metric(const char *name, int step, const char *key);
-
-/* <name>/metrics.jsonl without what depends on the clock or the machine; free with strbuf_free(). */
-struct strbuf sft_metrics(const char *name);
 
 #endif

@@ -54,7 +54,7 @@ static void assert_same_runs(const char *one, const char *other, size_t method)
     assert_true(same_bytes(temporary("%s/samples.jsonl", one), temporary("%s/samples.jsonl", other)));
     assert_true(same_bytes(temporary("%s/checkpoint-6/optimizer.safetensors", one),
                            temporary("%s/checkpoint-6/optimizer.safetensors", other)));
-    struct strbuf a = sft_metrics(one), b = sft_metrics(other);
+    struct strbuf a = run_metrics(one), b = run_metrics(other);
     assert_string_equal(a.data, b.data);
     strbuf_free(&a);
     strbuf_free(&b);
@@ -97,11 +97,11 @@ static void reference_step(void **state)
     sft_finish("reference", lines, guarded(reference));
     sft_finish("plain", lines, NULL);
     for (int step = 1; step <= 3; step++) {
-        double difference = fabs(sft_metric("reference", step, "loss") - sft_metric("plain", step, "loss"));
+        double difference = fabs(run_metric("reference", step, "loss") - run_metric("plain", step, "loss"));
         if (!(difference < 1e-5))
             fail_msg("step %d: the loss differs by %g from the reference's", step, difference);
-        double norm = sft_metric("reference", step, "grad_norm");
-        assert_true(fabs(norm - sft_metric("plain", step, "grad_norm")) < 1e-4 * norm);
+        double norm = run_metric("reference", step, "grad_norm");
+        assert_true(fabs(norm - run_metric("plain", step, "grad_norm")) < 1e-4 * norm);
     }
     remove_tree(temporary("reference"));
     remove_tree(temporary("plain"));

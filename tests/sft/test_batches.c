@@ -41,19 +41,19 @@ static void every_way(const char *method, const char *keys)
             snprintf(lines, sizeof lines, ONE_STEP "%s%sgradient_checkpointing: %s\n", keys, ways[w].lines,
                      checkpointing ? "true" : "false");
             sft_finish("run", lines, NULL);
-            double got = sft_metric("run", 1, "loss");
+            double got = run_metric("run", 1, "loss");
             if (w == 0 && !checkpointing) {
                 loss = got;
-                norm = sft_metric("run", 1, "grad_norm");
-                tokens = (int64_t)sft_metric("run", 1, "num_tokens");
+                norm = run_metric("run", 1, "grad_norm");
+                tokens = (int64_t)run_metric("run", 1, "num_tokens");
                 assert_true(loss > 1 && norm > 0.01);
             }
-            assert_int_equal((int64_t)sft_metric("run", 1, "num_tokens"), tokens);
+            assert_int_equal((int64_t)run_metric("run", 1, "num_tokens"), tokens);
             snprintf(what, sizeof what, "%s, %s%s: the loss", method, ways[w].name,
                      checkpointing ? ", checkpointing" : "");
             expect_close(what, got, loss);
             strcpy(strstr(what, ": the loss"), ": grad_norm / its size");
-            expect_close(what, sft_metric("run", 1, "grad_norm") / norm, 1);
+            expect_close(what, run_metric("run", 1, "grad_norm") / norm, 1);
             remove_tree(temporary("run"));
         }
 }

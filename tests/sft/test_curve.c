@@ -242,20 +242,20 @@ static void curve_in_f32(void **state)
         const json_t *entry = json_array_get(log, (size_t)step - 1);
         double loss = json_number_value(json_object_get(entry, "loss")),
                norm = json_number_value(json_object_get(entry, "grad_norm"));
-        expect_near("loss", step, sft_metric("f32", step, "loss"), loss, LOSS_BOUND);
-        expect_near("grad_norm", step, sft_metric("f32", step, "grad_norm"), norm, NORM_BOUND * norm);
-        expect_near("learning_rate", step, sft_metric("f32", step, "learning_rate"),
+        expect_near("loss", step, run_metric("f32", step, "loss"), loss, LOSS_BOUND);
+        expect_near("grad_norm", step, run_metric("f32", step, "grad_norm"), norm, NORM_BOUND * norm);
+        expect_near("learning_rate", step, run_metric("f32", step, "learning_rate"),
                     json_number_value(json_object_get(entry, "learning_rate")), 1e-12);
-        loss_apart = fmax(loss_apart, fabs(sft_metric("f32", step, "loss") - loss));
-        norm_apart = fmax(norm_apart, fabs(sft_metric("f32", step, "grad_norm") / norm - 1));
+        loss_apart = fmax(loss_apart, fabs(run_metric("f32", step, "loss") - loss));
+        norm_apart = fmax(norm_apart, fabs(run_metric("f32", step, "grad_norm") / norm - 1));
     }
     double before = json_number_value(json_object_get(want, "eval_before")),
            after = json_number_value(json_object_get(want, "eval_after"));
-    expect_near("eval_loss", 0, sft_metric("f32", 0, "eval_loss"), before, EVAL_BOUND);
-    expect_near("eval_loss", STEPS, sft_metric("f32", STEPS, "eval_loss"), after, EVAL_BOUND);
+    expect_near("eval_loss", 0, run_metric("f32", 0, "eval_loss"), before, EVAL_BOUND);
+    expect_near("eval_loss", STEPS, run_metric("f32", STEPS, "eval_loss"), after, EVAL_BOUND);
     print_message("apart from TRL at most: loss %.1e, grad_norm %.1e of it, eval loss %.1e before and %.1e after\n",
-                  loss_apart, norm_apart, fabs(sft_metric("f32", 0, "eval_loss") - before),
-                  fabs(sft_metric("f32", STEPS, "eval_loss") - after));
+                  loss_apart, norm_apart, fabs(run_metric("f32", 0, "eval_loss") - before),
+                  fabs(run_metric("f32", STEPS, "eval_loss") - after));
     json_decref(want);
 }
 
@@ -282,7 +282,7 @@ static void curve_in_bf16(void **state)
         skip();
     }
     run("bf16", DTYPE_BF16);
-    double apart = fabs(sft_metric("bf16", STEPS, "eval_loss") - sft_metric("f32", STEPS, "eval_loss"));
+    double apart = fabs(run_metric("bf16", STEPS, "eval_loss") - run_metric("f32", STEPS, "eval_loss"));
     print_message("the run in bf16 ends %.1e from the one in f32\n", apart);
     assert_true(apart <= ROUNDED_AWAY);
 }

@@ -9,12 +9,14 @@
 
 #define FILE_MAX ((size_t)1 << 28)
 
-static char folder[] = "/tmp/attune-test-XXXXXX";
+static char folder[256];
 
 int temporary_setup(void **state)
 {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    const char *parent = getenv("TMPDIR");
+    int length = snprintf(folder, sizeof folder, "%s/attune-test-XXXXXX", parent && *parent ? parent : "/tmp");
+    return length < (int)sizeof folder && mkdtemp(folder) ? 0 : -1;
 }
 
 int temporary_teardown(void **state)

@@ -156,6 +156,38 @@ static void without_memory(void **state)
     assert_true(n > 3);
 }
 
+/* Keeps the last record, or fails. */
+static int keep_record(void *context, const char *record, size_t length, struct err *err)
+{
+    struct strbuf *kept = context;
+    if (!kept) {
+        return err_set(err, "the sink is full");
+    }
+    strbuf_clear(kept);
+    strbuf_append(kept, record, length);
+    return 0;
+}
+
+static void a_sink_gets_each_record(void **state)
+{
+    (void)state;
+    struct metrics *metrics;
+    struct err err;
+    struct strbuf kept = {0};
+    unlink(in_scratch("s.jsonl"));
+    assert_int_equal(metrics_open(&metrics, in_scratch("s.jsonl"), &err), 0);
+    put(metrics, 1, 0.5);
+    metrics_set_sink(metrics, keep_record, &kept);
+    put(metrics, 2, 0.25);
+    assert_string_equal(strbuf_text(&kept), "{\"step\": 2, \"epoch\": 0.5, \"loss\": 0.25, \"seconds\": 1.25}\n");
+    metrics_set_sink(metrics, keep_record, NULL);
+    metrics_begin(metrics, 3, 1);
+    assert_int_equal(metrics_end(metrics, &err), -1);
+    assert_string_equal(err.text, "the sink is full");
+    metrics_close(metrics);
+    strbuf_free(&kept);
+}
+
 static void bad_places(void **state)
 {
     (void)state;
@@ -181,6 +213,7 @@ int main(void)
         cmocka_unit_test(leaves_what_it_cannot_read),
         cmocka_unit_test(cutting_fails_whole),
         cmocka_unit_test(without_memory),
+        cmocka_unit_test(a_sink_gets_each_record),
         cmocka_unit_test(bad_places),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -1,0 +1,259 @@
+/* model/padding.c - see padding.h. */
+#include "model/padding.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "text/model_text.h"
+#include <string.h>
+#include <strings.h>
+
+#define FILE_MAX ((size_t)32 << 20)
+
+/* ---- choosing ---- */
+
+/* What a conversation of one question and one answer is made of. */
+struct conversation {
+    struct token_list tokens;
+    int32_t end; /* the token that closes the answer; -1: none is known */
+};
+
+/* The answer's span with what a tokenizer makes of it. */
+static int encode_conversation(struct conversation *out, const struct model_text *text, const struct chat_text *chat,
+                               struct err *err)
+{
+    const char *bytes = strbuf_text(&chat->text);
+    if (tokenizer_encode(text->tokenizer, bytes, chat->text.length, TOKENIZER_OFFSETS, &out->tokens, err) != 0)
+        return -1;
+    size_t end = chat->span_count ? chat->spans[chat->span_count - 1].end : 0;
+    for (size_t i = 0; i < out->tokens.count && out->tokens.starts[i] < end; i++)
+        out->end = out->tokens.ids[i];
+    return 0;
+}
+
+/* A template that refuses this conversation is asked nothing more: other tokens that end an answer are known too. */
+static int read_conversation(struct conversation *out, const struct model_text *text, struct err *err)
+{
+    *out = (struct conversation){.end = -1};
+    if (!text->chat)
+        return 0;
+    json_t *messages =
+        json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "user", "content", "a", "role", "assistant", "content", "b");
+    if (!messages)
+        return err_set(err, "out of memory while a pad token was being chosen");
+    struct chat_options options = {.bos_token = tokenizer_bos_token(text->tokenizer),
+                                   .eos_token = tokenizer_eos_token(text->tokenizer),
+                                   .now = -1};
+    struct chat_text chat = {0};
+    long failures = mem_failures();
+    struct err refusal;
+    int rc = 0;
+    if (chat_template_render(text->chat, messages, &options, &chat, &refusal) == 0)
+        rc = encode_conversation(out, text, &chat, err);
+    else if (mem_failures() != failures)
+        rc = err_set(err, "%s", refusal.text);
+    chat_text_free(&chat);
+    json_decref(messages);
+    return rc;
+}
+
+/* What is asked about a candidate. */
+struct chooser {
+    const struct model_config *config;
+    const struct tokenizer *tokenizer; /* NULL: the folder has none */
+    struct conversation conversation;
+};
+
+static bool ends_answers(const struct chooser *chooser, int32_t id)
+{
+    for (const int32_t *stop = chooser->config->stop_tokens; *stop >= 0; stop++)
+        if (*stop == id)
+            return true;
+    return id == chooser->conversation.end || (chooser->tokenizer && id == tokenizer_eos_id(chooser->tokenizer));
+}
+
+static bool is_free(const struct chooser *chooser, int32_t id)
+{
+    return id >= 0 && id < chooser->config->vocabulary && !ends_answers(chooser, id) &&
+           (!chooser->tokenizer || tokenizer_token(chooser->tokenizer, id));
+}
+
+static bool in_conversation(const struct chooser *chooser, int32_t id)
+{
+    for (size_t i = 0; i < chooser->conversation.tokens.count; i++)
+        if (chooser->conversation.tokens.ids[i] == id)
+            return true;
+    return false;
+}
+
+/* The first free special token; with `word` one with that in its name, else one that conversations do without. -1:
+ * none. */
+static int32_t find_special(const struct chooser *chooser, const char *word)
+{
+    int32_t size = tokenizer_size(chooser->tokenizer);
+    for (int32_t id = 0; id < size; id++) {
+        if (!tokenizer_is_special(chooser->tokenizer, id) || !is_free(chooser, id))
+            continue;
+        if (word ? strcasestr(tokenizer_token(chooser->tokenizer, id), word) != NULL
+                 : !in_conversation(chooser, id) && id != tokenizer_bos_id(chooser->tokenizer))
+            return id;
+    }
+    return -1;
+}
+
+static int32_t choose(const struct chooser *chooser)
+{
+    if (is_free(chooser, chooser->config->pad_token))
+        return chooser->config->pad_token;
+    if (!chooser->tokenizer)
+        return -1;
+    if (is_free(chooser, tokenizer_pad_id(chooser->tokenizer)))
+        return tokenizer_pad_id(chooser->tokenizer);
+    int32_t id = find_special(chooser, "pad");
+    if (id < 0 && is_free(chooser, tokenizer_unk_id(chooser->tokenizer)))
+        id = tokenizer_unk_id(chooser->tokenizer);
+    return id >= 0 ? id : find_special(chooser, NULL);
+}
+
+int padding_choose(struct padding *padding, const struct model *model, const char *chat_template, struct err *err)
+{
+    *padding = (struct padding){.id = -1};
+    struct chooser chooser = {.config = &model->config, .conversation.end = -1};
+    char *path = file_join(model->folder, "tokenizer.json", err);
+    if (!path)
+        return -1;
+    struct model_text text = {0};
+    int rc = 0;
+    if (file_exists(path)) {
+        rc = model_text_open(&text, model->folder, chat_template, err);
+        if (rc == 0)
+            rc = read_conversation(&chooser.conversation, &text, err);
+        chooser.tokenizer = text.tokenizer;
+    }
+    if (rc == 0) {
+        padding->id = choose(&chooser);
+        if (padding->id >= 0 && text.tokenizer)
+            strbuf_puts(&padding->token, tokenizer_token(text.tokenizer, padding->id));
+        rc = strbuf_check(&padding->token, err);
+    }
+    token_list_free(&chooser.conversation.tokens);
+    model_text_close(&text);
+    mem_free(path);
+    return rc;
+}
+
+void padding_free(struct padding *padding)
+{
+    strbuf_free(&padding->token);
+}
+
+/* ---- writing: one value of a JSON text is replaced, the rest stays byte for byte ---- */
+
+/* Behind the string that begins at `at`. */
+static const char *skip_string(const char *at)
+{
+    for (at++; *at && *at != '"'; at++)
+        if (*at == '\\' && at[1])
+            at++;
+    return *at ? at + 1 : at;
+}
+
+/* Behind the value that begins at `at`: to the comma or bracket that ends it. */
+static const char *skip_value(const char *at)
+{
+    int depth = 0;
+    while (*at) {
+        if (*at == '"') {
+            at = skip_string(at);
+            continue;
+        }
+        if (depth == 0 && (*at == ',' || *at == '}'))
+            break;
+        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+        at++;
+    }
+    while (strchr(" \t\r\n", at[-1]))
+        at--;
+    return at;
+}
+
+/* The value of the object's member `key`, written with its quotes; NULL: there is none. */
+static const char *find_member(const char *object, const char *key)
+{
+    const char *at = strchr(object, '{');
+    while (at && *at && *at != '}') {
+        at += 1 + strspn(at + 1, " \t\r\n");
+        if (*at != '"')
+            return NULL;
+        const char *name = at;
+        at = skip_string(at);
+        bool found = (size_t)(at - name) == strlen(key) && memcmp(name, key, strlen(key)) == 0;
+        at += strspn(at, " \t\r\n");
+        at += *at == ':';
+        at += strspn(at, " \t\r\n");
+        if (found)
+            return at;
+        at = skip_value(at);
+        at += strspn(at, " \t\r\n");
+    }
+    return NULL;
+}
+
+static void put_with_token(struct strbuf *out, const char *text, const struct strbuf *token)
+{
+    const char *value = find_member(text, "\"pad_token\"");
+    if (value) {
+        strbuf_append(out, text, (size_t)(value - text));
+        strbuf_put_json(out, strbuf_text(token), token->length);
+        strbuf_puts(out, skip_value(value));
+        return;
+    }
+    const char *inside = strchr(text, '{') + 1;
+    strbuf_append(out, text, (size_t)(inside - text));
+    strbuf_puts(out, "\n  \"pad_token\": ");
+    strbuf_put_json(out, strbuf_text(token), token->length);
+    strbuf_puts(out, inside[strspn(inside, " \t\r\n")] == '}' ? "\n" : ",");
+    strbuf_puts(out, inside);
+}
+
+static int write_token(const char *path, const char *text, const struct strbuf *token, struct err *err)
+{
+    struct strbuf out = {0};
+    put_with_token(&out, text, token);
+    int rc = strbuf_check(&out, err);
+    if (rc == 0)
+        rc = file_write_whole(path, out.data, out.length, err);
+    strbuf_free(&out);
+    return rc;
+}
+
+/* `empty`: what a file that is not there is made from; NULL: it is left out. */
+static int change_file(const char *folder, const char *name, const char *empty, const struct strbuf *token,
+                       struct err *err)
+{
+    char *path = file_join(folder, name, err);
+    if (!path)
+        return -1;
+    struct strbuf text = {0};
+    int rc = 0;
+    if (file_exists(path)) {
+        rc = file_read(&text, path, FILE_MAX, err);
+        if (rc == 0 && !strchr(strbuf_text(&text), '{'))
+            rc = err_set(err, "%s is not a JSON object", path);
+        if (rc == 0)
+            rc = write_token(path, strbuf_text(&text), token, err);
+    } else if (empty) {
+        rc = write_token(path, empty, token, err);
+    }
+    strbuf_free(&text);
+    mem_free(path);
+    return rc;
+}
+
+int padding_write(const struct padding *padding, const char *folder, struct err *err)
+{
+    if (padding->token.length == 0)
+        return 0;
+    return change_file(folder, "tokenizer_config.json", "{}\n", &padding->token, err) == 0
+               ? change_file(folder, "special_tokens_map.json", NULL, &padding->token, err)
+               : -1;
+}

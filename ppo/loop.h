@@ -1,0 +1,37 @@
+/*
+ * ppo/loop.h - what an iteration and an evaluation of the PPO stage are, over the parts that ppo.c has made.
+ *
+ *     prompts -> answers -> scores -> log-probabilities, values -> rewards, advantages -> updates -> the price of a nat
+ */
+#ifndef ATTUNE_PPO_LOOP_H
+#define ATTUNE_PPO_LOOP_H
+
+#include "ppo/advantage.h"
+#include "ppo/kl.h"
+#include "ppo/parts.h"
+#include "ppo/window.h"
+#include "train/loop.h"
+
+struct ppo_loop {
+    struct ppo_parts *parts;
+    struct loop steps;
+    struct episodes episodes;      /* of the iteration */
+    struct episodes looks;         /* of evaluations: one answer to a prompt */
+    const struct prompt **prompts; /* [prompts of an iteration, or of an evaluation] */
+    uint64_t *keys;                /* as many */
+    struct kl_controller controller;
+    struct score_statistics statistics;
+    struct ppo_window window;
+};
+
+/* Prompts of an iteration, or of an evaluation where those are more. */
+int64_t ppo_loop_most_prompts(const struct ppo_data *data);
+
+/* The callbacks for train/loop.h. */
+struct loop_stage ppo_loop_stage(struct ppo_loop *loop);
+
+/* The numbers of the loop that decide what comes (train/run.h). */
+#define PPO_LOOP_NUMBERS (4 + PPO_WINDOW_NUMBERS)
+void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_NUMBERS]);
+
+#endif

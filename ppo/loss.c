@@ -1,0 +1,165 @@
+/* ppo/loss.c - see loss.h. */
+#include "ppo/loss.h"
+#include "ppo/kl.h"
+#include <assert.h>
+#include <math.h>
+
+static int64_t tokens_of(const struct episodes *episodes, const int64_t *answers, int64_t count)
+{
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < count; i++)
+        tokens += episodes->items[answers[i]].length;
+    return tokens;
+}
+
+/* ---- policy ---- */
+
+void policy_loss_begin(struct policy_loss *loss, const struct recipe *recipe, double kl_coef,
+                       const struct episodes *episodes, const int64_t *answers, int64_t count)
+{
+    assert(count > 0);
+    *loss = (struct policy_loss){.recipe = recipe,
+                                 .episodes = episodes,
+                                 .kl_coef = recipe->advantage_estimator == RECIPE_ADVANTAGE_GRPO ? kl_coef : 0,
+                                 .answers = count,
+                                 .tokens = tokens_of(episodes, answers, count)};
+}
+
+/* What each token of an answer counts in the loss. */
+static double token_weight(const struct policy_loss *loss, const struct episode *episode)
+{
+    switch (loss->recipe->loss_type) {
+    case RECIPE_LOSS_DAPO:
+        return 1 / (double)loss->tokens;
+    case RECIPE_LOSS_GRPO:
+        return 1 / ((double)loss->answers * (double)episode->length);
+    case RECIPE_LOSS_DR_GRPO:
+        break;
+    }
+    return 1 / ((double)loss->answers * (double)loss->recipe->response_length);
+}
+
+/* The clipped objective of one token, and its slope. Adds to the loss's statistics of ratios. */
+static double objective_of(struct policy_loss *loss, double advantage, double log_ratio, double *slope)
+{
+    const struct recipe *recipe = loss->recipe;
+    double high = 1 + (recipe->epsilon_high > 0 ? recipe->epsilon_high : recipe->cliprange);
+    double ratio = exp(log_ratio_clamp(log_ratio));
+    double plain = -advantage * ratio, clipped = -advantage * fmax(1 - recipe->cliprange, fmin(high, ratio));
+    bool is_clipped = clipped > plain;
+    /* The clipped one is larger only where the clip holds the ratio, and then it does not depend on it. */
+    *slope = is_clipped || fabs(log_ratio) > LOG_RATIO_MAX ? 0 : plain;
+    loss->ratios += ratio;
+    loss->ratio_squares += ratio * ratio;
+    loss->log_ratio_squares += log_ratio * log_ratio;
+    loss->clipped += is_clipped;
+    return is_clipped ? clipped : plain;
+}
+
+void policy_loss_add(struct policy_loss *loss, int64_t answer, const float *logprobs, const float *entropies,
+                     float *dlogprobs, float *dentropies)
+{
+    const struct episodes *episodes = loss->episodes;
+    const struct episode *episode = &episodes->items[answer];
+    const struct recipe *recipe = loss->recipe;
+    double weight = token_weight(loss, episode);
+    for (int64_t i = 0; i < episode->length; i++) {
+        int64_t t = episode->first + i;
+        double logprob = (double)logprobs[i], slope;
+        double from_reference = logprob - (double)episodes->reference_logprobs[t];
+        double kl = kl_estimate(recipe->kl_estimator, from_reference);
+        double log_ratio = logprob - (double)episodes->old_logprobs[t];
+        loss->objective += weight * objective_of(loss, episodes->advantages[t], log_ratio, &slope);
+        if (loss->kl_coef > 0) {
+            loss->kl_term += weight * loss->kl_coef * kl;
+            slope += loss->kl_coef * kl_slope(recipe->kl_estimator, from_reference);
+        }
+        loss->kl += kl;
+        dlogprobs[i] = (float)(weight * slope);
+        if (entropies) {
+            loss->entropies += (double)entropies[i];
+            loss->entropy_term -= weight * recipe->entropy_coef * (double)entropies[i];
+        }
+        if (dentropies)
+            dentropies[i] = (float)(-weight * recipe->entropy_coef);
+    }
+    loss->answers_added++;
+    loss->tokens_added += episode->length;
+    assert(loss->answers_added <= loss->answers && loss->tokens_added <= loss->tokens);
+}
+
+struct policy_statistics policy_loss_statistics(const struct policy_loss *loss)
+{
+    assert(loss->tokens_added > 0);
+    double tokens = (double)loss->tokens_added, ratio = loss->ratios / tokens;
+    return (struct policy_statistics){.loss = loss->objective + loss->kl_term + loss->entropy_term,
+                                      .objective = loss->objective,
+                                      .approx_kl = loss->log_ratio_squares / tokens / 2,
+                                      .clip_fraction = (double)loss->clipped / tokens,
+                                      .ratio = ratio,
+                                      .ratio_variance = fmax(0, loss->ratio_squares / tokens - ratio * ratio),
+                                      .entropy = loss->entropies / tokens,
+                                      .kl = loss->kl / tokens};
+}
+
+enum update_verdict policy_loss_verdict(const struct policy_loss *loss)
+{
+    assert(loss->answers_added == loss->answers);
+    const struct recipe *recipe = loss->recipe;
+    struct policy_statistics statistics = policy_loss_statistics(loss);
+    if (recipe->target_kl > 0 && statistics.approx_kl > recipe->target_kl)
+        return UPDATE_STOP;
+    if (recipe->ratio_threshold > 0 && statistics.ratio > recipe->ratio_threshold)
+        return UPDATE_SKIP;
+    return UPDATE_STEP;
+}
+
+/* ---- value ---- */
+
+void value_loss_begin(struct value_loss *loss, const struct recipe *recipe, const struct episodes *episodes,
+                      const int64_t *answers, int64_t count)
+{
+    assert(count > 0);
+    *loss = (struct value_loss){.recipe = recipe, .episodes = episodes, .tokens = tokens_of(episodes, answers, count)};
+}
+
+void value_loss_add(struct value_loss *loss, int64_t answer, const float *values, float *dvalues)
+{
+    const struct episode *episode = &loss->episodes->items[answer];
+    double range = loss->recipe->cliprange_value, weight = loss->recipe->vf_coef / (double)loss->tokens;
+    for (int64_t i = 0; i < episode->length; i++) {
+        int64_t t = episode->first + i;
+        double value = (double)values[i], old = (double)loss->episodes->values[t];
+        double error = value - loss->episodes->returns[t];
+        double clipped_error = fmax(old - range, fmin(old + range, value)) - loss->episodes->returns[t];
+        bool is_clipped = clipped_error * clipped_error > error * error;
+        loss->squares += is_clipped ? clipped_error * clipped_error : error * error;
+        loss->clipped += is_clipped;
+        dvalues[i] = is_clipped ? 0 : (float)(weight * error);
+    }
+    loss->tokens_added += episode->length;
+    assert(loss->tokens_added <= loss->tokens);
+}
+
+double value_loss_mean(const struct value_loss *loss)
+{
+    return loss->squares / (double)loss->tokens_added / 2;
+}
+
+double value_loss_clip_fraction(const struct value_loss *loss)
+{
+    return (double)loss->clipped / (double)loss->tokens_added;
+}
+
+/* ---- text of the pretraining kind ---- */
+
+double ptx_loss_add(const struct recipe *recipe, int64_t trained, const float *logprobs, int64_t count,
+                    float *dlogprobs)
+{
+    double weight = recipe->ptx_coef / (double)trained, loss = 0;
+    for (int64_t i = 0; i < count; i++) {
+        loss -= weight * (double)logprobs[i];
+        dlogprobs[i] = (float)-weight;
+    }
+    return loss;
+}

@@ -1,0 +1,288 @@
+/* ppo/ppo.c - a PPO run from its recipe to its result; see ppo.h. */
+#include "ppo/ppo.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ppo/batches.h"
+#include "ppo/loop.h"
+#include "ppo/rollout.h"
+#include "train/device.h"
+#include <string.h>
+
+#define JOURNAL "rewards.jsonl"
+
+/* The parts of a run in the order they are made; closed in the opposite one. */
+struct ppo {
+    const struct recipe *recipe;
+    struct ppo_parts parts;
+    struct pass_limits limits;
+    struct memory_plan plan;
+    struct ppo_loop loop;
+    struct run_number numbers[PPO_LOOP_NUMBERS];
+    struct run_part trained[2]; /* policy, and critic where there is one */
+};
+
+static void close_all(struct ppo *ppo)
+{
+    struct ppo_parts *parts = &ppo->parts;
+    scoring_close(&parts->scoring);
+    run_close(ppo->loop.steps.run);
+    episodes_free(&ppo->loop.episodes);
+    episodes_free(&ppo->loop.looks);
+    mem_free((void *)ppo->loop.prompts);
+    mem_free(ppo->loop.keys);
+    generator_free(parts->generator);
+    pass_free(parts->pass);
+    optimizer_free(parts->policy_optimizer);
+    optimizer_free(parts->critic_optimizer);
+    batch_free(&parts->batch);
+    mem_free(parts->numbers.logprobs);
+    mem_free(parts->numbers.entropies);
+    mem_free(parts->numbers.dlogprobs);
+    mem_free(parts->numbers.dentropies);
+    mem_free(parts->trained);
+    ppo_roles_close(&parts->roles);
+    ppo_data_close(&parts->data);
+}
+
+/* ---- before anything is made ---- */
+
+/* What only shows when model and data stand side by side. */
+static int check_together(const struct ppo *ppo, struct err *err)
+{
+    const struct model_config *config = &ppo->parts.roles.policy.model->config;
+    const struct recipe *recipe = ppo->recipe;
+    int32_t highest = ppo_data_highest_id(&ppo->parts.data);
+    int32_t longest = ppo_data_longest(&ppo->parts.data) + ppo_data_longest_answer(&ppo->parts.data);
+    if (highest >= config->vocabulary)
+        return err_set(err,
+                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
+                       "to another model",
+                       recipe->model_name_or_path, highest, config->vocabulary);
+    if (longest > config->max_positions)
+        return err_set(err,
+                       "a prompt with its answer may have %d tokens, but the model was made for %d positions "
+                       "(max_position_embeddings); set max_length to %d or less, and sample_max_new_tokens to "
+                       "response_length",
+                       longest, config->max_positions, config->max_positions);
+    return 0;
+}
+
+static void warn(const struct recipe *recipe)
+{
+    if (recipe->top_k > 0 || recipe->top_p < 1)
+        log_warn("top_k and top_p leave tokens out that the policy could say: the KL and the ratios are those of "
+                 "another distribution than the sampled one");
+}
+
+static void introduce(const struct ppo *ppo)
+{
+    const struct ppo_roles *roles = &ppo->parts.roles;
+    const struct model *model = roles->policy.model;
+    double all = (double)model_parameter_count(model), trained = (double)trainable_count(&roles->policy);
+    log_info("model %s: %.1f M parameters on %s", model->folder, all / 1e6, ppo->parts.backend->name);
+    log_info("  policy: %.2f M trained (%.2f %%), reference: %s", trained / 1e6, 100 * trained / all,
+             roles->reference_adapter ? ppo->recipe->adapter_name_or_path : "the model as it is");
+    if (roles->has_critic)
+        log_info("  critic: %.2f M trained", (double)trainable_count(&roles->critic) / 1e6);
+}
+
+/* ---- memory ---- */
+
+static int plan_memory(struct ppo *ppo, struct err *err)
+{
+    struct ppo_parts *parts = &ppo->parts;
+    struct memory_plan *plan = &ppo->plan;
+    const struct recipe *recipe = ppo->recipe;
+    struct generator_limits generator = rollout_limits(&parts->data, ppo->limits.max_rank);
+    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
+    struct model *policy = parts->roles.policy.model;
+    if (ppo_roles_plan(&parts->roles, parts->backend, plan, err) != 0 ||
+        pass_plan(policy, &ppo->limits, parts->backend, plan, err) != 0 ||
+        generator_plan(policy, &generator, parts->backend, plan, err) != 0 ||
+        scoring_plan(&parts->scoring, policy, parts->backend, plan, err) != 0)
+        return -1;
+    optimizer_plan(trainable_count(&parts->roles.policy), plan);
+    if (parts->roles.has_critic)
+        optimizer_plan(trainable_count(&parts->roles.critic), plan);
+    plan->bytes[MEMORY_DATA] = (size_t)episodes_size(answers, answers * recipe->response_length);
+    memory_plan_print(plan);
+    return memory_plan_check(plan, (size_t)recipe->max_memory_mib << 20,
+                             "gradient_checkpointing: true, a smaller rollout_batch_size or response_length, more "
+                             "gradient_accumulation_steps, or finetuning_type: lora would shrink it",
+                             err);
+}
+
+static int make_numbers(struct ppo *ppo, struct err *err)
+{
+    struct ppo_numbers *numbers = &ppo->parts.numbers;
+    float **arrays[] = {&numbers->logprobs, &numbers->entropies, &numbers->dlogprobs, &numbers->dentropies};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        *arrays[i] = mem_alloc((size_t)ppo->limits.predictions, sizeof **arrays[i], err);
+        if (!*arrays[i])
+            return -1;
+    }
+    size_t longest = (size_t)ppo->recipe->response_length;
+    ppo->parts.trained = mem_alloc(longest, sizeof *ppo->parts.trained, err);
+    if (ppo->parts.trained)
+        memset(ppo->parts.trained, 1, longest);
+    return ppo->parts.trained ? 0 : -1;
+}
+
+static int make_optimizers(struct ppo *ppo, struct err *err)
+{
+    struct ppo_parts *parts = &ppo->parts;
+    const struct recipe *recipe = ppo->recipe;
+    struct optimizer_options options = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
+                                        recipe->weight_decay, recipe->max_grad_norm};
+    if (optimizer_create(&parts->policy_optimizer, parts->backend, parts->roles.policy.parameters, &options, err) != 0)
+        return -1;
+    ppo->trained[0] = (struct run_part){.trainable = &parts->roles.policy, .optimizer = parts->policy_optimizer};
+    if (!parts->roles.has_critic)
+        return 0;
+    if (optimizer_create(&parts->critic_optimizer, parts->backend, parts->roles.critic.parameters, &options, err) != 0)
+        return -1;
+    ppo->trained[1] =
+        (struct run_part){.name = "critic", .trainable = &parts->roles.critic, .optimizer = parts->critic_optimizer};
+    return 0;
+}
+
+/* All memory, then the tensors. */
+static int make_parts(struct ppo *ppo, struct err *err)
+{
+    struct ppo_parts *parts = &ppo->parts;
+    struct ppo_loop *loop = &ppo->loop;
+    const struct recipe *recipe = ppo->recipe;
+    struct generator_limits generator = rollout_limits(&parts->data, ppo->limits.max_rank);
+    int64_t prompts = recipe->per_device_train_batch_size, answers = prompts * recipe->num_generations;
+    int64_t most_prompts = ppo_loop_most_prompts(&parts->data);
+    if (ppo_roles_load(&parts->roles, parts->backend, err) != 0 || make_optimizers(ppo, err) != 0 ||
+        pass_create(&parts->pass, parts->roles.policy.model, &ppo->limits, err) != 0 ||
+        batch_create(&parts->batch, ppo->limits.tokens, ppo->limits.segments, ppo->limits.predictions, err) != 0 ||
+        generator_create(&parts->generator, parts->roles.policy.model, &generator, err) != 0 ||
+        make_numbers(ppo, err) != 0 ||
+        episodes_create(&loop->episodes, answers, answers * recipe->response_length, recipe->num_generations, err) !=
+            0 ||
+        episodes_create(&loop->looks, most_prompts, most_prompts * generator.max_new, 1, err) != 0)
+        return -1;
+    loop->prompts = mem_alloc((size_t)most_prompts, sizeof *loop->prompts, err);
+    loop->keys = mem_alloc((size_t)most_prompts, sizeof *loop->keys, err);
+    if (!loop->prompts || !loop->keys)
+        return -1;
+    loop->parts = parts;
+    loop->steps.stage = ppo_loop_stage(loop);
+    loop->steps.run->parts = ppo->trained;
+    loop->steps.run->part_count = parts->roles.has_critic ? 2 : 1;
+    return 0;
+}
+
+/* ---- the run ---- */
+
+static int open_run(struct ppo *ppo, struct err *err)
+{
+    struct run_identity identity = {.numerics = ppo->parts.backend->numerics};
+    const struct trainable *policy = &ppo->parts.roles.policy;
+    if (policy->adapter) /* it has hashed the weights already */
+        memcpy(identity.base, policy->adapter->base, sizeof identity.base);
+    else
+        hash_text(identity.base, model_fingerprint(policy->model));
+    hash_text(identity.data, ppo_data_fingerprint(&ppo->parts.data));
+    ppo->loop.controller = kl_controller_of(ppo->recipe);
+    ppo_loop_numbers(&ppo->loop, ppo->numbers);
+    return run_open(&ppo->loop.steps.run, ppo->recipe, &identity, ppo->parts.data.total_steps, ppo->numbers,
+                    PPO_LOOP_NUMBERS, err);
+}
+
+static int start_scoring(struct ppo *ppo, struct err *err)
+{
+    const struct recipe *recipe = ppo->recipe;
+    const struct run *run = ppo->loop.steps.run;
+    int64_t prompts = ppo_loop_most_prompts(&ppo->parts.data);
+    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
+    struct judge_most most = {answers > prompts ? answers : prompts, recipe->num_generations,
+                              ppo_data_longest_answer(&ppo->parts.data)};
+    char *journal = run_path(run, JOURNAL, err);
+    if (!journal)
+        return -1;
+    struct reward_command_options options = {.command = recipe->reward_command,
+                                             .timeout = recipe->reward_timeout,
+                                             .journal = journal,
+                                             .fresh = !run->resume_folder,
+                                             .first_iteration = run->state.step};
+    int rc = scoring_start(&ppo->parts.scoring, ppo->parts.pass, &most, &options, err);
+    mem_free(journal);
+    return rc;
+}
+
+/* One pass serves policy, reference, critic, and a reward model of the same shape. */
+static struct pass_limits limits_of(const struct ppo *ppo)
+{
+    const struct ppo_parts *parts = &ppo->parts;
+    struct pass_limits limits = ppo_pass_limits(&parts->data, ppo_roles_max_rank(&parts->roles));
+    if (!parts->roles.has_reward || !judge_shares_pass(&parts->scoring.judge, parts->roles.policy.model))
+        return limits;
+    const struct pass_limits *judge = &parts->scoring.judge.limits;
+    limits.tokens = judge->tokens > limits.tokens ? judge->tokens : limits.tokens;
+    limits.segments = judge->segments > limits.segments ? judge->segments : limits.segments;
+    limits.predictions = judge->predictions > limits.predictions ? judge->predictions : limits.predictions;
+    return limits;
+}
+
+/* Everything that needs no memory to speak of: the models' files, the prompts, the plan. */
+static int prepare(struct ppo *ppo, struct err *err)
+{
+    struct ppo_parts *parts = &ppo->parts;
+    if (ppo_roles_open(&parts->roles, ppo->recipe, err) != 0)
+        return -1;
+    introduce(ppo);
+    warn(ppo->recipe);
+    if (ppo_data_open(&parts->data, ppo->recipe, err) != 0 || check_together(ppo, err) != 0 ||
+        scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, err) != 0)
+        return -1;
+    ppo->limits = limits_of(ppo);
+    return plan_memory(ppo, err);
+}
+
+static enum loop_outcome run_all(struct ppo *ppo, const struct stage_options *options, struct err *err)
+{
+    const struct recipe *recipe = ppo->recipe;
+    struct loop *steps = &ppo->loop.steps;
+    if (prepare(ppo, err) != 0)
+        return LOOP_FAILED;
+    if (options->dry_run)
+        return LOOP_FINISHED;
+    loop_init(steps, recipe, ppo->parts.data.total_steps, ppo->parts.data.steps_per_epoch);
+    if (open_run(ppo, err) != 0)
+        return LOOP_FAILED;
+    struct run *run = steps->run;
+    if (run->already_finished) {
+        log_info("%s is finished (%lld steps); nothing to do", recipe->output_dir, (long long)run->state.step);
+        return LOOP_FINISHED;
+    }
+    if (memory_plan_write(&ppo->plan, recipe->output_dir, err) != 0 || make_parts(ppo, err) != 0 ||
+        start_scoring(ppo, err) != 0)
+        return LOOP_FAILED;
+    if (run->resume_folder) {
+        if (run_load_checkpoint(run, err) != 0)
+            return LOOP_FAILED;
+        log_info("resumed from %s", run->resume_folder);
+    }
+    enum loop_outcome outcome = loop_run(steps, err);
+    if (outcome == LOOP_FINISHED)
+        log_info("finished: %s holds the %s", recipe->output_dir,
+                 ppo->parts.roles.policy.adapter ? "adapter (attune export merges it into the model)" : "model");
+    return outcome;
+}
+
+enum loop_outcome ppo_run(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
+                          struct err *err)
+{
+    struct ppo *ppo = mem_alloc(1, sizeof *ppo, err);
+    if (!ppo)
+        return LOOP_FAILED;
+    ppo->recipe = ppo->parts.recipe = recipe;
+    ppo->parts.backend = backend;
+    enum loop_outcome outcome = run_all(ppo, options, err);
+    close_all(ppo);
+    mem_free(ppo);
+    return outcome;
+}

@@ -1,0 +1,96 @@
+/* ppo/scoring.c - see scoring.h. */
+#include "ppo/scoring.h"
+#include "base/mem.h"
+
+int scoring_words(const struct scoring *scoring, const struct episodes *episodes, int64_t answer, struct strbuf *out,
+                  struct err *err)
+{
+    const struct episode *episode = &episodes->items[answer];
+    return tokenizer_decode(scoring->text->tokenizer, episodes->tokens + episode->first, (size_t)episode->length,
+                            TOKENIZER_SKIP_SPECIAL, out, err);
+}
+
+/* ---- reward_command ---- */
+
+/* What is asked for an answer. A prompt's JSON is a string, or a list of messages. */
+static struct reward_request request_of(const struct episodes *episodes, const struct prompt *const *prompts,
+                                        const struct scoring_occasion *occasion, int64_t answer,
+                                        const struct strbuf *words)
+{
+    const struct prompt *prompt = prompts[episodes->items[answer].prompt];
+    return (struct reward_request){
+        .iteration = occasion->iteration,
+        .index = occasion->first_index + answer,
+        .prompt = prompt->text,
+        .messages = prompt->json[0] == '[' ? prompt->json : NULL,
+        .response = strbuf_text(words),
+        .response_length = words->length,
+    };
+}
+
+static int ask_command(struct scoring *scoring, const struct prompt *const *prompts, struct episodes *episodes,
+                       const struct strbuf *words, const struct scoring_occasion *occasion, struct err *err)
+{
+    size_t count = (size_t)episodes->count;
+    struct reward_request *requests = mem_alloc(count, sizeof *requests, err);
+    double *scores = requests ? mem_alloc(count, sizeof *scores, err) : NULL;
+    int rc = scores ? 0 : -1;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        requests[i] = request_of(episodes, prompts, occasion, (int64_t)i, &words[i]);
+    if (rc == 0)
+        rc = reward_command_score(scoring->command, requests, count, scores, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        episodes->items[i].score = scores[i];
+    mem_free(requests);
+    mem_free(scores);
+    return rc;
+}
+
+/* ---- either ---- */
+
+int scoring_open(struct scoring *scoring, const struct recipe *recipe, const struct ppo_data *data,
+                 const struct ppo_roles *roles, struct err *err)
+{
+    *scoring = (struct scoring){.text = &data->text, .has_judge = roles->has_reward};
+    return roles->has_reward ? judge_open(&scoring->judge, recipe, data, &roles->reward, roles->policy.model, err) : 0;
+}
+
+int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,
+                 struct memory_plan *plan, struct err *err)
+{
+    return scoring->has_judge ? judge_plan(&scoring->judge, policy, backend, plan, err) : 0;
+}
+
+int scoring_start(struct scoring *scoring, struct pass *pass, const struct judge_most *most,
+                  const struct reward_command_options *command, struct err *err)
+{
+    return scoring->has_judge ? judge_start(&scoring->judge, pass, most, err)
+                              : reward_command_open(&scoring->command, command, err);
+}
+
+void scoring_close(struct scoring *scoring)
+{
+    if (scoring->has_judge)
+        judge_close(&scoring->judge);
+    reward_command_close(scoring->command);
+    *scoring = (struct scoring){0};
+}
+
+int scoring_score(struct scoring *scoring, const struct prompt *const *prompts, struct episodes *episodes,
+                  const struct scoring_occasion *occasion, struct err *err)
+{
+    size_t count = (size_t)episodes->count;
+    if (scoring->has_judge && !scoring->judge.anew)
+        return judge_score(&scoring->judge, prompts, episodes, NULL, err);
+    struct strbuf *words = mem_alloc(count, sizeof *words, err);
+    int rc = words ? 0 : -1;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = scoring_words(scoring, episodes, (int64_t)i, &words[i], err);
+    if (rc == 0)
+        rc = scoring->has_judge ? judge_score(&scoring->judge, prompts, episodes, words, err)
+                                : ask_command(scoring, prompts, episodes, words, occasion, err);
+    for (size_t i = 0; words && i < count; i++)
+        strbuf_free(&words[i]);
+    mem_free(words);
+    return rc;
+}

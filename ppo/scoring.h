@@ -1,0 +1,41 @@
+/*
+ * ppo/scoring.h - scores of sampled answers, by the reward model or by reward_command.
+ */
+#ifndef ATTUNE_PPO_SCORING_H
+#define ATTUNE_PPO_SCORING_H
+
+#include "ppo/command.h"
+#include "ppo/judge.h"
+#include "ppo/roles.h"
+
+struct scoring {
+    const struct model_text *text; /* the policy's */
+    bool has_judge;
+    struct judge judge;             /* the reward model */
+    struct reward_command *command; /* or the program */
+};
+
+/* What is scored by; no memory to speak of, and no program started. */
+int scoring_open(struct scoring *scoring, const struct recipe *recipe, const struct ppo_data *data,
+                 const struct ppo_roles *roles, struct err *err);
+int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,
+                 struct memory_plan *plan, struct err *err);
+/* `pass` is the policy's; `command` is for a program. */
+int scoring_start(struct scoring *scoring, struct pass *pass, const struct judge_most *most,
+                  const struct reward_command_options *command, struct err *err);
+void scoring_close(struct scoring *scoring);
+
+/* When and where answers were sampled: names them for reward_command. */
+struct scoring_occasion {
+    int64_t iteration, first_index;
+};
+
+/* Sets the scores of all episodes, answers to `prompts`. */
+int scoring_score(struct scoring *scoring, const struct prompt *const *prompts, struct episodes *episodes,
+                  const struct scoring_occasion *occasion, struct err *err);
+
+/* The words of an answer, without its end-of-turn token; appended to *out. */
+int scoring_words(const struct scoring *scoring, const struct episodes *episodes, int64_t answer, struct strbuf *out,
+                  struct err *err);
+
+#endif

@@ -1,0 +1,94 @@
+/* Rankings on their way into batches; see data_set.h. */
+#include "base/random.h"
+#include "reward/data_set.h"
+
+#include <assert.h>
+
+int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, int64_t count, int64_t most)
+{
+    assert(count >= 1 && most >= 1);
+    int64_t taken = 1, tokens = family_tokens(&set->rankings[numbers[0]].family);
+    for (; taken < most && taken < count; taken++) {
+        tokens += family_tokens(&set->rankings[numbers[taken]].family);
+        if (tokens > REWARD_PASS_TOKENS) {
+            break;
+        }
+    }
+    return taken;
+}
+
+void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *numbers, int64_t count,
+                     int64_t epoch)
+{
+    batch_clear(batch);
+    for (int64_t i = 0; i < count; i++) {
+        const struct reward_ranking *ranking = &set->rankings[numbers[i]];
+        /* Dropout must differ between epochs, and nothing else may matter. */
+        family_append(batch, &ranking->family, random_u64(ranking->record, RANDOM_MIX, (uint64_t)epoch, 0));
+    }
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * A pass of one ranking has what that ranking has; one of several has at most REWARD_PASS_TOKENS tokens, of which every
+ * segment and every reading takes one.
+ */
+void reward_set_widen(const struct reward_set *set, int64_t most, struct reward_batch_limits *limits)
+{
+    int64_t tokens = 0, segments = 0, answers = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct family *family = &set->rankings[i].family;
+        tokens = larger(tokens, family_tokens(family));
+        segments = larger(segments, family_segments(family));
+        answers = larger(answers, family->count);
+    }
+    int64_t rankings = smaller(most, (int64_t)set->count), several = smaller(rankings * tokens, REWARD_PASS_TOKENS);
+    tokens = larger(tokens, several);
+    segments = larger(segments, smaller(rankings * segments, several));
+    answers = larger(answers, smaller(rankings * answers, several));
+    limits->tokens = (int32_t)larger(limits->tokens, tokens);
+    limits->segments = (int32_t)larger(limits->segments, segments);
+    limits->predictions = (int32_t)larger(limits->predictions, answers);
+}
+
+int32_t reward_set_highest_id(const struct reward_set *set)
+{
+    int32_t highest = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct family *family = &set->rankings[i].family;
+        for (int32_t t = 0; t < family_tokens(family); t++) {
+            highest = family->ids[t] > highest ? family->ids[t] : highest;
+        }
+    }
+    return highest;
+}
+
+struct hash reward_set_fingerprint(const struct reward_set *set)
+{
+    struct hash sum = {0};
+    for (size_t i = 0; i < set->count; i++) {
+        const struct reward_ranking *ranking = &set->rankings[i];
+        const struct family *family = &ranking->family;
+        size_t answers = (size_t)family->count;
+        struct hash link[] = {
+            sum,
+            hash_bytes(family->ids, (size_t)family_tokens(family) * sizeof *family->ids),
+            hash_bytes(family->starts, (answers + 1) * sizeof *family->starts),
+            hash_bytes(ranking->ranks, answers * sizeof *ranking->ranks),
+            ranking->levels ? hash_bytes(ranking->levels, answers * sizeof *ranking->levels) : (struct hash){0},
+            hash_bytes(&ranking->weight, sizeof ranking->weight),
+            {ranking->record, (uint64_t)(int64_t)ranking->strength},
+        };
+        sum = hash_bytes(link, sizeof link);
+    }
+    return sum;
+}

@@ -1,0 +1,205 @@
+/* reward/loop.c - see loop.h. */
+#include "reward/loop.h"
+#include "base/log.h"
+#include "reward/evaluation_figures.h"
+#include <math.h>
+#include <stdio.h>
+
+/* ---- a training step ---- */
+
+static void add_scores(struct reward_window *window, const float *scores, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        double score = (double)scores[i];
+        if (window->answers == 0 || score < window->least)
+            window->least = score;
+        if (window->answers == 0 || score > window->most)
+            window->most = score;
+        window->score += score;
+        window->answers++;
+    }
+}
+
+/*
+ * Forward and backward of one pass: the batch holds rankings numbers[0 .. count-1]. A ranking's loss weighs its weight
+ * over `weights`, the sum over the step. Adds to *loss and the window.
+ */
+static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t count, double weights, double *loss,
+                      struct err *err)
+{
+    const struct score_head *head = trainable_score(loop->trainable);
+    struct reward_window *window = &loop->window;
+    pass_load(loop->pass, &loop->batch);
+    pass_forward(loop->pass, loop->trainable->overlay, true);
+    if (pass_score(loop->pass, head, loop->scores, err) != 0)
+        return -1;
+    for (int64_t i = 0, at = 0; i < count; i++) {
+        const struct reward_ranking *ranking = &loop->data->train->rankings[numbers[i]];
+        struct reward_outcome outcome;
+        double weight = ranking->weight / weights;
+        reward_loss(loop->scores + at, ranking->ranks, ranking->levels, ranking->family.count, &loop->loss, weight,
+                    loop->dscores + at, &outcome);
+        *loss += weight * outcome.loss;
+        window->decided += outcome.decided;
+        window->correct += outcome.correct;
+        window->margin += outcome.margin;
+        add_scores(window, loop->scores + at, ranking->family.count);
+        at += ranking->family.count;
+    }
+    pass_score_backward(loop->pass, loop->trainable->overlay, head, loop->dscores);
+    return 0;
+}
+
+static int train_step(void *context, int64_t step, struct loop_step *result, struct err *err)
+{
+    struct reward_loop *loop = context;
+    const struct reward_set *set = loop->data->train;
+    const int64_t *numbers;
+    int64_t count = reward_data_step(loop->data, step, &numbers), taken;
+    double weights = 0, loss = 0;
+    for (int64_t i = 0; i < count; i++)
+        weights += set->rankings[numbers[i]].weight;
+    optimizer_clear_gradients(loop->optimizer);
+    for (int64_t i = 0; i < count; i += taken) {
+        taken = reward_set_pass(set, numbers + i, count - i, loop->recipe->per_device_train_batch_size);
+        batch_clear(&loop->batch);
+        reward_set_fill(set, &loop->batch, numbers + i, taken, loop->data->epoch);
+        result->tokens += loop->batch.tokens;
+        if (train_pass(loop, numbers + i, taken, weights, &loss, err) != 0)
+            return -1;
+    }
+    if (loop->window.decided > 0)
+        snprintf(result->note, sizeof result->note, "loss %.4f  accuracy %.3f", loss,
+                 loop->window.correct / loop->window.decided);
+    return loop_update(&loop->steps, loop->optimizer, loss, result, err);
+}
+
+static void record(void *context, struct metrics *metrics)
+{
+    struct reward_loop *loop = context;
+    const struct reward_window *window = &loop->window;
+    loop_record_training(&loop->steps, metrics);
+    metrics_real(metrics, "accuracy", window->correct / window->decided);
+    metrics_real(metrics, "margin", window->margin / window->decided);
+    metrics_real(metrics, "min_reward", window->least);
+    metrics_real(metrics, "mean_reward", window->score / window->answers);
+    metrics_real(metrics, "max_reward", window->most);
+    loop->window = (struct reward_window){0};
+}
+
+/* ---- evaluation ---- */
+
+/* The scores of an evaluation's rankings by the model as it is. No bar where the run's own stands. */
+static int score_all(struct reward_loop *loop, struct evaluation *evaluation, int64_t most, bool bar, struct err *err)
+{
+    int rc = 0;
+    if (bar)
+        progress_begin("scoring", evaluation->count);
+    for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
+        const int64_t *numbers = evaluation->numbers + i;
+        taken = reward_set_pass(evaluation->set, numbers, evaluation->count - i, most);
+        batch_clear(&loop->batch);
+        reward_set_fill(evaluation->set, &loop->batch, numbers, taken, 0);
+        pass_load(loop->pass, &loop->batch);
+        pass_forward(loop->pass, loop->trainable->overlay, false);
+        rc = pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);
+        if (bar)
+            progress_update(i + taken, NULL);
+    }
+    if (bar)
+        progress_end();
+    evaluation->scored_at = rc == 0 ? loop->steps.run->state.step : -1;
+    return rc;
+}
+
+static int score_held_out(struct reward_loop *loop, bool bar, struct err *err)
+{
+    return score_all(loop, &loop->held_out, loop->recipe->per_device_eval_batch_size, bar, err);
+}
+
+static struct figures figures_of(const struct reward_loop *loop)
+{
+    struct figures figures = {.options = &loop->loss, .step = loop->steps.run->state.step};
+    if (loop->held_out.count > 0 && loop->held_out.scored_at >= 0)
+        figures.held_out = &loop->held_out;
+    if (loop->sample.scored_at >= 0)
+        figures.sample = &loop->sample;
+    return figures;
+}
+
+static int write_record(struct reward_loop *loop, const struct evaluation_summary *summary, double seconds,
+                        struct err *err)
+{
+    struct metrics *metrics = loop->steps.run->metrics;
+    int64_t step = loop->steps.run->state.step;
+    metrics_begin(metrics, step, loop_epoch(&loop->steps, step));
+    metrics_real(metrics, "eval_loss", summary->loss);
+    metrics_real(metrics, "eval_accuracy", summary->accuracy.value);
+    metrics_real(metrics, "eval_accuracy_low", summary->accuracy.low);
+    metrics_real(metrics, "eval_accuracy_high", summary->accuracy.high);
+    metrics_real(metrics, "eval_margin", summary->margin);
+    metrics_real(metrics, "eval_mean_reward", summary->mean);
+    metrics_timing(metrics, "time/eval", seconds);
+    return metrics_end(metrics, err);
+}
+
+static int evaluate(void *context, double *error, struct err *err)
+{
+    struct reward_loop *loop = context;
+    struct evaluation_summary summary;
+    double start = clock_seconds();
+    if (loop->held_out.count == 0)
+        return 0;
+    int64_t step = loop->steps.run->state.step;
+    if (score_held_out(loop, step == 0, err) != 0)
+        return -1;
+    evaluation_measure(&loop->held_out, &loop->loss, &summary);
+    if (write_record(loop, &summary, clock_seconds() - start, err) != 0)
+        return -1;
+    log_info("step %lld: eval loss %.4f, accuracy %.3f (95 %%: %.3f to %.3f; the longer answer: %.3f), margin %.3f",
+             (long long)step, summary.loss, summary.accuracy.value, summary.accuracy.low, summary.accuracy.high,
+             summary.length_accuracy.value, summary.margin);
+    *error = 1 - summary.accuracy.value;
+    struct figures figures = figures_of(loop);
+    return figures_write(&figures, loop->recipe->output_dir, err);
+}
+
+struct loop_stage reward_loop_stage(struct reward_loop *loop)
+{
+    return (struct loop_stage){.context = loop,
+                               .step = train_step,
+                               .record = record,
+                               .evaluate = evaluate,
+                               .of = "share of wrong eval comparisons"};
+}
+
+/* ---- the end ---- */
+
+int reward_loop_before_result(void *context, struct err *err)
+{
+    struct reward_loop *loop = context;
+    const struct recipe *recipe = loop->recipe;
+    /* The best checkpoint may have been loaded since the last evaluation. */
+    bool stale = recipe->load_best_model_at_end || loop->held_out.scored_at != loop->steps.run->state.step;
+    if (loop->held_out.count > 0 && stale && score_held_out(loop, true, err) != 0)
+        return -1;
+    if (score_all(loop, &loop->sample, recipe->per_device_train_batch_size, true, err) != 0)
+        return -1;
+    struct figures figures = figures_of(loop);
+    struct evaluation_summary reference;
+    evaluation_measure(figures_main(&figures), &loop->loss, &reference);
+    if (recipe->normalize_scores) {
+        if (reference.deviation > 0 && isfinite(reference.deviation)) {
+            figures.gain = 1 / reference.deviation;
+            figures.offset = -reference.mean / reference.deviation;
+        } else {
+            log_warn("the scores of all reference answers are %g: they cannot be brought to a deviation of 1, and stay "
+                     "as they are (normalize_scores)",
+                     reference.mean);
+        }
+    }
+    figures_print(&figures);
+    if (figures_write(&figures, recipe->output_dir, err) != 0)
+        return -1;
+    return figures.gain > 0 ? trainable_scale_score(loop->trainable, figures.gain, figures.offset, err) : 0;
+}

@@ -1,0 +1,146 @@
+/* tests/ppo/helper_ppo.c - see helper_ppo.h. */
+#include "support/cmocka.h"
+
+#include "backend/cpu/cpu.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "ppo/helper_ppo.h"
+#include "support/fixture.h"
+#include "support/temporary.h"
+#include "support/tiny_text.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROMPTS 24
+
+/* A byte-level model may well say a zero byte. */
+static int count_in(const char *text, size_t length, const char *word)
+{
+    const char *end = text + length;
+    int count = 0;
+    for (; (text = memmem(text, (size_t)(end - text), word, strlen(word))); text += strlen(word))
+        count++;
+    return count;
+}
+
+void ppo_score_if_asked(int argc, char **argv)
+{
+    static char line[1 << 20];
+    if (argc != 3 || strcmp(argv[1], "count") != 0)
+        return;
+    while (fgets(line, sizeof line, stdin)) {
+        json_t *request = json_loads(line, JSON_ALLOW_NUL, NULL);
+        const json_t *response = json_object_get(request, "response");
+        if (!response)
+            exit(1);
+        printf("{\"score\": %d}\n", count_in(json_string_value(response), json_string_length(response), argv[2]));
+        fflush(stdout);
+        json_decref(request);
+    }
+    exit(0);
+}
+
+int ppo_setup(void **state)
+{
+    if (temporary_setup(state) != 0)
+        return -1;
+    log_set_quiet(true);
+    tiny_text_make(temporary("model"));
+    struct strbuf prompts = {0};
+    for (int i = 0; i < PROMPTS; i++)
+        strbuf_printf(&prompts, "{\"prompt\": [{\"role\": \"user\", \"content\": \"what%*s is %d\"}]}\n", i % 5, "", i);
+    write_bytes(temporary("prompts.jsonl"), prompts.data, prompts.length);
+    strbuf_free(&prompts);
+    return 0;
+}
+
+struct backend *ppo_cpu(enum dtype compute, int threads)
+{
+    struct err err;
+    struct backend *backend;
+    must(cpu_backend_create(&backend, &(struct cpu_options){.compute = compute, .threads = threads}, &err));
+    return backend;
+}
+
+const char *ppo_counting(const char *word)
+{
+    static char line[PATH_MAX + 64];
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    assert_true(length > 0);
+    snprintf(line, sizeof line, "reward_command: \"'%.*s' count '%s'\"\n", (int)length, self, word);
+    return line;
+}
+
+struct recipe *ppo_recipe(const char *name, const char *lines)
+{
+    struct err err;
+    struct recipe *recipe;
+    struct strbuf yaml = {0};
+    strbuf_printf(&yaml, "model_name_or_path: %s\noutput_dir: %s\ndataset: %s\nthreads: 1\ndtype: f32\n",
+                  temporary("model"), temporary("%s", name), temporary("prompts.jsonl"));
+    if (!strstr(lines, "reward_"))
+        strbuf_puts(&yaml, ppo_counting("e"));
+    strbuf_puts(&yaml, lines);
+    must(strbuf_check(&yaml, &err));
+    must(recipe_load_text(&recipe, STAGE_PPO, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
+    strbuf_free(&yaml);
+    return recipe;
+}
+
+void ppo_finish(const char *name, const char *lines, struct backend *backend)
+{
+    struct err err;
+    struct recipe *recipe = ppo_recipe(name, lines);
+    if (!backend)
+        backend = ppo_cpu(DTYPE_F32, 2);
+    must(ppo_run(recipe, backend, &(struct stage_options){0}, &err));
+    backend->free(backend);
+    recipe_free(recipe);
+}
+
+double ppo_metric(const char *name, int step, const char *key)
+{
+    struct err err;
+    struct file_lines *lines;
+    const char *line;
+    size_t length;
+    double value = 0;
+    bool found = false;
+    must(file_lines_open(&lines, temporary("%s/metrics.jsonl", name), &err));
+    while (!found && file_lines_next(lines, &line, &length, &err) == 1) {
+        json_t *record = json_read_text(line, length, "metrics.jsonl", &err);
+        assert_non_null(record);
+        const json_t *member = json_object_get(record, key);
+        found = member && json_integer_value(json_object_get(record, "step")) == step;
+        value = found ? json_number_value(member) : 0;
+        json_decref(record);
+    }
+    file_lines_close(lines);
+    if (!found)
+        fail_msg("%s/metrics.jsonl has no '%s' at step %d", name, key, step);
+    return value;
+}
+
+struct strbuf ppo_metrics(const char *name)
+{
+    struct err err;
+    struct strbuf kept = {0};
+    struct file_lines *lines;
+    const char *line;
+    size_t length;
+    must(file_lines_open(&lines, temporary("%s/metrics.jsonl", name), &err));
+    while (file_lines_next(lines, &line, &length, &err) == 1) {
+        /* The timings stand last in a record (train/metrics.h). */
+        const char *place = memmem(line, length, ", \"time/", strlen(", \"time/"));
+        strbuf_append(&kept, line, place ? (size_t)(place - line) : length);
+        strbuf_putc(&kept, '\n');
+    }
+    file_lines_close(lines);
+    must(strbuf_check(&kept, &err));
+    return kept;
+}

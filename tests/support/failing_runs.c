@@ -1,0 +1,121 @@
+/* tests/support/failing_runs.c - see failing_runs.h. */
+#include "support/cmocka.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "support/failing_runs.h"
+#include "support/fixture.h"
+#include "support/sanitized.h"
+#include "support/temporary.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Under a sanitizer some of them, spread evenly. */
+#define TRIES_MAX (SANITIZED ? 150 : LONG_MAX)
+
+void failing_runs_begin(void)
+{
+    mem_hook_libraries(); /* jansson's allocations fail too */
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0); /* thousands of runs need not wait for a disk */
+}
+
+static bool run(const struct failing_runs *runs, size_t method, struct err *err)
+{
+    return runs->run(method, mem_fail_at, 0, err);
+}
+
+static bool ends_with_a_line(const char *path)
+{
+    struct strbuf text = read_bytes(path);
+    bool ends = text.length == 0 || text.data[text.length - 1] == '\n';
+    strbuf_free(&text);
+    return ends;
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* Files that grow with the run hold whole lines, all others the same bytes, but for those that change. */
+static void check_file(const struct failing_runs *runs, const char *name, long n)
+{
+    static const char *const growing[] = {"metrics.jsonl", "samples.jsonl", NULL};
+    const char *path = temporary("run/%s", name);
+    bool whole = is_one_of(name, growing) ? ends_with_a_line(path)
+                                          : is_one_of(name, runs->changing) ||
+                                                same_bytes(temporary("whole/%s", name), path);
+    if (!whole)
+        fail_msg("failure %ld left another %s than an undisturbed run", n, name);
+}
+
+/* Every file below run/`folder` is whole under its name, and none has another. */
+static void check_files(const struct failing_runs *runs, const char *folder, long n)
+{
+    struct err err;
+    char **names;
+    size_t count;
+    must(file_list(&names, &count, temporary("run/%s", folder), &err));
+    for (size_t i = 0; i < count; i++) {
+        char name[256];
+        snprintf(name, sizeof name, "%s%s%s", folder, *folder ? "/" : "", names[i]);
+        if (!file_exists(temporary("whole/%s", name)))
+            fail_msg("failure %ld left %s behind", n, name);
+        if (file_is_dir(temporary("run/%s", name)))
+            check_files(runs, name, n);
+        else
+            check_file(runs, name, n);
+    }
+    file_names_free(names, count);
+}
+
+/* What a failing run leaves could have been left by an undisturbed one that was stopped; a finished one is complete. */
+static void check_folder(const struct failing_runs *runs, size_t method, bool is_finished, long n)
+{
+    if (!file_exists(temporary("run")))
+        return;
+    check_files(runs, "", n);
+    bool finished = file_exists(temporary("run/state.json"));
+    if (is_finished)
+        assert_true(finished);
+    if (finished && !file_exists(temporary("run/%s", runs->results[method])))
+        fail_msg("failure %ld left a run without its result that says it is finished", n);
+}
+
+static void make_whole(const struct failing_runs *runs, size_t method)
+{
+    struct err err = {{0}};
+    if (!run(runs, method, &err))
+        fail_msg("the undisturbed run failed: %s", err.text);
+    remove_tree(temporary("whole"));
+    assert_int_equal(rename(temporary("run"), temporary("whole")), 0);
+}
+
+/* How many there are: counted in a run where the one that is to fail lies far behind the end. */
+static long count_of(const struct failing_runs *runs, size_t method, void (*fail_at)(long), long (*count)(void),
+                     long *total)
+{
+    struct err err;
+    assert_true(runs->run(method, fail_at, LONG_MAX, &err));
+    return *total = count();
+}
+
+/* The same recipe once more, after a failure. */
+static void go_on(const struct failing_runs *runs, size_t method, const char *what, long n)
+{
+    struct err err = {{0}};
+    if (!run(runs, method, &err))
+        fail_msg("after %s %ld failed the run did not go on: %s", what, n, err.text);
+    check_folder(runs, method, true, n);
+    if (names_in(temporary("run")) != names_in(temporary("whole")))
+        fail_msg("after %s %ld failed the run ended with other files", what, n);
+    for (size_t i = 0; runs->kept[i]; i++)
+        if (!same_bytes(temporary("whole/%s", runs->kept[i]), temporary("run/%s", runs->kept[i])))
+            fail_msg("after %s %ld failed the run ended with another %s", what, n, runs->kept[i]);
+}
