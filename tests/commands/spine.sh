@@ -161,7 +161,7 @@ if echo 'what is the sea' | "$attune" chat small --max-new-tokens 8 >out 2>log; 
 says "but the model's vocabulary has 300" log
 mistake 1 'trained on other weights' export run --base other --merge --to none
 mistake 1 'is neither a run nor an adapter nor a model' export nowhere --to none
-mistake 1 'no folder here; give its folder with --base' export moved --to none
+mistake 1 'no folder here; give the base' export moved --to none
 mistake 2 '--to DIR is needed' export run
 mistake 2 '--data FILE is needed' eval model
 mistake 1 'there is no such file' eval model --data nowhere.jsonl

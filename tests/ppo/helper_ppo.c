@@ -2,7 +2,6 @@
 #include "support/cmocka.h"
 
 #include "backend/cpu/cpu.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "ppo/helper_ppo.h"
@@ -101,46 +100,4 @@ void ppo_finish(const char *name, const char *lines, struct backend *backend)
     must(ppo_run(recipe, backend, &(struct stage_options){0}, &err));
     backend->free(backend);
     recipe_free(recipe);
-}
-
-double ppo_metric(const char *name, int step, const char *key)
-{
-    struct err err;
-    struct file_lines *lines;
-    const char *line;
-    size_t length;
-    double value = 0;
-    bool found = false;
-    must(file_lines_open(&lines, temporary("%s/metrics.jsonl", name), &err));
-    while (!found && file_lines_next(lines, &line, &length, &err) == 1) {
-        json_t *record = json_read_text(line, length, "metrics.jsonl", &err);
-        assert_non_null(record);
-        const json_t *member = json_object_get(record, key);
-        found = member && json_integer_value(json_object_get(record, "step")) == step;
-        value = found ? json_number_value(member) : 0;
-        json_decref(record);
-    }
-    file_lines_close(lines);
-    if (!found)
-        fail_msg("%s/metrics.jsonl has no '%s' at step %d", name, key, step);
-    return value;
-}
-
-struct strbuf ppo_metrics(const char *name)
-{
-    struct err err;
-    struct strbuf kept = {0};
-    struct file_lines *lines;
-    const char *line;
-    size_t length;
-    must(file_lines_open(&lines, temporary("%s/metrics.jsonl", name), &err));
-    while (file_lines_next(lines, &line, &length, &err) == 1) {
-        /* The timings stand last in a record (train/metrics.h). */
-        const char *place = memmem(line, length, ", \"time/", strlen(", \"time/"));
-        strbuf_append(&kept, line, place ? (size_t)(place - line) : length);
-        strbuf_putc(&kept, '\n');
-    }
-    file_lines_close(lines);
-    must(strbuf_check(&kept, &err));
-    return kept;
 }

@@ -33,10 +33,4 @@ struct recipe *ppo_recipe(const char *name, const char *lines);
 /* Runs it to its end; frees the backend where it is not NULL, and takes the CPU's with two threads where it is. */
 void ppo_finish(const char *name, const char *lines, struct backend *backend);
 
-/* The value of `key` in the first record of step `step` of <name>/metrics.jsonl that has the key. */
-double ppo_metric(const char *name, int step, const char *key);
-
-/* <name>/metrics.jsonl without what depends on the clock or the machine; free with strbuf_free(). */
-struct strbuf ppo_metrics(const char *name);
-
 #endif

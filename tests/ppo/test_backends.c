@@ -7,6 +7,7 @@
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
 #include "support/guarded_backend.h"
+#include "support/run_files.h"
 #include "support/temporary.h"
 #include <stdio.h>
 
@@ -45,7 +46,7 @@ static void assert_same_runs(const char *one, const char *other, size_t method)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (!same_bytes(temporary("%s/%s", one, files[i]), temporary("%s/%s", other, files[i])))
             fail_msg("%s: %s of the %s and the %s run differ", methods[method].method, files[i], one, other);
-    struct strbuf a = ppo_metrics(one), b = ppo_metrics(other);
+    struct strbuf a = run_metrics(one), b = run_metrics(other);
     assert_string_equal(a.data, b.data);
     strbuf_free(&a);
     strbuf_free(&b);

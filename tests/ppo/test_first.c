@@ -6,6 +6,7 @@
 
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
+#include "support/run_files.h"
 #include "support/temporary.h"
 #include <stdio.h>
 
@@ -27,14 +28,14 @@ static void old_and_new_are_equal(const char *lines, enum dtype compute)
 {
     ppo_finish("run", lines, ppo_cpu(compute, 2));
     for (int step = 1; step <= 3; step++) {
-        assert_true(ppo_metric("run", step, "val/ratio") == 1);
-        assert_true(ppo_metric("run", step, "val/ratio_var") == 0);
-        assert_true(ppo_metric("run", step, "policy/clipfrac_avg") == 0);
-        assert_true(ppo_metric("run", step, "policy/approxkl_avg") == 0);
-        assert_true(ppo_metric("run", step, "val/decode_drift") < (compute == DTYPE_F32 ? 1e-5 : 1e-4));
+        assert_true(run_metric("run", step, "val/ratio") == 1);
+        assert_true(run_metric("run", step, "val/ratio_var") == 0);
+        assert_true(run_metric("run", step, "policy/clipfrac_avg") == 0);
+        assert_true(run_metric("run", step, "policy/approxkl_avg") == 0);
+        assert_true(run_metric("run", step, "val/decode_drift") < (compute == DTYPE_F32 ? 1e-5 : 1e-4));
     }
-    assert_true(ppo_metric("run", 1, "objective/kl") == 0); /* the policy starts as its reference */
-    assert_true(ppo_metric("run", 2, "objective/kl") != 0);
+    assert_true(run_metric("run", 1, "objective/kl") == 0); /* the policy starts as its reference */
+    assert_true(run_metric("run", 2, "objective/kl") != 0);
     remove_tree(temporary("run"));
 }
 
@@ -52,9 +53,9 @@ static void later_updates(void **state)
 {
     (void)state;
     ppo_finish("run", LINES "num_mini_batches: 3\n", NULL);
-    assert_true(ppo_metric("run", 1, "val/ratio") != 1);
-    assert_true(ppo_metric("run", 1, "policy/approxkl_avg") > 0);
-    assert_true(ppo_metric("run", 1, "policy/updates") == 3);
+    assert_true(run_metric("run", 1, "val/ratio") != 1);
+    assert_true(run_metric("run", 1, "policy/approxkl_avg") > 0);
+    assert_true(run_metric("run", 1, "policy/updates") == 3);
     remove_tree(temporary("run"));
 }
 
@@ -71,8 +72,8 @@ static void learning_rate_zero(void **state)
         recipe->learning_rate = 0;
         must(ppo_run(recipe, backend, &(struct stage_options){0}, &err));
         for (int step = 1; step <= 3; step++) {
-            assert_true(ppo_metric("run", step, "objective/kl") == 0);
-            assert_true(ppo_metric("run", step, "val/ratio") == 1);
+            assert_true(run_metric("run", step, "objective/kl") == 0);
+            assert_true(run_metric("run", step, "val/ratio") == 1);
         }
         for (int step = 2; step <= 3; step++) {
             assert_true(

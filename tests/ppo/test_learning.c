@@ -6,6 +6,7 @@
 
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
+#include "support/run_files.h"
 #include "support/temporary.h"
 #include <stdio.h>
 
@@ -22,10 +23,10 @@ static void learn(const char *what, const char *lines)
         char all[1024];
         snprintf(all, sizeof all, "%s%sseed: %d\n", lines, ppo_counting(" sea"), seed);
         ppo_finish("run", all, NULL);
-        double first = ppo_metric("run", 1, "objective/scores") / LENGTH, best = 0;
+        double first = run_metric("run", 1, "objective/scores") / LENGTH, best = 0;
         int at = 0;
         for (int step = 1; step <= ITERATIONS; step++) {
-            double share = ppo_metric("run", step, "objective/scores") / LENGTH;
+            double share = run_metric("run", step, "objective/scores") / LENGTH;
             at = share > best && best < 0.95 ? step : at;
             best = share > best ? share : best;
         }
