@@ -56,10 +56,10 @@ static void spread_add(struct spread *spread, double value)
     spread->squares += before * (value - spread->mean);
 }
 
-/* Of the numbers as a sample. */
+/* Of these numbers, as normalize_scores takes it: 1 on the answers that the model was normalised on. */
 static double spread_deviation(const struct spread *spread)
 {
-    return spread->count > 1 ? sqrt(spread->squares / (double)(spread->count - 1)) : 0;
+    return spread->count > 0 ? sqrt(spread->squares / (double)spread->count) : 0;
 }
 
 static int find_writer(struct evaluated *evaluated, const char *name, struct writer **out, struct err *err)

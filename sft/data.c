@@ -19,6 +19,7 @@ static struct dataset_options dataset_options_of(const struct sft_data *data, st
         .roles = recipe->train_roles.count ? (const char *const *)recipe->train_roles.items : NULL,
         .role_count = recipe->train_roles.count,
         .skip_bad_records = recipe->on_bad_record == RECIPE_BAD_RECORD_SKIP,
+        .too_long = recipe->on_too_long == RECIPE_TOO_LONG_DROP ? DATASET_DROP : DATASET_TRUNCATE,
         .seed = (uint64_t)recipe->seed,
         .pool = pool,
         .show_progress = true,

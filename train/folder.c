@@ -44,7 +44,8 @@ char *folder_base(const char *adapter, struct err *err)
             base = mem_copy_string(name, strlen(name), err);
         else
             err_set(err,
-                    "%s names the base model '%s', which is no folder here; give its folder with --base (--reward-base "
+                    "%s names the base model '%s', which is no folder here; give the base's folder with --base "
+                    "(--reward-base "
                     "where "
                     "it is a reward model's), or name it in that file",
                     path, name);

@@ -38,8 +38,10 @@ static const struct key_choice schedules[] = {
 };
 static const struct key_choice bad_records[] = {
     {"stop", RECIPE_BAD_RECORD_STOP, 0}, {"skip", RECIPE_BAD_RECORD_SKIP, 0}, {0}};
-static const struct key_choice too_long[] = {
-    {"drop", RECIPE_TOO_LONG_DROP, 0}, {"keep_end", RECIPE_TOO_LONG_KEEP_END, 0}, {0}};
+static const struct key_choice too_long[] = {{"truncate", RECIPE_TOO_LONG_TRUNCATE, 0},
+                                             {"drop", RECIPE_TOO_LONG_DROP, 0},
+                                             {"keep_end", RECIPE_TOO_LONG_KEEP_END, 0},
+                                             {0}};
 static const struct key_choice margins[] = {
     {"none", RECIPE_MARGIN_NONE, 0}, {"strength", RECIPE_MARGIN_STRENGTH, 0}, {"column", RECIPE_MARGIN_COLUMN, 0}, {0}};
 static const struct key_choice ties[] = {{"skip", RECIPE_TIES_SKIP, 0}, {"half", RECIPE_TIES_HALF, 0}, {0}};
@@ -152,11 +154,17 @@ const struct key recipe_keys[] = {
          "LLaMA-Factory:template torchtune:prompt_template OpenRLHF:apply_chat_template TRL:chat_template_path"},
     {WHOLE(max_length), .group = GROUP_DATA, .stages = IN_ALL, .unit = "tokens", .range = "[2, 16777216]",
      .initial = "1024",
-     .help = "longest example. SFT cuts longer ones and says how many, the reward stage follows on_too_long, PPO "
-             "drops prompts that leave no room for response_length",
+     .help = "longest example; on_too_long says what becomes of longer ones. PPO drops prompts that leave no room for "
+             "response_length",
      .elsewhere = "axolotl:sequence_len LLaMA-Factory:cutoff_len torchtune:tokenizer.max_seq_len "
                   "OpenRLHF:data.max_len OpenRLHF:max_len TRL:max_seq_length TRL:max_prompt_length "
                   "OpenRLHF:prompt_max_len"},
+    {CHOICE(on_too_long), .group = GROUP_DATA, .stages = IN_SFT | IN_REWARD, .choices = too_long, .initial = "drop",
+     .instead = {{IN_SFT, ALWAYS, "truncate"}},
+     .help = "what to do with an example longer than max_length: truncate keeps its first tokens (SFT), drop leaves it "
+             "out (in the reward stage: an answer out of its ranking), keep_end takes the beginning of its prompt away "
+             "(reward stage). Counted each time",
+     .elsewhere = "TRL:truncation_mode"},
     {SWITCH(packing), .group = GROUP_DATA, .stages = IN_SFT, .initial = "false",
      .help = "fill rows of max_length with whole examples that do not see each other; batches then count rows",
      .elsewhere = "axolotl:sample_packing LLaMA-Factory:neat_packing torchtune:dataset.packed torchtune:packed "
@@ -244,10 +252,6 @@ const struct key recipe_keys[] = {
      .help = "steps with a loss or gradient that is not finite are skipped; after so many in a row the run stops"},
 
     /* Reward model */
-    {CHOICE(on_too_long), .group = GROUP_REWARD, .stages = IN_REWARD, .choices = too_long, .initial = "drop",
-     .help = "an answer that is longer than max_length with its prompt is left out of its ranking, or the ranking's "
-             "prompt loses its beginning; counted either way",
-     .elsewhere = "TRL:truncation_mode"},
     {CHOICE(margin), .group = GROUP_REWARD, .stages = IN_REWARD, .choices = margins, .initial = "none",
      .help = "distance asked for between two scores: from the label's strength, or from a `margin` column or ratings "
              "in the file"},

@@ -33,7 +33,7 @@ enum recipe_dtype { RECIPE_DTYPE_AUTO, RECIPE_DTYPE_F32, RECIPE_DTYPE_BF16 };
 enum recipe_device { RECIPE_DEVICE_AUTO, RECIPE_DEVICE_CPU, RECIPE_DEVICE_CUDA };
 enum recipe_finetuning { RECIPE_LORA, RECIPE_FULL };
 enum recipe_bad_record { RECIPE_BAD_RECORD_STOP, RECIPE_BAD_RECORD_SKIP };
-enum recipe_too_long { RECIPE_TOO_LONG_DROP, RECIPE_TOO_LONG_KEEP_END };
+enum recipe_too_long { RECIPE_TOO_LONG_DROP, RECIPE_TOO_LONG_KEEP_END, RECIPE_TOO_LONG_TRUNCATE };
 enum recipe_margin { RECIPE_MARGIN_NONE, RECIPE_MARGIN_STRENGTH, RECIPE_MARGIN_COLUMN };
 enum recipe_ties { RECIPE_TIES_SKIP, RECIPE_TIES_HALF };
 enum recipe_advantage { RECIPE_ADVANTAGE_GAE, RECIPE_ADVANTAGE_GRPO, RECIPE_ADVANTAGE_RLOO };
@@ -85,6 +85,7 @@ struct recipe {
     bool shuffle;
     char *chat_template;
     int64_t max_length;
+    enum recipe_too_long on_too_long;
     bool packing;
     bool train_on_prompt;
     struct recipe_strings train_roles;
@@ -112,7 +113,6 @@ struct recipe {
     int64_t max_skipped_steps;
 
     /* Reward model */
-    enum recipe_too_long on_too_long;
     enum recipe_margin margin;
     double margin_scale;
     enum recipe_ties ties;

@@ -125,6 +125,21 @@ static void check_roles(struct loader *loader)
     }
 }
 
+/* One key for two stages, of whose values each has one that is of no use to the other. */
+static void check_too_long(struct loader *loader)
+{
+    const struct recipe *recipe = loader->recipe;
+    if (recipe->stage == STAGE_SFT && recipe->on_too_long == RECIPE_TOO_LONG_KEEP_END) {
+        loader_mistake(loader, loader_place(loader, "on_too_long"),
+                       "on_too_long: keep_end is for the rankings of attune reward; write truncate or drop");
+    }
+    if (recipe->stage == STAGE_REWARD && recipe->on_too_long == RECIPE_TOO_LONG_TRUNCATE) {
+        loader_mistake(loader, loader_place(loader, "on_too_long"),
+                       "on_too_long: truncate would cut off the end of an answer, where its score is read; write drop "
+                       "or keep_end");
+    }
+}
+
 static void check_scores(struct loader *loader)
 {
     const struct recipe *recipe = loader->recipe;
@@ -184,6 +199,7 @@ void loader_check(struct loader *loader)
     check_evaluation(loader);
     check_schedule(loader);
     check_roles(loader);
+    check_too_long(loader);
     if (loader->recipe->stage == STAGE_PPO) {
         check_ppo(loader);
     }

@@ -42,6 +42,9 @@ expect 0 'packed into' r.yaml --packing
 expect 0 'eval_split, held back from dataset' r.yaml --eval_split 0.2
 expect 0 '"examples": 8' r.yaml --eval_split 0.2 --json
 expect 0 '"cut_turns": 10' r.yaml --max_length 20 --json --train_on_prompt
+expect 0 '"truncated": 10' r.yaml --max_length 20 --json --train_on_prompt --on_too_long truncate
+expect 1 'of 10 records 0 are bad, 10 too long' r.yaml --max_length 20 --train_on_prompt --on_too_long drop
+expect 2 'on_too_long: keep_end is for the rankings of attune reward; write truncate or drop' r.yaml --on_too_long keep_end
 [ ! -e run ] || fail 'nothing is written'
 
 expect 0 '--- example 3: train.jsonl:3, ' r.yaml --show 2 --first 3

@@ -114,6 +114,40 @@ run export reward --to copy
 run eval --reward copy messages.jsonl --json --dtype f32
 near "$(number mean out)" -0.29968 1e-4
 
+# Trained runs, an adapter or all weights, with a template that is not the model's own: the run, and the folder that export makes of it, give
+# the scores that training normalised, and the folder says how to render and to pad.
+head -n 2 pairs.jsonl >train.jsonl
+sed -n 3p pairs.jsonl | sed 's/,"tie":true//' >held-out.jsonl
+cat >recipe.yaml <<'END'
+model_name_or_path: base
+dataset: train.jsonl
+eval_dataset: held-out.jsonl
+chat_template: phi3
+max_steps: 3
+learning_rate: 1.0e-2
+dtype: f32
+END
+run reward recipe.yaml --output_dir lora --lora_r 4
+run export lora --merge --to lora-out
+run reward recipe.yaml --output_dir full --finetuning_type full
+says '^pad token 3 ' log
+run export full --to full-out
+for folder in lora lora-out full full-out; do
+    run eval --reward $folder held-out.jsonl --json --dtype f32
+    near "$(number mean out)" 0 1e-4
+    near "$(number deviation out)" 1 1e-4
+    run eval --reward $folder train.jsonl --format pairs --json --dtype f32
+    cp out $folder.json
+done
+near "$(number mean lora.json)" "$(number mean lora-out.json)" 1e-3
+near "$(number mean full.json)" "$(number mean full-out.json)" 0
+for folder in lora-out full full-out; do
+    says 'phi3|<\|end\|>' $folder/chat_template.jinja
+    says '"pad_token_id": 3' $folder/config.json
+done
+run eval --reward lora train.jsonl --format pairs --json --dtype f32 --chat-template chatml
+[ "$(number mean lora.json)" != "$(number mean out)" ] || fail 'another template gives other texts'
+
 # Into a database: all answers, then only what is new; the least sure items come first.
 run prefs init p.db
 run prefs import p.db pairs.jsonl --format pairs --as items
@@ -139,6 +173,17 @@ mistake 2 'either --reward R' prefs score p.db
 mistake 2 'either --reward R' prefs score p.db theirs.jsonl --reward reward
 mistake 1 'without a score head' prefs score p.db --reward base
 mistake 2 "did you mean 'score'" prefs scores p.db
+
+# Killed, it goes on where it stopped.
+for i in $(seq 2000); do echo "{\"prompt\":[{\"role\":\"user\",\"content\":\"what is $i\"}],\"chosen\":\"seven\",\"rejected\":\"four\"}"; done >many.jsonl
+run prefs init many.db
+run prefs import many.db many.jsonl --as items
+timeout -s KILL 0.3 "$attune" prefs score many.db --reward reward >killed 2>&1 || true
+run prefs check many.db
+run prefs score many.db --reward reward
+says '; 2000 open items ordered$' out
+run prefs score many.db --reward reward
+says '^0 answers scored' out
 
 # The best of several answers is the first of all of them by score, and one that was asked for alone.
 printf '%s\n' '{"prompt":"name an animal"}' '{"prompt":[{"role":"user","content":"what is four"}]}' >prompts.jsonl

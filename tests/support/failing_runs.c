@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Under a sanitizer some of them, spread evenly. */
-#define TRIES_MAX (SANITIZED ? 150 : LONG_MAX)
+/* Under a sanitizer fewer of them. */
+#define SANITIZED_MOST 150
 
 void failing_runs_begin(void)
 {
@@ -23,9 +23,21 @@ void failing_runs_begin(void)
         setenv("TMPDIR", "/dev/shm", 0); /* thousands of runs need not wait for a disk */
 }
 
+void failure_begin(const struct failure *failure)
+{
+    failure->fail_at(failure->n);
+}
+
+void failure_end(struct failure *failure)
+{
+    failure->made = failure->count();
+    failure->fail_at(0);
+}
+
+/* Undisturbed. */
 static bool run(const struct failing_runs *runs, size_t method, struct err *err)
 {
-    return runs->run(method, mem_fail_at, 0, err);
+    return runs->run(method, &(struct failure){.fail_at = mem_fail_at, .count = mem_count}, err);
 }
 
 static bool ends_with_a_line(const char *path)
@@ -48,9 +60,9 @@ static void check_file(const struct failing_runs *runs, const char *name, long n
 {
     static const char *const growing[] = {"metrics.jsonl", "samples.jsonl", NULL};
     const char *path = temporary("run/%s", name);
-    bool whole = is_one_of(name, growing) ? ends_with_a_line(path)
-                                          : is_one_of(name, runs->changing) ||
-                                                same_bytes(temporary("whole/%s", name), path);
+    bool whole = is_one_of(name, growing)
+                     ? ends_with_a_line(path)
+                     : is_one_of(name, runs->changing) || same_bytes(temporary("whole/%s", name), path);
     if (!whole)
         fail_msg("failure %ld left another %s than an undisturbed run", n, name);
 }
@@ -97,15 +109,6 @@ static void make_whole(const struct failing_runs *runs, size_t method)
     assert_int_equal(rename(temporary("run"), temporary("whole")), 0);
 }
 
-/* How many there are: counted in a run where the one that is to fail lies far behind the end. */
-static long count_of(const struct failing_runs *runs, size_t method, void (*fail_at)(long), long (*count)(void),
-                     long *total)
-{
-    struct err err;
-    assert_true(runs->run(method, fail_at, LONG_MAX, &err));
-    return *total = count();
-}
-
 /* The same recipe once more, after a failure. */
 static void go_on(const struct failing_runs *runs, size_t method, const char *what, long n)
 {
@@ -118,4 +121,48 @@ static void go_on(const struct failing_runs *runs, size_t method, const char *wh
     for (size_t i = 0; runs->kept[i]; i++)
         if (!same_bytes(temporary("whole/%s", runs->kept[i]), temporary("run/%s", runs->kept[i])))
             fail_msg("after %s %ld failed the run ended with another %s", what, n, runs->kept[i]);
+}
+
+/* One failure after another, evenly spread where there are more than TRIES_MAX. `want`: what every sentence speaks of.
+ */
+static void inject(const struct failing_runs *runs, size_t method, struct failure failure, const char *what,
+                   const char *want)
+{
+    struct err err = {{0}};
+    remove_tree(temporary("run")); /* of a test that failed */
+    make_whole(runs, method);
+    failure.n = LONG_MAX; /* far behind the end: they are counted */
+    assert_true(runs->run(method, &failure, &err));
+    long most = SANITIZED ? SANITIZED_MOST : runs->most ? runs->most : LONG_MAX, total = failure.made;
+    long stride = 1 + (total - 1) / most, failures = 0;
+    remove_tree(temporary("run"));
+    for (long n = 1 + (long)method * stride / 2; n <= total; n += stride) {
+        failure.n = n;
+        err.text[0] = 0;
+        bool finished = runs->run(method, &failure, &err);
+        if (!finished) {
+            failures++;
+            if (!strstr(err.text, want))
+                fail_msg("%s %ld of %ld failed with '%s'", what, n, total, err.text);
+        }
+        check_folder(runs, method, finished, n);
+        if (n % 7 == 0)
+            go_on(runs, method, what, n);
+        remove_tree(temporary("run"));
+    }
+    print_message("%s: %ld of %ld tried, %ld ended the run\n", what, (total - 1) / stride + 1, total, failures);
+    assert_true(failures > 0);
+}
+
+void failing_allocations(const struct failing_runs *runs)
+{
+    for (size_t method = 0; method < runs->methods; method++)
+        inject(runs, method, (struct failure){.fail_at = mem_fail_at, .count = mem_count}, "allocation", "memory");
+}
+
+void failing_writes(const struct failing_runs *runs)
+{
+    for (size_t method = 0; method < runs->methods; method++)
+        inject(runs, method, (struct failure){.fail_at = file_fail_at, .count = file_count}, "write",
+               "No space left on device");
 }

@@ -1,6 +1,6 @@
 /*
- * tests/support/failing_runs.h - whole short runs of a stage with one allocation, or one write or fsync, failing: every
- * one of them in turn. The run ends well or with a sentence of what was wanting, leaves nothing half-written, and the
+ * tests/support/failing_runs.h - whole short runs of a stage with one allocation, or one write or fsync, failing: one
+ * after the other. The run ends well or with a sentence of what was wanting, leaves nothing half-written, and the
  * same recipe goes on to the bytes of a run that nothing happened to.
  *
  * Everything here fails the running test with a sentence.
@@ -12,13 +12,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What fails: the n-th allocation, or write, between failure_begin() and failure_end(); 0: none. */
+struct failure {
+    void (*fail_at)(long);
+    long (*count)(void);
+    long n;
+    long made; /* how many there were */
+};
+void failure_begin(const struct failure *failure);
+void failure_end(struct failure *failure);
+
 struct failing_runs {
     /*
-     * A run of method `method` with the temporary folder's `run` as output_dir, whose n-th failure it asks for by
-     * fail_at(n) when recipe and backend are made; fail_at(0) before they are freed. True: it was finished.
+     * A run of method `method` with the temporary folder's `run` as output_dir. It begins the failure when recipe and
+     * backend are made, and ends it before they are freed. True: the run was finished.
      */
-    bool (*run)(size_t method, void (*fail_at)(long), long n, struct err *err);
+    bool (*run)(size_t method, struct failure *failure, struct err *err);
     size_t methods;
+    long most;                  /* failures tried, evenly spread where there are more; 0: every one */
     const char *const *results; /* by method: the file of the trained tensors */
     const char *kept[4];        /* files that must be the same when a run has gone on; ends with NULL */
     const char *changing[4];    /* files that are written more than once, or hold times; ends with NULL */

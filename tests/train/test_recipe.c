@@ -65,6 +65,16 @@ static void defaults_by_stage_and_method(void **state)
     }
 }
 
+static void too_long_by_stage(void **state)
+{
+    (void)state;
+    struct recipe *sft = recipe_of(STAGE_SFT, LEAST, NULL), *reward = recipe_of(STAGE_REWARD, LEAST, NULL);
+    assert_int_equal(sft->on_too_long, RECIPE_TOO_LONG_TRUNCATE);
+    assert_int_equal(reward->on_too_long, RECIPE_TOO_LONG_DROP);
+    recipe_free(sft);
+    recipe_free(reward);
+}
+
 static void defaults_of_ppo(void **state)
 {
     (void)state;
@@ -407,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(least),
         cmocka_unit_test(defaults_by_stage_and_method),
+        cmocka_unit_test(too_long_by_stage),
         cmocka_unit_test(defaults_of_ppo),
         cmocka_unit_test(numbers),
         cmocka_unit_test(switches),

@@ -198,6 +198,8 @@ static void keys_that_do_not_fit_together(void **state)
          "train_roles has no meaning with train_on_prompt: true"},
         {STAGE_SFT, "sample_prompts: [a]\nsample_prompts_file: b",
          "sample_prompts and sample_prompts_file are both given"},
+        {STAGE_SFT, "on_too_long: keep_end", "r.yaml:5:1: on_too_long: keep_end is for the rankings of attune reward"},
+        {STAGE_REWARD, "on_too_long: truncate", "where its score is read; write drop or keep_end"},
         {STAGE_PPO, "", "PPO needs something that scores answers"},
         {STAGE_PPO, "reward_model: a\nreward_command: b", "reward_model and reward_command are both given"},
         {STAGE_PPO, "reward_command: b\ncritic_init: reward", "critic_init: reward needs a reward_model"},

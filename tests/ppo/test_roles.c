@@ -1,0 +1,366 @@
+/*
+ * tests/ppo/test_roles.c - who takes part: policy, reference, critic and reward model as adapters over one base, as
+ * models of their own, and with a text side of its own.
+ */
+#include "support/cmocka.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "model/init.h"
+#include "ppo/helper_ppo.h"
+#include "ppo/judge.h"
+#include "ppo/roles.h"
+#include "reward/reward.h"
+#include "sft/sft.h"
+#include "support/fixture.h"
+#include "support/run_files.h"
+#include "support/temporary.h"
+#include "support/tiny_text.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PPO                                                                                                            \
+    "response_length: 10\nper_device_train_batch_size: 8\nmax_steps: 3\nlearning_rate: 1e-3\ntemperature: 1\n"         \
+    "num_ppo_epochs: 2\n"
+
+/* ---- what the roles are made of ---- */
+
+static void write_records(void)
+{
+    struct strbuf answers = {0}, pairs = {0};
+    for (int i = 0; i < 24; i++) {
+        strbuf_printf(&answers,
+                      "{\"messages\": [{\"role\": \"user\", \"content\": \"what is %d\"}, {\"role\": \"assistant\", "
+                      "\"content\": \"it is the sea\"}]}\n",
+                      i);
+        strbuf_printf(&pairs,
+                      "{\"prompt\": \"what is %d\", \"chosen\": \"the sea%*s%d\", \"rejected\": \"whale %d\"}\n", i,
+                      i % 4 + 1, "", i * 5 % 7, i);
+    }
+    write_bytes(temporary("answers.jsonl"), answers.data, answers.length);
+    write_bytes(temporary("pairs.jsonl"), pairs.data, pairs.length);
+    strbuf_free(&answers);
+    strbuf_free(&pairs);
+}
+
+/* A model of another shape with the same tokenizer. */
+static void make_deeper(void)
+{
+    struct err err;
+    tiny_text_make(temporary("deep"));
+    struct strbuf config = read_bytes(temporary("deep/config.json"));
+    char *layers = strstr(config.data, "\"num_hidden_layers\": 2");
+    assert_non_null(layers);
+    layers[strlen("\"num_hidden_layers\": ")] = '3';
+    write_bytes(temporary("deep/config.json"), config.data, config.length);
+    strbuf_free(&config);
+    must(file_remove_tree(temporary("deep/model.safetensors"), &err));
+    must(model_write_random(temporary("deep"), TINY_TEXT_DEVIATION, 12, &err));
+}
+
+static void run_stage(enum stage stage, const char *model, const char *name, const char *data, const char *lines)
+{
+    struct err err;
+    struct recipe *recipe;
+    struct strbuf yaml = {0};
+    strbuf_printf(&yaml, "model_name_or_path: %s\noutput_dir: %s\ndataset: %s\nmax_steps: 4\nlearning_rate: 3e-3\n%s",
+                  temporary("%s", model), temporary("%s", name), temporary("%s", data), lines);
+    must(recipe_load_text(&recipe, stage, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
+    strbuf_free(&yaml);
+    struct backend *backend = ppo_cpu(DTYPE_F32, 2);
+    struct stage_options options = {0};
+    must(stage == STAGE_SFT ? sft_run(recipe, backend, &options, &err) : reward_run(recipe, backend, &options, &err));
+    backend->free(backend);
+    recipe_free(recipe);
+}
+
+static int setup(void **state)
+{
+    if (ppo_setup(state) != 0)
+        return -1;
+    write_records();
+    run_stage(STAGE_SFT, "model", "sft", "answers.jsonl", "lora_r: 4\nlora_dropout: 0.1\n");
+    run_stage(STAGE_REWARD, "model", "reward", "pairs.jsonl", "lora_r: 8\nlora_dropout: 0\n");
+    run_stage(STAGE_REWARD, "model", "reward-full", "pairs.jsonl", "finetuning_type: full\n");
+    make_deeper();
+    run_stage(STAGE_REWARD, "deep", "reward-deep", "pairs.jsonl", "lora_r: 4\nlora_dropout: 0\n");
+    return 0;
+}
+
+/* PPO with further lines; `reward` and `adapter` (or NULL) are folders of the temporary one. */
+static struct recipe *recipe_with(const char *reward, const char *adapter, const char *lines)
+{
+    struct strbuf all = {0};
+    strbuf_printf(&all, PPO "reward_model: %s\n", temporary("%s", reward));
+    if (adapter)
+        strbuf_printf(&all, "adapter_name_or_path: %s\n", temporary("%s", adapter));
+    strbuf_puts(&all, lines);
+    struct recipe *recipe = ppo_recipe("run", all.data);
+    strbuf_free(&all);
+    return recipe;
+}
+
+static int run_with(struct recipe *recipe, struct err *err)
+{
+    struct backend *backend = ppo_cpu(DTYPE_F32, 2);
+    enum loop_outcome outcome = ppo_run(recipe, backend, &(struct stage_options){0}, err);
+    backend->free(backend);
+    return outcome;
+}
+
+static void finish(const char *reward, const char *adapter, const char *lines)
+{
+    struct err err;
+    struct recipe *recipe = recipe_with(reward, adapter, lines);
+    must(run_with(recipe, &err));
+    recipe_free(recipe);
+}
+
+/* ---- tests ---- */
+
+/* Three trained overlays and the frozen reference over one base, which is there once. */
+static void one_base(void **state)
+{
+    (void)state;
+    struct err err;
+    struct ppo_roles roles;
+    struct memory_plan plan = {0}, base = {0};
+    struct recipe *recipe = recipe_with("reward", "sft", "");
+    must(ppo_roles_open(&roles, recipe, &err));
+    assert_int_equal(roles.models.count, 1);
+    assert_ptr_equal(roles.policy.model, roles.critic.model);
+    assert_ptr_equal(roles.policy.model, roles.reward.model);
+    assert_ptr_equal(roles.policy.model, roles.reference_model);
+    assert_non_null(roles.reference_adapter);
+    assert_false(roles.critic_is_fresh);
+    struct backend *backend = ppo_cpu(DTYPE_F32, 1);
+    must(ppo_roles_plan(&roles, backend, &plan, &err));
+    must(model_plan(roles.policy.model, backend, &(struct model_options){.backward = true}, &base, &err));
+    assert_int_equal(plan.bytes[MEMORY_PREPARED], base.bytes[MEMORY_PREPARED]);
+    assert_int_equal(plan.bytes[MEMORY_WEIGHTS], base.bytes[MEMORY_WEIGHTS]);
+    must(ppo_roles_load(&roles, backend, &err));
+    assert_true(roles.policy.overlay->dropout == 0); /* the SFT adapter was trained with 0.1 */
+    ppo_roles_close(&roles);
+    backend->free(backend);
+    recipe_free(recipe);
+}
+
+/* From an SFT adapter, which is the reference, against a reward adapter, with which the critic begins. */
+static void from_adapters(void **state)
+{
+    (void)state;
+    finish("reward", "sft", "save_steps: 1\nsave_total_limit: 0\n");
+    assert_true(run_metric("run", 1, "objective/kl") == 0);
+    assert_true(run_metric("run", 2, "objective/kl") != 0);
+    assert_false(same_bytes(temporary("sft/adapter_model.safetensors"), temporary("run/adapter_model.safetensors")));
+    assert_true(file_exists(temporary("run/critic/adapter_config.json")));
+    assert_true(isfinite(run_metric("run", 3, "val/explained_variance")));
+    remove_tree(temporary("run"));
+}
+
+/* The critic's first values are the reward model's numbers, a learning rate of 0 leaves them. */
+static void critic_begins_as_the_reward_model(void **state)
+{
+    (void)state;
+    struct err err;
+    struct recipe *recipe = recipe_with("reward", NULL, "lora_r: 4\n");
+    recipe->learning_rate = 0;
+    must(run_with(recipe, &err));
+    struct safetensors *critic, *reward;
+    must(safetensors_open(&critic, temporary("run/critic/adapter_model.safetensors"), &err));
+    must(safetensors_open(&reward, temporary("reward/adapter_model.safetensors"), &err));
+    assert_int_equal(safetensors_count(critic), safetensors_count(reward));
+    for (int32_t i = 0; i < safetensors_count(critic); i++) {
+        const struct safetensor *a = safetensors_at(critic, i), *b = safetensors_find(reward, a->name);
+        assert_non_null(b);
+        assert_int_equal(a->count, b->count);
+        assert_memory_equal(a->data, b->data, (size_t)a->count * sizeof(float));
+    }
+    safetensors_close(critic);
+    safetensors_close(reward);
+    recipe_free(recipe);
+    remove_tree(temporary("run"));
+}
+
+/* ---- memory ---- */
+
+/* What alloc() was asked for: the slot of a backend's table is replaced by one that counts. */
+static size_t taken;
+static int (*inner_alloc)(struct backend *, void **, size_t, struct err *);
+
+static int counting_alloc(struct backend *backend, void **out, size_t size, struct err *err)
+{
+    taken += size;
+    return inner_alloc(backend, out, size, err);
+}
+
+/* The plan of memory.json is what was taken from the device; scratch and the answers on the host are not in it. */
+static void planned_is_taken(const char *reward, const char *adapter, const char *lines)
+{
+    struct err err;
+    struct recipe *recipe = recipe_with(reward, adapter, lines);
+    struct backend *backend = ppo_cpu(DTYPE_F32, 1);
+    inner_alloc = backend->alloc;
+    backend->alloc = counting_alloc;
+    taken = 0;
+    must(ppo_run(recipe, backend, &(struct stage_options){0}, &err));
+    json_t *root = json_read_file(temporary("run/memory.json"), 1 << 16, &err);
+    const json_t *plan = json_object_get(root, "plan");
+    json_int_t elsewhere = json_integer_value(json_object_get(plan, memory_kind_name(MEMORY_SCRATCH))) +
+                           json_integer_value(json_object_get(plan, memory_kind_name(MEMORY_DATA)));
+    size_t planned = (size_t)(json_integer_value(json_object_get(root, "total")) - elsewhere);
+    assert_in_range(taken, planned, planned + 1024); /* optimizers round their arrays up */
+    json_decref(root);
+    backend->free(backend);
+    recipe_free(recipe);
+    remove_tree(temporary("run"));
+}
+
+static void memory(void **state)
+{
+    (void)state;
+    planned_is_taken("reward", "sft", "");
+    planned_is_taken("reward", NULL, "num_generations: 3\ngradient_checkpointing: true\n");
+    planned_is_taken("reward-full", NULL, "lora_r: 4\n");
+    planned_is_taken("reward-deep", NULL, "rollout_batch_size: 2\n");
+    planned_is_taken("reward-full", NULL, "finetuning_type: full\n");
+    planned_is_taken("reward", NULL, "finetuning_type: full\nadvantage_estimator: grpo\n");
+}
+
+/* Reward models and policies, trained by adapters and in full, in every combination. */
+static void combinations(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"lora_r: 4\n", "finetuning_type: full\n"};
+    static const char *const rewards[] = {"reward", "reward-full", "reward-deep"};
+    static const char *const estimators[] = {"", "critic_init: fresh\n",
+                                             "advantage_estimator: grpo\nnum_generations: 3\n"};
+    for (int m = 0; m < 2; m++)
+        for (int r = 0; r < 3; r++)
+            for (int e = 0; e < 3; e++) {
+                char lines[256];
+                snprintf(lines, sizeof lines, "%s%s", methods[m], estimators[e]);
+                finish(rewards[r], NULL, lines);
+                assert_true(run_metric("run", 1, "objective/kl") == 0);
+                assert_true(run_metric("run", 3, "val/decode_drift") < 1e-5);
+                assert_int_equal(file_exists(temporary("run/critic")), e < 2);
+                remove_tree(temporary("run"));
+            }
+}
+
+static void refuse(const char *reward, const char *lines, const char *text)
+{
+    struct err err;
+    struct recipe *recipe = recipe_with(reward, NULL, lines);
+    assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
+    if (!strstr(err.text, text))
+        fail_msg("'%s' does not say '%s'", err.text, text);
+    recipe_free(recipe);
+}
+
+static void mistakes(void **state)
+{
+    (void)state;
+    refuse("reward", "finetuning_type: full\ncritic_init: reward\n", "attune export --merge");
+    refuse("sft", "", "without a score head");
+    refuse("reward-deep", "critic_init: reward\n", "another shape");
+    refuse("nowhere", "", "nowhere");
+    refuse("reward", "max_memory_mib: 1\n", "rollout_batch_size");
+    refuse("reward", "max_length: 12\n", "raise max_length");
+    struct err err;
+    struct recipe *recipe = recipe_with("reward", NULL, "");
+    mem_free(recipe->model_name_or_path);
+    recipe->model_name_or_path = mem_copy_string(temporary("reward-full"), strlen(temporary("reward-full")), &err);
+    assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
+    assert_non_null(strstr(err.text, "is a reward model"));
+    recipe_free(recipe);
+}
+
+/* ---- the reward model's own text ---- */
+
+/* Scores of two texts that were tokenised as the tokenizer does it, one cut off and one that ended. */
+static void score_texts(const char *reward, bool *anew, double scores[2])
+{
+    static const char *const texts[] = {"the sea is a whale", "it lives"};
+    struct err err;
+    struct recipe *recipe = recipe_with(reward, NULL, "advantage_estimator: grpo\nnum_generations: 2\n");
+    struct ppo_roles roles;
+    struct ppo_data data;
+    struct judge judge;
+    struct pass *pass;
+    struct episodes episodes;
+    struct strbuf words[2] = {{0}};
+    struct backend *backend = ppo_cpu(DTYPE_F32, 1);
+    must(ppo_roles_open(&roles, recipe, &err));
+    must(ppo_data_open(&data, recipe, &err));
+    must(judge_open(&judge, recipe, &data, &roles.reward, roles.policy.model, &err));
+    must(ppo_roles_load(&roles, backend, &err));
+    struct pass_limits limits = judge.limits;
+    limits.scorer = false;
+    must(pass_create(&pass, roles.policy.model, &limits, &err));
+    must(judge_start(&judge, pass, &(struct judge_most){2, 2, 64}, &err));
+    must(episodes_create(&episodes, 2, 128, 2, &err));
+    for (int i = 0; i < 2; i++) {
+        struct token_list tokens = {0};
+        strbuf_puts(&words[i], texts[i]);
+        must(tokenizer_encode(data.text.tokenizer, texts[i], strlen(texts[i]), 0, &tokens, &err));
+        if (i == 1) /* it ends with its end-of-turn token, the other one was cut off */
+            must(tokenizer_encode(data.text.tokenizer, "<|im_end|>", 10, 0, &tokens, &err));
+        episodes_append(&episodes, tokens.ids, (int64_t)tokens.count, i == 1);
+        token_list_free(&tokens);
+    }
+    must(judge_score(&judge, data.train.items, &episodes, words, &err));
+    *anew = judge.anew;
+    for (int i = 0; i < 2; i++) {
+        scores[i] = episodes.items[i].score;
+        strbuf_free(&words[i]);
+    }
+    episodes_free(&episodes);
+    judge_close(&judge);
+    pass_free(pass);
+    ppo_roles_close(&roles);
+    ppo_data_close(&data);
+    backend->free(backend);
+    recipe_free(recipe);
+}
+
+/* A tokenizer that is the policy's but for a byte of its file: the words are rendered anew, to the same scores. */
+static void another_tokenizer(void **state)
+{
+    (void)state;
+    struct err err;
+    bool anew;
+    double scores[2], again[2];
+    score_texts("reward-full", &anew, scores);
+    assert_false(anew);
+    assert_true(scores[0] != scores[1]);
+    must(file_make_dirs(temporary("other"), &err));
+    static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        must(file_copy(temporary("reward-full/%s", files[i]), temporary("other/%s", files[i]), &err));
+    struct strbuf text = read_bytes(temporary("other/tokenizer.json"));
+    strbuf_puts(&text, "\n");
+    write_bytes(temporary("other/tokenizer.json"), text.data, text.length);
+    strbuf_free(&text);
+    score_texts("other", &anew, again);
+    assert_true(anew);
+    assert_true(scores[0] == again[0] && scores[1] == again[1]);
+    finish("other", NULL, "lora_r: 4\n"); /* with a fresh critic */
+    assert_true(run_metric("run", 1, "objective/kl") == 0);
+    remove_tree(temporary("run"));
+    refuse("other", "lora_r: 4\ncritic_init: reward\n", "another tokenizer");
+}
+
+int main(int argc, char **argv)
+{
+    ppo_score_if_asked(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_base),          cmocka_unit_test(from_adapters),
+        cmocka_unit_test(combinations),      cmocka_unit_test(critic_begins_as_the_reward_model),
+        cmocka_unit_test(mistakes),          cmocka_unit_test(memory),
+        cmocka_unit_test(another_tokenizer),
+    };
+    return cmocka_run_group_tests(tests, setup, temporary_teardown);
+}
