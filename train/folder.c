@@ -45,9 +45,7 @@ char *folder_base(const char *adapter, struct err *err)
         else
             err_set(err,
                     "%s names the base model '%s', which is no folder here; give the base's folder with --base "
-                    "(--reward-base "
-                    "where "
-                    "it is a reward model's), or name it in that file",
+                    "(--reward-base where it is a reward model's), or name it in that file",
                     path, name);
     }
     if (config)
