@@ -44,21 +44,29 @@ static int sync_fd(int fd)
     return injected_failure() ? -1 : fsync(fd);
 }
 
-/* Makes the names in a folder last. Some file systems cannot sync a folder and say EINVAL. */
-static int sync_folder(const char *path, struct err *err)
+static int open_folder(const char *path, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int failed = fd < 0 || (sync_fd(fd) != 0 && errno != EINVAL);
+    if (fd < 0) {
+        err_set_errno(err, "cannot open the folder '%s'", path);
+    }
+    return fd;
+}
+
+/* Makes the names in a folder last, and closes it. Some file systems cannot sync a folder and say EINVAL. `path` is
+ * that of the folder or of a file in it. */
+static int sync_folder(int fd, const char *path, struct err *err)
+{
+    int failed = sync_fd(fd) != 0 && errno != EINVAL;
     if (failed) {
-        err_set_errno(err, "cannot write the folder '%s' to the disk", path);
+        err_set_errno(err, "cannot write the folder of '%s' to the disk", path);
     }
-    if (fd >= 0) {
-        close(fd);
-    }
+    close(fd);
     return failed ? -1 : 0;
 }
 
-static int sync_parent(const char *path, struct err *err)
+/* The folder in which a name is about to change: opened before, so that nothing but its sync can fail afterwards. */
+static int open_parent(const char *path, struct err *err)
 {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/') {
@@ -71,9 +79,9 @@ static int sync_parent(const char *path, struct err *err)
     if (!parent) {
         return -1;
     }
-    int result = sync_folder(parent, err);
+    int fd = open_folder(parent, err);
     mem_free(parent);
-    return result;
+    return fd;
 }
 
 /* Whether the name still stands for the open file: another process may have renamed or removed it before we had the
@@ -177,16 +185,22 @@ int file_write_commit(struct file_writer *writer, struct err *err)
     if (injected_failure() || fflush(writer->stream) != 0 || sync_fd(fileno(writer->stream)) != 0) {
         return err_set_errno(err, "cannot write '%s'", writer->path);
     }
+    int folder = open_parent(writer->path, err);
+    if (folder < 0) {
+        return -1;
+    }
     /* Renamed before it is closed: the lock lasts until the name is taken. */
     if (rename(writer->beside, writer->path) != 0) {
-        return err_set_errno(err, "cannot rename '%s' to '%s'", writer->beside, writer->path);
+        err_set_errno(err, "cannot rename '%s' to '%s'", writer->beside, writer->path);
+        close(folder);
+        return -1;
     }
     int closed = fclose(writer->stream);
     writer->stream = NULL;
     if (closed != 0) {
-        return err_set_errno(err, "cannot write '%s'", writer->path);
+        err_set_errno(err, "cannot write '%s'", writer->path);
     }
-    if (sync_parent(writer->path, err) != 0) {
+    if (sync_folder(folder, writer->path, err) != 0 || closed != 0) {
         return -1;
     }
     writer_free(writer);
@@ -278,11 +292,18 @@ int file_publish_dir(const char *from, const char *to, struct err *err)
         mem_free(path);
     }
     file_names_free(names, count);
-    if (result != 0 || sync_folder(from, err) != 0) {
+    int folder = result == 0 ? open_folder(from, err) : -1;
+    if (folder < 0 || sync_folder(folder, from, err) != 0) {
+        return -1;
+    }
+    int parent = open_parent(to, err);
+    if (parent < 0) {
         return -1;
     }
     if (rename(from, to) != 0) {
-        return err_set_errno(err, "cannot rename the folder '%s' to '%s'", from, to);
+        err_set_errno(err, "cannot rename the folder '%s' to '%s'", from, to);
+        close(parent);
+        return -1;
     }
-    return sync_parent(to, err);
+    return sync_folder(parent, to, err);
 }

@@ -6,6 +6,10 @@
 
 #include "sft/data.h"
 
+/* One dataset alone. */
+void data_print_dataset(const struct dataset *dataset, const char *title);
+json_t *data_dataset_json(const struct dataset *dataset);
+
 /* Both print to standard output. */
 int data_summary_print(const struct sft_data *data, struct err *err);
 int data_summary_json(const struct sft_data *data, struct err *err);

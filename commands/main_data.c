@@ -1,19 +1,19 @@
 /*
  * attune-data - what training will see: how many examples, how long, how much of them is learned; and the tokens of
- * some, with the learned ones marked.
+ * some, with the learned ones marked. Of a reward model's recipe the rankings, of a PPO recipe the prompts.
  */
 #include "base/args.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "commands/data_prompts.h"
+#include "commands/data_reward.h"
 #include "commands/data_show.h"
 #include "commands/data_summary.h"
-#include "sft/data.h"
 #include <stdlib.h>
 
-static int show(const struct recipe *recipe, const struct data_options *options, struct err *err)
+static int data_examples(const struct recipe *recipe, const struct data_options *options, struct err *err)
 {
     struct sft_data data;
-    log_set_quiet(true); /* everything it would say stands in the summary */
     if (sft_data_open(&data, recipe, err) != 0) {
         return -1;
     }
@@ -27,19 +27,39 @@ static int show(const struct recipe *recipe, const struct data_options *options,
     return result;
 }
 
+static int print_data(const struct recipe *recipe, const struct data_options *options, struct err *err)
+{
+    log_set_quiet(true); /* everything it would say stands in the summary */
+    switch (recipe->stage) {
+    case STAGE_REWARD:
+        return data_reward(recipe, options, err);
+    case STAGE_PPO:
+        return data_prompts(recipe, options, err);
+    case STAGE_SFT:
+        break;
+    }
+    return data_examples(recipe, options, err);
+}
+
 int main(int argc, char **argv)
 {
     mem_hook_libraries();
-    struct data_options options = {0};
+    struct data_options options = {.stage = -1};
     struct args_list keys = {0};
     const struct args_operand operands[] = {
-        {.name = "RECIPE", .help = "the recipe of attune sft", .text = &options.recipe},
+        {.name = "RECIPE", .help = "the recipe of attune sft, reward or ppo", .text = &options.recipe},
     };
+    static const char *const stages[] = {"sft", "reward", "ppo", NULL};
     const struct args_option table[] = {
+        {.name = "stage",
+         .argument = "S",
+         .help = "whose recipe it is: sft, reward or ppo (default: told from its keys)",
+         .choice = &options.stage,
+         .choices = stages},
         {.name = "show",
          .argument = "N",
-         .help = "print the first N examples, what is learned [[in brackets]], or in colour on "
-                 "a terminal",
+         .help = "print the first N examples, what is learned [[in brackets]], or in colour on a terminal; of a reward "
+                 "model's data N rankings, with the token at which each answer's score is read; of PPO's N prompts",
          .whole = &options.show,
          .least = 1,
          .most = 1e9},
@@ -58,7 +78,8 @@ int main(int argc, char **argv)
         .summary =
             "Shows what training will see: how many examples, how long they are, and how much of them is learned.",
         .more = "Examples:\n  attune data recipes/sft.yaml\n  attune data recipes/sft.yaml --show 3\n"
-                "  attune data recipes/sft.yaml --max_length 512 --packing true",
+                "  attune data recipes/sft.yaml --max_length 512 --packing true\n"
+                "  attune data recipes/reward.yaml --show 2 --tokens",
         .operands = operands,
         .operand_count = 1,
         .options = table,
@@ -72,13 +93,16 @@ int main(int argc, char **argv)
     }
     struct err err;
     struct recipe *recipe;
-    int loaded = recipe_load(&recipe, STAGE_SFT, options.recipe, (int)keys.count, (char **)(uintptr_t)keys.items, &err);
+    char **given = (char **)(uintptr_t)keys.items;
+    enum stage stage =
+        options.stage >= 0 ? (enum stage)options.stage : recipe_find_stage(options.recipe, (int)keys.count, given);
+    int loaded = recipe_load(&recipe, stage, options.recipe, (int)keys.count, given, &err);
     args_list_free(&keys);
     if (loaded != 0) {
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }
-    int result = show(recipe, &options, &err);
+    int result = print_data(recipe, &options, &err);
     recipe_free(recipe);
     return args_end(&command, result, &err);
 }

@@ -171,6 +171,16 @@ static void group_advantages(struct episodes *episodes, const struct recipe *rec
     }
 }
 
+double advantage_mean_score(const struct episodes *episodes, const struct recipe *recipe)
+{
+    struct score_statistics statistics = {0};
+    double sum = 0;
+    score_statistics_add(&statistics, moments_of_scores(episodes), (double)episodes->count);
+    for (int64_t i = 0; i < episodes->count; i++)
+        sum += final_score(&episodes->items[i], recipe, &statistics);
+    return sum / (double)episodes->count;
+}
+
 void advantage_compute(struct episodes *episodes, const struct recipe *recipe, double kl_coef,
                        struct score_statistics *statistics, struct advantage_summary *summary)
 {

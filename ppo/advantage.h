@@ -55,6 +55,10 @@ struct advantage_summary {
 void advantage_compute(struct episodes *episodes, const struct recipe *recipe, double kl_coef,
                        struct score_statistics *statistics, struct advantage_summary *summary);
 
+/* Mean of the answers' scores as they will be rewarded in a run's first iteration: what a critic expects that knows
+ * nothing else. */
+double advantage_mean_score(const struct episodes *episodes, const struct recipe *recipe);
+
 /* 1 - variance(returns - values) / variance(returns): 1 is a perfect critic, 0 one as good as a constant; NaN where the
  * returns are all equal. */
 double explained_variance(const struct episodes *episodes);

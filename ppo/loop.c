@@ -8,11 +8,14 @@
 #include <stdio.h>
 
 /*
- * The policy is lost when its answers are this unlikely to the reference (nats a token), or when one iteration moved
- * their log-probabilities this far (policy/approxkl_avg). Runs that learn, however fast, stay far below both.
+ * Signs that a policy is lost. Its answers are this unlikely to the reference (nats a token); or one iteration moved
+ * their log-probabilities this far (policy/approxkl_avg, which is below 0.1 where all is well), several times in a row,
+ * since a policy that has just found out what is wanted may leap once.
  */
-#define LOST_KL        50.0
-#define LOST_APPROX_KL 10.0
+#define LOST_KL     50.0
+#define LEAP        3.0
+#define LEAPS_MOST  2
+#define LEAP_AT_ALL 100.0
 
 int64_t ppo_loop_most_prompts(const struct ppo_data *data)
 {
@@ -52,6 +55,17 @@ static int lost(const struct ppo_loop *loop, int64_t iteration, const char *what
                    loop->controller.kl_coef);
 }
 
+/*
+ * A fresh critic expects of every answer what those of the first iteration got on the mean. Its head's weight is zero
+ * at first; without that offset it would have to learn the mean before advantages said anything, and until then every
+ * answer would look better towards its end, where less of the score is discounted by lam.
+ */
+static int begin_critic(struct ppo_loop *loop, struct err *err)
+{
+    loop->critic_offset = advantage_mean_score(&loop->episodes, loop->parts->recipe);
+    return ppo_loop_resumed(loop, err);
+}
+
 /* From prompts to episodes with scores, log-probabilities and values. */
 static int roll_out(struct ppo_loop *loop, int64_t iteration, struct rollout_summary *rollout, struct err *err)
 {
@@ -66,6 +80,8 @@ static int roll_out(struct ppo_loop *loop, int64_t iteration, struct rollout_sum
     if (scoring_score(&parts->scoring, loop->prompts, &loop->episodes, &occasion, err) != 0)
         return -1;
     window->seconds[PPO_SCORING] += lap(&moment);
+    if (iteration == 0 && parts->roles.has_critic && parts->roles.critic_is_fresh && begin_critic(loop, err) != 0)
+        return -1;
     if (rollout_measure(parts, loop->prompts, &loop->episodes, rollout, err) != 0)
         return -1;
     window->seconds[PPO_FORWARD] += lap(&moment);
@@ -119,6 +135,16 @@ static void count_update(struct ppo_window *window, const struct update_summary 
     }
 }
 
+/* How far the iteration moved the policy, and whether that is still training. */
+static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct update_summary *update, struct err *err)
+{
+    double moved = update->mini_batches ? update->policy.approx_kl / (double)update->mini_batches : 0;
+    loop->leaps = moved > LEAP ? loop->leaps + 1 : 0;
+    if (loop->leaps > LEAPS_MOST || moved > LEAP_AT_ALL)
+        return lost(loop, iteration, "the policy's move since the rollout (policy/approxkl_avg)", moved, err);
+    return 0;
+}
+
 static int train_step(void *context, int64_t iteration, struct loop_step *result, struct err *err)
 {
     struct ppo_loop *loop = context;
@@ -136,9 +162,8 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
         return -1;
     loop->window.seconds[PPO_UPDATE] += lap(&moment);
     count_update(&loop->window, &update);
-    double moved = update.mini_batches ? update.policy.approx_kl / (double)update.mini_batches : 0;
-    if (moved > LOST_APPROX_KL)
-        return lost(loop, iteration, "the policy's move since the rollout (policy/approxkl_avg)", moved, err);
+    if (check_leaps(loop, iteration, &update, err) != 0)
+        return -1;
     kl_controller_update(&loop->controller, advantages.kl, loop->episodes.count);
     *result = (struct loop_step){
         .loss = update.loss,
@@ -244,11 +269,21 @@ struct loop_stage ppo_loop_stage(struct ppo_loop *loop)
         .context = loop, .step = train_step, .record = record, .evaluate = evaluate, .of = "negative eval score"};
 }
 
+int ppo_loop_resumed(struct ppo_loop *loop, struct err *err)
+{
+    struct ppo_roles *roles = &loop->parts->roles;
+    if (!roles->has_critic || !roles->critic_is_fresh)
+        return 0;
+    return trainable_scale_score(&roles->critic, 1, loop->critic_offset - trainable_score(&roles->critic)->offset, err);
+}
+
 void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_NUMBERS])
 {
     numbers[0] = (struct run_number){"kl_coef", &loop->controller.kl_coef};
     numbers[1] = (struct run_number){"scores_counted", &loop->statistics.count};
     numbers[2] = (struct run_number){"scores_mean", &loop->statistics.mean};
     numbers[3] = (struct run_number){"scores_squares", &loop->statistics.squares};
-    ppo_window_numbers(&loop->window, numbers + 4);
+    numbers[4] = (struct run_number){"leaps", &loop->leaps};
+    numbers[5] = (struct run_number){"critic_offset", &loop->critic_offset};
+    ppo_window_numbers(&loop->window, numbers + 6);
 }

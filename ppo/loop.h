@@ -21,6 +21,8 @@ struct ppo_loop {
     uint64_t *keys;                /* as many */
     struct kl_controller controller;
     struct score_statistics statistics;
+    double leaps;         /* iterations in a row that moved the policy too far */
+    double critic_offset; /* of a fresh critic's head */
     struct ppo_window window;
 };
 
@@ -30,8 +32,11 @@ int64_t ppo_loop_most_prompts(const struct ppo_data *data);
 /* The callbacks for train/loop.h. */
 struct loop_stage ppo_loop_stage(struct ppo_loop *loop);
 
+/* After a checkpoint was loaded: the offset of a fresh critic's head, which is no tensor. */
+int ppo_loop_resumed(struct ppo_loop *loop, struct err *err);
+
 /* The numbers of the loop that decide what comes (train/run.h). */
-#define PPO_LOOP_NUMBERS (4 + PPO_WINDOW_NUMBERS)
+#define PPO_LOOP_NUMBERS (6 + PPO_WINDOW_NUMBERS)
 void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_NUMBERS]);
 
 #endif

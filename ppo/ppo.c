@@ -180,11 +180,10 @@ static int make_parts(struct ppo *ppo, struct err *err)
 static int open_run(struct ppo *ppo, struct err *err)
 {
     struct run_identity identity = {.numerics = ppo->parts.backend->numerics};
-    const struct trainable *policy = &ppo->parts.roles.policy;
-    if (policy->adapter) /* it has hashed the weights already */
-        memcpy(identity.base, policy->adapter->base, sizeof identity.base);
-    else
-        hash_text(identity.base, model_fingerprint(policy->model));
+    struct hash base;
+    if (ppo_roles_fingerprint(&ppo->parts.roles, &base, err) != 0)
+        return -1;
+    hash_text(identity.base, base);
     hash_text(identity.data, ppo_data_fingerprint(&ppo->parts.data));
     ppo->loop.controller = kl_controller_of(ppo->recipe);
     ppo_loop_numbers(&ppo->loop, ppo->numbers);
@@ -262,7 +261,7 @@ static enum loop_outcome run_all(struct ppo *ppo, const struct stage_options *op
         start_scoring(ppo, err) != 0)
         return LOOP_FAILED;
     if (run->resume_folder) {
-        if (run_load_checkpoint(run, err) != 0)
+        if (run_load_checkpoint(run, err) != 0 || ppo_loop_resumed(&ppo->loop, err) != 0)
             return LOOP_FAILED;
         log_info("resumed from %s", run->resume_folder);
     }

@@ -138,10 +138,26 @@ static int open_all(struct ppo_roles *roles, const struct recipe *recipe, struct
     return open_critic(roles, recipe, err) == 0 ? mark_critic_base(roles, recipe, err) : -1;
 }
 
+/* Keys that describe a fresh adapter, where there is none. */
+static int check_adapter_keys(const struct ppo_roles *roles, const struct recipe *recipe, struct err *err)
+{
+    static const char *const keys[] = {"lora_r", "lora_alpha", "lora_target_modules", "lora_modules_to_save",
+                                       "use_rslora"};
+    bool fresh_critic = roles->has_critic && (roles->critic_is_fresh || !roles->reward.adapter);
+    for (size_t i = 0; recipe->adapter_name_or_path && !fresh_critic && i < sizeof keys / sizeof *keys; i++)
+        if (recipe_is_set(recipe, keys[i]))
+            return err_set(err,
+                           "%s says what a fresh adapter is like, but the policy goes on from %s%s; what they are "
+                           "like holds, so leave the key out",
+                           keys[i], recipe->adapter_name_or_path,
+                           roles->has_critic ? " and the critic from the reward model" : "");
+    return 0;
+}
+
 int ppo_roles_open(struct ppo_roles *roles, const struct recipe *recipe, struct err *err)
 {
     *roles = (struct ppo_roles){0};
-    if (open_all(roles, recipe, err) == 0)
+    if (open_all(roles, recipe, err) == 0 && check_adapter_keys(roles, recipe, err) == 0)
         return 0;
     ppo_roles_close(roles);
     return -1;
@@ -175,6 +191,9 @@ int ppo_roles_load(struct ppo_roles *roles, struct backend *backend, struct err 
     if (roles->has_critic && trainable_load(&roles->critic, backend, err) != 0)
         return -1;
     drop_nothing(&roles->critic);
+    /* A critic that knows nothing expects 0: a random head's values would drown the returns in noise. */
+    if (roles->has_critic && roles->critic_is_fresh && trainable_scale_score(&roles->critic, 0, 0, err) != 0)
+        return -1;
     return roles->has_reward ? scorer_load(&roles->reward, backend, err) : 0;
 }
 
@@ -189,6 +208,33 @@ void ppo_roles_close(struct ppo_roles *roles)
         trainable_close(&roles->policy);
     models_close(&roles->models);
     *roles = (struct ppo_roles){0};
+}
+
+/* An adapter's tensors, as its file has them. */
+static int add_adapter(struct hash *sum, const struct adapter *adapter, struct err *err)
+{
+    struct file_map map;
+    char *path = file_join(adapter->folder, "adapter_model.safetensors", err);
+    int rc = path ? file_map_open(&map, path, err) : -1;
+    mem_free(path);
+    if (rc != 0)
+        return -1;
+    struct hash link[2] = {*sum, hash_bytes(map.data, map.size)};
+    *sum = hash_bytes(link, sizeof link);
+    file_map_close(&map);
+    return 0;
+}
+
+int ppo_roles_fingerprint(struct ppo_roles *roles, struct hash *out, struct err *err)
+{
+    *out = model_fingerprint(roles->reference_model);
+    if (roles->reference_adapter && add_adapter(out, roles->reference_adapter, err) != 0)
+        return -1;
+    if (!roles->has_reward)
+        return 0;
+    struct hash link[2] = {*out, model_fingerprint(roles->reward.model)};
+    *out = hash_bytes(link, sizeof link);
+    return roles->reward.adapter ? add_adapter(out, roles->reward.adapter, err) : 0;
 }
 
 int32_t ppo_roles_max_rank(const struct ppo_roles *roles)

@@ -262,6 +262,8 @@ static void put_histogram(struct strbuf *out, const struct figures *figures, con
 {
     struct histogram histogram;
     struct strbuf text = {0};
+    if (!isfinite(summary->deviation))
+        return;
     histogram_measure(figures_main(figures), summary, &histogram);
     strbuf_printf(
         &text,

@@ -7,8 +7,15 @@
 
 /* ---- a training step ---- */
 
-static void add_scores(struct reward_window *window, const float *scores, int32_t count)
+/* A ranking whose loss is not finite is left out, as its step will be: the window's numbers go into state.json. */
+static void add_outcome(struct reward_window *window, const struct reward_outcome *outcome, const float *scores,
+                        int32_t count)
 {
+    if (!isfinite(outcome->loss))
+        return;
+    window->decided += outcome->decided;
+    window->correct += outcome->correct;
+    window->margin += outcome->margin;
     for (int32_t i = 0; i < count; i++) {
         double score = (double)scores[i];
         if (window->answers == 0 || score < window->least)
@@ -28,11 +35,13 @@ static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t 
                       struct err *err)
 {
     const struct score_head *head = trainable_score(loop->trainable);
-    struct reward_window *window = &loop->window;
+    double start = clock_seconds();
     pass_load(loop->pass, &loop->batch);
     pass_forward(loop->pass, loop->trainable->overlay, true);
     if (pass_score(loop->pass, head, loop->scores, err) != 0)
         return -1;
+    double scored = clock_seconds();
+    loop->seconds.forward += scored - start;
     for (int64_t i = 0, at = 0; i < count; i++) {
         const struct reward_ranking *ranking = &loop->data->train->rankings[numbers[i]];
         struct reward_outcome outcome;
@@ -40,13 +49,13 @@ static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t 
         reward_loss(loop->scores + at, ranking->ranks, ranking->levels, ranking->family.count, &loop->loss, weight,
                     loop->dscores + at, &outcome);
         *loss += weight * outcome.loss;
-        window->decided += outcome.decided;
-        window->correct += outcome.correct;
-        window->margin += outcome.margin;
-        add_scores(window, loop->scores + at, ranking->family.count);
+        add_outcome(&loop->window, &outcome, loop->scores + at, ranking->family.count);
         at += ranking->family.count;
     }
     pass_score_backward(loop->pass, loop->trainable->overlay, head, loop->dscores);
+    if (loop->backend->synchronize(loop->backend, err) != 0)
+        return -1;
+    loop->seconds.backward += clock_seconds() - scored;
     return 0;
 }
 
@@ -71,7 +80,11 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
     if (loop->window.decided > 0)
         snprintf(result->note, sizeof result->note, "loss %.4f  accuracy %.3f", loss,
                  loop->window.correct / loop->window.decided);
-    return loop_update(&loop->steps, loop->optimizer, loss, result, err);
+    double start = clock_seconds();
+    if (loop_update(&loop->steps, loop->optimizer, loss, result, err) != 0)
+        return -1;
+    loop->seconds.update += clock_seconds() - start;
+    return 0;
 }
 
 static void record(void *context, struct metrics *metrics)
@@ -81,10 +94,14 @@ static void record(void *context, struct metrics *metrics)
     loop_record_training(&loop->steps, metrics);
     metrics_real(metrics, "accuracy", window->correct / window->decided);
     metrics_real(metrics, "margin", window->margin / window->decided);
-    metrics_real(metrics, "min_reward", window->least);
+    metrics_real(metrics, "min_reward", window->answers > 0 ? window->least : (double)NAN);
     metrics_real(metrics, "mean_reward", window->score / window->answers);
-    metrics_real(metrics, "max_reward", window->most);
+    metrics_real(metrics, "max_reward", window->answers > 0 ? window->most : (double)NAN);
     loop->window = (struct reward_window){0};
+    metrics_timing(metrics, "time/forward", loop->seconds.forward);
+    metrics_timing(metrics, "time/backward", loop->seconds.backward);
+    metrics_timing(metrics, "time/update", loop->seconds.update);
+    loop->seconds = (struct reward_seconds){0};
 }
 
 /* ---- evaluation ---- */
@@ -193,9 +210,9 @@ int reward_loop_before_result(void *context, struct err *err)
             figures.gain = 1 / reference.deviation;
             figures.offset = -reference.mean / reference.deviation;
         } else {
-            log_warn("the scores of all reference answers are %g: they cannot be brought to a deviation of 1, and stay "
+            log_warn("the deviation of the reference answers' scores is %g, which cannot be brought to 1: scores stay "
                      "as they are (normalize_scores)",
-                     reference.mean);
+                     reference.deviation);
         }
     }
     figures_print(&figures);

@@ -16,6 +16,11 @@ struct reward_window {
     double least, most;              /* 0 while answers is 0 */
 };
 
+/* Seconds since the last record, for the report; they decide nothing. */
+struct reward_seconds {
+    double forward, backward, update; /* to the scores; to the gradients; to the new weights */
+};
+
 struct reward_loop {
     const struct recipe *recipe;
     struct backend *backend;
@@ -28,6 +33,7 @@ struct reward_loop {
     float *scores, *dscores; /* host [readings of a pass] */
     struct reward_loss_options loss;
     struct reward_window window;
+    struct reward_seconds seconds;
     struct evaluation held_out; /* count 0: there is no eval set */
     struct evaluation sample;   /* of the training rankings, scored once the training is over */
 };

@@ -6,19 +6,6 @@
 #include "text/unicode.h"
 #include <string.h>
 
-static void *allocate(size_t size, void *unused)
-{
-    (void)unused;
-    struct err ignored;
-    return mem_alloc(1, size, &ignored);
-}
-
-static void release(void *memory, void *unused)
-{
-    (void)unused;
-    mem_free(memory);
-}
-
 /* Oniguruma's escapes that PCRE2 does not have or reads otherwise, inside and outside of [...]. */
 static const struct {
     char letter;
@@ -117,7 +104,7 @@ static int compile(struct pattern *pattern, const char *regex, const char *where
     }
     int result = -1, code = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    pcre2_general_context *memory = pattern_memory();
     pcre2_compile_context *context = memory ? pcre2_compile_context_create(memory) : NULL;
     if (context) {
         pcre2_set_newline(context, PCRE2_NEWLINE_LF);
@@ -210,7 +197,7 @@ static int search_regex(const struct pattern_walk *walk, size_t *start, size_t *
 {
     struct pattern_scratch *scratch = walk->scratch;
     if (!scratch->data) {
-        pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+        pcre2_general_context *memory = pattern_memory();
         scratch->data = memory ? pcre2_match_data_create(1, memory) : NULL;
         pcre2_general_context_free(memory);
         if (!scratch->data) {

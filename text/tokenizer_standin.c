@@ -20,6 +20,24 @@ static const char *const category_names[] = {
 };
 #define CATEGORIES (sizeof(category_names) / sizeof(*category_names))
 
+static void *allocate(size_t size, void *unused)
+{
+    (void)unused;
+    struct err ignored;
+    return mem_alloc(1, size, &ignored);
+}
+
+static void release(void *memory, void *unused)
+{
+    (void)unused;
+    mem_free(memory);
+}
+
+pcre2_general_context *pattern_memory(void)
+{
+    return pcre2_general_context_create(allocate, release, NULL);
+}
+
 /* A general category, and behind all of them the same again for what is white space. */
 static size_t group_of(uint32_t code_point)
 {
@@ -27,28 +45,46 @@ static size_t group_of(uint32_t code_point)
     return class.category + ((class.flags & UNICODE_SPACE) ? CATEGORIES : 0);
 }
 
-/* Marks the code points of a text that a pattern matches. */
-static int mark_matches(unsigned char *marks, const struct strbuf *text, const char *pattern, struct err *err)
+/* Marks the code points of a text that a compiled pattern matches. */
+static int mark_matches(unsigned char *marks, const struct strbuf *text, const pcre2_code *code, pcre2_match_data *data,
+                        struct err *err)
 {
-    int number = 0;
-    PCRE2_SIZE offset = 0;
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number, &offset, NULL);
-    pcre2_match_data *data = code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
-    if (!data) {
-        pcre2_code_free(code);
-        return err_set(err, "PCRE2 does not compile the pattern %s, or is out of memory; is it built without Unicode?",
-                       pattern);
-    }
-    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
     size_t at = 0;
-    while (pcre2_match(code, (PCRE2_SPTR)text->data, text->length, at, PCRE2_NO_UTF_CHECK, data, NULL) > 0) {
+    int found;
+    while ((found = pcre2_match(code, (PCRE2_SPTR)text->data, text->length, at, PCRE2_NO_UTF_CHECK, data, NULL)) > 0) {
         at = pcre2_get_ovector_pointer(data)[0];
         marks[unicode_read(text->data, &at)] = 1;
     }
+    if (found == PCRE2_ERROR_NOMATCH) {
+        return 0;
+    }
+    PCRE2_UCHAR message[256] = {0};
+    pcre2_get_error_message(found, message, sizeof(message));
+    return err_set(err, "cannot find out what PCRE2 knows of Unicode: %s", (const char *)message);
+}
+
+static int mark_pattern(unsigned char *marks, const struct strbuf *text, const char *pattern, struct err *err)
+{
+    int number = 0, result;
+    PCRE2_SIZE offset = 0;
+    pcre2_general_context *memory = pattern_memory();
+    pcre2_compile_context *context = memory ? pcre2_compile_context_create(memory) : NULL;
+    pcre2_code *code = context ? pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+                                               &number, &offset, context)
+                               : NULL;
+    pcre2_match_data *data = code ? pcre2_match_data_create_from_pattern(code, memory) : NULL;
+    if (data) {
+        (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without it matching is slower, no more */
+        result = mark_matches(marks, text, code, data, err);
+    } else {
+        result = err_set(
+            err, "PCRE2 does not compile the pattern %s, or is out of memory; is it built without Unicode?", pattern);
+    }
     pcre2_match_data_free(data);
     pcre2_code_free(code);
-    return 0;
+    pcre2_compile_context_free(context);
+    pcre2_general_context_free(memory);
+    return result;
 }
 
 /* Marks the code points of one class that PCRE2 has in another. */
@@ -57,7 +93,7 @@ static int mark_group(unsigned char *marks, size_t group, const struct strbuf *t
     char pattern[24];
     const char *space = group < CATEGORIES ? "\\s" : "\\S";
     snprintf(pattern, sizeof(pattern), "\\P{%s}|%s", category_names[group % CATEGORIES], space);
-    return text->length > 0 ? mark_matches(marks, text, pattern, err) : 0;
+    return text->length > 0 ? mark_pattern(marks, text, pattern, err) : 0;
 }
 
 /* Whether a code point is the first of those that take as many bytes. */

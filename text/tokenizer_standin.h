@@ -17,6 +17,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+/* What gives PCRE2 its memory: that of base/mem.h. NULL: there is none left. Free with pcre2_general_context_free(). */
+pcre2_general_context *pattern_memory(void);
+
 /* Code points first..last are shown as `shown`. */
 struct stand_in {
     uint32_t first, last;

@@ -121,8 +121,9 @@ static int load_parts(struct loader *loader, const char *text, size_t length, in
     return loader_verdict(loader, err);
 }
 
-static int load(struct recipe **out, enum stage stage, const char *name, const char *text, size_t length, int argc,
-                char **argv, struct err *err)
+/* What is loaded, and where `foreign` is not NULL how many keys were given that each stage does not have. */
+static int load(struct recipe **out, int foreign[STAGE_COUNT], enum stage stage, const char *name, const char *text,
+                size_t length, int argc, char **argv, struct err *err)
 {
     struct loader *loader = mem_alloc(1, sizeof *loader, err);
     struct recipe *recipe = loader ? mem_alloc(1, sizeof *recipe, err) : NULL;
@@ -136,6 +137,9 @@ static int load(struct recipe **out, enum stage stage, const char *name, const c
         loader->name = name;
         status = load_parts(loader, text, length, argc, argv, err);
     }
+    if (loader && foreign) {
+        memcpy(foreign, loader->foreign, sizeof loader->foreign);
+    }
     mem_free(loader);
     if (status != 0) {
         recipe_free(recipe);
@@ -148,19 +152,38 @@ static int load(struct recipe **out, enum stage stage, const char *name, const c
 int recipe_load_text(struct recipe **out, enum stage stage, const char *name, const char *text, size_t length, int argc,
                      char **argv, struct err *err)
 {
-    return load(out, stage, name, text, length, argc, argv, err);
+    return load(out, NULL, stage, name, text, length, argc, argv, err);
 }
 
-int recipe_load(struct recipe **out, enum stage stage, const char *path, int argc, char **argv, struct err *err)
+static int load_file(struct recipe **out, int foreign[STAGE_COUNT], enum stage stage, const char *path, int argc,
+                     char **argv, struct err *err)
 {
     if (!path) {
-        return load(out, stage, NULL, NULL, 0, argc, argv, err);
+        return load(out, foreign, stage, NULL, NULL, 0, argc, argv, err);
     }
     struct strbuf text = {0};
     int status = file_read(&text, path, RECIPE_BYTES_MAX, err);
     if (status == 0) {
-        status = load(out, stage, path, strbuf_text(&text), text.length, argc, argv, err);
+        status = load(out, foreign, stage, path, strbuf_text(&text), text.length, argc, argv, err);
     }
     strbuf_free(&text);
     return status;
+}
+
+int recipe_load(struct recipe **out, enum stage stage, const char *path, int argc, char **argv, struct err *err)
+{
+    return load_file(out, NULL, stage, path, argc, argv, err);
+}
+
+enum stage recipe_find_stage(const char *path, int argc, char **argv)
+{
+    struct err mistakes;
+    struct recipe *recipe = NULL;
+    int foreign[STAGE_COUNT] = {0}, best = STAGE_SFT;
+    (void)load_file(&recipe, foreign, STAGE_SFT, path, argc, argv, &mistakes);
+    recipe_free(recipe);
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        best = foreign[stage] < foreign[best] ? stage : best;
+    }
+    return (enum stage)best;
 }

@@ -204,6 +204,11 @@ int recipe_load(struct recipe **out, enum stage stage, const char *path, int arg
 int recipe_load_text(struct recipe **out, enum stage stage, const char *name, const char *text, size_t length, int argc,
                      char **argv, struct err *err);
 void recipe_free(struct recipe *recipe);
+/*
+ * A recipe does not say which stage it is for. The first one to which all its keys belong, or the one that misses the
+ * fewest of them; what else is wrong with it recipe_load() tells.
+ */
+enum stage recipe_find_stage(const char *path, int argc, char **argv);
 
 /*
  * Whether the user gave `key`, in the file or on the command line; a name that is no key is a bug. In a recipe loaded

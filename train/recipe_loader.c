@@ -137,6 +137,9 @@ const struct key *loader_key(struct loader *loader, const struct key *rows, size
         note_unknown(loader, rows, count, name, place);
         return NULL;
     }
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        loader->foreign[stage] += !key_in_stage(key, (enum stage)stage);
+    }
     if (!key_in_stage(key, loader->recipe->stage)) {
         char stages[64];
         loader_mistake(loader, place, "%s is a key of %s, not of attune %s", key->name, stages_of(key, stages),

@@ -34,8 +34,9 @@ struct loader {
     struct place places[KEY_COUNT_MAX]; /* by row of recipe_keys: where it was given last */
     bool filled[KEY_COUNT_MAX];         /* by row: it has a value, so no default is wanted */
     struct mistake mistakes[MISTAKES_MAX];
-    int mistake_count; /* may pass MISTAKES_MAX; the rest is counted only */
-    bool unreadable;   /* the file is no recipe at all, so nothing is said about what it lacks */
+    int mistake_count;        /* may pass MISTAKES_MAX; the rest is counted only */
+    bool unreadable;          /* the file is no recipe at all, so nothing is said about what it lacks */
+    int foreign[STAGE_COUNT]; /* keys given that the stage does not have */
 };
 
 /* Notes a mistake; the text does not name the place. ORIGIN_DEFAULT stands for the recipe as a whole. */

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define STATE_MAX      ((size_t)1 << 20)
 #define STATE_FILE     "state.json"
@@ -213,6 +214,20 @@ static int remove_partials(const struct run *run, struct err *err)
     return rc;
 }
 
+/* Removes a whole checkpoint; killed half way, it no longer looks whole, and the next start removes the rest. */
+static int discard_checkpoint(const struct run *run, int64_t step, struct err *err)
+{
+    char *place = checkpoint_path(run, step, "", err), *aside = checkpoint_path(run, step, ".old.partial", err);
+    int rc = place && aside ? file_remove_tree(aside, err) : -1;
+    if (rc == 0 && rename(place, aside) != 0)
+        rc = err_set_errno(err, "cannot remove the old checkpoint %s", place);
+    if (rc == 0)
+        rc = file_remove_tree(aside, err);
+    mem_free(place);
+    mem_free(aside);
+    return rc;
+}
+
 /* ---- opening ---- */
 
 static int check_recipe_unchanged(const struct run *run, const char *folder, struct err *err)
@@ -277,6 +292,45 @@ static int look_for_finished(struct run *run, int64_t total_steps, struct err *e
     return 0;
 }
 
+/* Whether the checkpoint to go on from is one of the output folder's own. */
+static int resumes_itself(const struct run *run, bool *itself, struct err *err)
+{
+    *itself = false;
+    if (!run->resume_folder)
+        return 0;
+    struct stat parent, folder;
+    char *path = file_join(run->resume_folder, "..", err);
+    if (!path)
+        return -1;
+    *itself = stat(path, &parent) == 0 && stat(run->recipe->output_dir, &folder) == 0 &&
+              parent.st_dev == folder.st_dev && parent.st_ino == folder.st_ino;
+    mem_free(path);
+    return 0;
+}
+
+/*
+ * A run that goes on from an older checkpoint leaves the later ones, as it leaves the records behind them: they would
+ * be in the way of its own. Checkpoints of another run are not touched.
+ */
+static int leave_future(struct run *run, struct err *err)
+{
+    int64_t *steps;
+    size_t count;
+    bool itself;
+    if (resumes_itself(run, &itself, err) != 0 || list_checkpoints(run, &steps, &count, err) != 0)
+        return -1;
+    int rc = 0;
+    if (count && !itself)
+        rc = err_set(err,
+                     "%s holds checkpoints of a run; set resume_from_checkpoint: auto to go on with it, give another "
+                     "output_dir, or remove the folder first",
+                     run->recipe->output_dir);
+    for (size_t i = count; rc == 0 && i-- > 0 && steps[i] > run->state.step;)
+        rc = discard_checkpoint(run, steps[i], err);
+    mem_free(steps);
+    return rc;
+}
+
 static int open_folder(struct run *run, int64_t total_steps, struct err *err)
 {
     const char *folder = run->recipe->output_dir;
@@ -291,21 +345,11 @@ static int open_folder(struct run *run, int64_t total_steps, struct err *err)
     if (file_make_dirs(folder, err) != 0 || choose_checkpoint(run, err) != 0)
         return -1;
     run->state = (struct run_state){.best_eval = NAN};
-    if (run->resume_folder) {
-        if (check_recipe_unchanged(run, run->resume_folder, err) != 0 || read_state(run, run->resume_folder, err) != 0)
-            return -1;
-    } else {
-        int64_t *steps;
-        size_t count;
-        if (list_checkpoints(run, &steps, &count, err) != 0)
-            return -1;
-        mem_free(steps);
-        if (count)
-            return err_set(err,
-                           "%s holds checkpoints of a run; set resume_from_checkpoint: auto to go on with it, give "
-                           "another output_dir, or remove the folder first",
-                           folder);
-    }
+    if (run->resume_folder &&
+        (check_recipe_unchanged(run, run->resume_folder, err) != 0 || read_state(run, run->resume_folder, err) != 0))
+        return -1;
+    if (leave_future(run, err) != 0)
+        return -1;
     run->state.finished = false;
     run->state.total_steps = total_steps;
     return remove_partials(run, err);
@@ -417,20 +461,6 @@ int run_load_checkpoint(struct run *run, struct err *err)
 static bool best_is_needed(const struct run *run, int64_t step)
 {
     return run->recipe->load_best_model_at_end && step == run->state.best_step;
-}
-
-/* Removes a whole checkpoint; killed half way, it no longer looks whole, and the next start removes the rest. */
-static int discard_checkpoint(const struct run *run, int64_t step, struct err *err)
-{
-    char *place = checkpoint_path(run, step, "", err), *aside = checkpoint_path(run, step, ".old.partial", err);
-    int rc = place && aside ? 0 : -1;
-    if (rc == 0 && rename(place, aside) != 0)
-        rc = err_set_errno(err, "cannot remove the old checkpoint %s", place);
-    if (rc == 0)
-        rc = file_remove_tree(aside, err);
-    mem_free(place);
-    mem_free(aside);
-    return rc;
 }
 
 /* Keeps the newest save_total_limit checkpoints, and the best one where the end of the run needs it. */

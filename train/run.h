@@ -78,8 +78,8 @@ struct run {
 
 /*
  * Looks at recipe->output_dir and decides: fresh, resumed (resume_folder), or already finished. Makes the folder, cuts
- * metrics.jsonl back, writes recipe.resolved.yaml. Fails, touching nothing, when the folder holds a run that this
- * recipe would not continue.
+ * metrics.jsonl back, removes the checkpoints behind the one it goes on from, writes recipe.resolved.yaml. Fails,
+ * touching nothing, when the folder holds a run that this recipe would not continue.
  */
 int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
              const struct run_number *numbers, size_t number_count, struct err *err);

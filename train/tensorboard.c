@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ enum {
 #define SESSION_START 1
 
 struct tensorboard {
-    FILE *stream;
+    int file;
     char *path;
     struct strbuf value, summary, event, frame;
 };
@@ -109,9 +110,7 @@ static int end_event(struct tensorboard *tensorboard, struct err *err)
     put_little_endian(frame, masked_checksum(event->data, event->length), 4);
     if (strbuf_check(frame, err) != 0)
         return -1;
-    if (fwrite(frame->data, 1, frame->length, tensorboard->stream) != frame->length || fflush(tensorboard->stream) != 0)
-        return err_set_errno(err, "cannot write events for TensorBoard to '%s'", tensorboard->path);
-    return 0;
+    return file_append(tensorboard->file, tensorboard->path, frame->data, frame->length, err);
 }
 
 static void put_value(struct tensorboard *tensorboard, const char *name, double number)
@@ -155,9 +154,7 @@ int tensorboard_add(void *context, const char *record, size_t length, struct err
 
 int tensorboard_sync(struct tensorboard *tensorboard, struct err *err)
 {
-    if (fsync(fileno(tensorboard->stream)) != 0)
-        return err_set_errno(err, "cannot bring '%s' to the disk", tensorboard->path);
-    return 0;
+    return file_sync(tensorboard->file, tensorboard->path, err);
 }
 
 /* ---- the files of a folder ---- */
@@ -198,8 +195,9 @@ static int write_first_events(struct tensorboard *tensorboard, int64_t step, str
     static const char start[] = {SESSION_STATUS, SESSION_START};
     begin_event(tensorboard, 0);
     put_bytes(&tensorboard->event, EVENT_FILE_VERSION, FILE_VERSION, strlen(FILE_VERSION));
-    if (end_event(tensorboard, err) != 0 || step < 0)
-        return step < 0 ? 0 : -1;
+    int rc = end_event(tensorboard, err);
+    if (rc != 0 || step < 0)
+        return rc;
     begin_event(tensorboard, step + 1);
     put_bytes(&tensorboard->event, EVENT_SESSION_LOG, start, sizeof start);
     return end_event(tensorboard, err);
@@ -210,13 +208,16 @@ int tensorboard_open(struct tensorboard **out, const char *folder, int64_t step,
     struct tensorboard *tensorboard = mem_alloc(1, sizeof *tensorboard, err);
     if (!tensorboard)
         return -1;
+    tensorboard->file = -1;
     int rc = choose_path(tensorboard, folder, err);
     if (rc == 0) {
-        tensorboard->stream = fopen(tensorboard->path, "wbxe");
-        rc = tensorboard->stream ? write_first_events(tensorboard, step, err)
-                                 : err_set_errno(err, "cannot make the event file '%s'", tensorboard->path);
+        tensorboard->file = open(tensorboard->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
+        rc = tensorboard->file >= 0 ? write_first_events(tensorboard, step, err)
+                                    : err_set_errno(err, "cannot make the event file '%s'", tensorboard->path);
     }
     if (rc != 0) {
+        if (tensorboard->file >= 0)
+            unlink(tensorboard->path);
         tensorboard_close(tensorboard);
         return -1;
     }
@@ -228,8 +229,8 @@ void tensorboard_close(struct tensorboard *tensorboard)
 {
     if (!tensorboard)
         return;
-    if (tensorboard->stream)
-        fclose(tensorboard->stream); /* every event was flushed: nothing can fail here that was not told */
+    if (tensorboard->file >= 0)
+        close(tensorboard->file);
     strbuf_free(&tensorboard->value);
     strbuf_free(&tensorboard->summary);
     strbuf_free(&tensorboard->event);

@@ -192,7 +192,7 @@ int trainable_scale_score(struct trainable *trainable, double gain, double offse
     float *values = mem_alloc(hidden, sizeof *values, err);
     int rc = values ? backend->download(backend, values, head->weight, hidden * sizeof *values, err) : -1;
     for (size_t i = 0; rc == 0 && i < hidden; i++)
-        values[i] = (float)(gain * (double)values[i]);
+        values[i] = (float)(gain * (double)values[i] + 0.0); /* a gain of 0 leaves no -0 */
     if (rc == 0) {
         backend->upload(backend, head->weight, values, hidden * sizeof *values);
         head->offset = gain * head->offset + offset;

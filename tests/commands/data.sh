@@ -65,4 +65,44 @@ expect 0 '1 bad records skipped; the first: train.jsonl:2: ' r.yaml --on_bad_rec
 expect 2 'did you mean max_length?' r.yaml --max_lenght 8
 expect 2 'RECIPE is missing' --json
 expect 1 'train.jsonl' r.yaml --dataset.0.path nowhere/train.jsonl
+
+# Rankings of a reward model: counts and pairs, and where the score of each answer is read.
+cat >pairs.jsonl <<'END'
+{"prompt":"Question 1?","chosen":"Better.","rejected":"Worse."}
+{"prompt":"Question 2?","chosen":"Good.","rejected":"Bad\u001b[31m."}
+{"prompt":"Question 2?","chosen":"Good.","rejected":"Bad\u001b[31m."}
+END
+printf 'model_name_or_path: %s\noutput_dir: run\ndataset: pairs.jsonl\nties: half\n' "$ATTUNE_SOURCE/recipes/demo/model" >reward.yaml
+expect 0 '2 rankings of 2 prompts: 4 answers, 2 pairs, 0 ties' reward.yaml
+expect 0 '1 rankings are there twice and are left out' reward.yaml
+expect 0 '2 of 2 answers' reward.yaml
+expect 0 '"duplicates": 1' reward.yaml --json
+expect 0 '"stage": "reward"' reward.yaml --json
+expect 0 '--- ranking 2: pairs.jsonl:2, 2 answers of ranks 1 2' reward.yaml --show 1 --first 2
+expect 0 'Good.[[<|im_end|>]]' reward.yaml --show 1 --first 2
+expect 0 'Bad\x1B[31m.[[<|im_end|>]]' reward.yaml --show 1 --first 2
+[ "$(grep -c '^--- rank ' out)" -eq 2 ] || fail 'each answer is shown'
+expect 0 '[[<|im_end|>]]' reward.yaml --show 1 --tokens
+expect 0 '"answers":[{"rank":1,"read_at":' reward.yaml --show 1 --json
+expect 0 'eval_split, held back from dataset' reward.yaml --eval_split 0.5
+expect 1 'the recipe has no evaluation data' reward.yaml --show 1 --eval
+expect 1 '--first 3 is too high: there are 2 rankings' reward.yaml --show 1 --first 3
+sed -i '/ties/d' reward.yaml
+expect 0 'examples' reward.yaml
+expect 0 '2 rankings' reward.yaml --stage reward
+"${data%-data}-prefs" init prefs.db >out 2>&1 && "${data%-data}-prefs" import prefs.db pairs.jsonl >out 2>&1 || fail 'no database could be made'
+expect 0 '2 rankings of 2 prompts' reward.yaml --stage reward --dataset.0.path prefs.db
+
+# Prompts of PPO.
+printf 'model_name_or_path: %s\noutput_dir: run\ndataset: pairs.jsonl\nreward_model: none\n' "$ATTUNE_SOURCE/recipes/demo/model" >ppo.yaml
+expect 0 '3 prompts, ' ppo.yaml
+expect 0 'answers each in an iteration' ppo.yaml
+expect 0 '"stage": "ppo"' ppo.yaml --json
+expect 0 '--- prompt 2: ' ppo.yaml --show 2
+grep -q 'Question 2?' out || fail 'the prompt is shown'
+expect 0 '"prompt":' ppo.yaml --show 1 --json
+expect 1 'so none is left' ppo.yaml --max_length 60
+expect 2 'num_generations must be at least 2' ppo.yaml --advantage_estimator grpo --num_generations 1
+expect 2 'takes one of sft, reward, ppo' ppo.yaml --stage pp
+[ ! -e run ] || fail 'nothing is written'
 exit 0

@@ -270,12 +270,43 @@ static void mistakes(void **state)
     refuse("reward", "max_memory_mib: 1\n", "rollout_batch_size");
     refuse("reward", "max_length: 12\n", "raise max_length");
     struct err err;
-    struct recipe *recipe = recipe_with("reward", NULL, "");
+    struct recipe *recipe = recipe_with("reward", "sft", "lora_r: 8\n");
+    assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
+    assert_non_null(strstr(err.text, "lora_r says what a fresh adapter is like"));
+    recipe_free(recipe);
+    finish("reward", "sft", "lora_r: 8\ncritic_init: fresh\n");
+    remove_tree(temporary("run"));
+    recipe = recipe_with("reward", NULL, "");
     mem_free(recipe->model_name_or_path);
     recipe->model_name_or_path = mem_copy_string(temporary("reward-full"), strlen(temporary("reward-full")), &err);
     assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
     assert_non_null(strstr(err.text, "is a reward model"));
     recipe_free(recipe);
+}
+
+/* A run does not go on against another reward model, or from another reference. */
+static void roles_that_changed(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"reward", "sft"};
+    for (int i = 0; i < 2; i++) {
+        finish("reward", "sft", "");
+        const char *path = temporary("%s/adapter_model.safetensors", folders[i]);
+        struct strbuf kept = read_bytes(path);
+        kept.data[kept.length - 2] ^= 1;
+        write_bytes(path, kept.data, kept.length);
+        struct err err;
+        struct recipe *recipe = recipe_with("reward", "sft", "");
+        recipe->max_steps = 5;
+        assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
+        assert_non_null(strstr(err.text, "changed"));
+        kept.data[kept.length - 2] ^= 1;
+        write_bytes(path, kept.data, kept.length);
+        strbuf_free(&kept);
+        must(run_with(recipe, &err));
+        recipe_free(recipe);
+        remove_tree(temporary("run"));
+    }
 }
 
 /* ---- the reward model's own text ---- */
@@ -357,10 +388,10 @@ int main(int argc, char **argv)
 {
     ppo_score_if_asked(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_base),          cmocka_unit_test(from_adapters),
-        cmocka_unit_test(combinations),      cmocka_unit_test(critic_begins_as_the_reward_model),
-        cmocka_unit_test(mistakes),          cmocka_unit_test(memory),
-        cmocka_unit_test(another_tokenizer),
+        cmocka_unit_test(one_base),           cmocka_unit_test(from_adapters),
+        cmocka_unit_test(combinations),       cmocka_unit_test(critic_begins_as_the_reward_model),
+        cmocka_unit_test(mistakes),           cmocka_unit_test(memory),
+        cmocka_unit_test(roles_that_changed), cmocka_unit_test(another_tokenizer),
     };
     return cmocka_run_group_tests(tests, setup, temporary_teardown);
 }

@@ -11,6 +11,7 @@
 #include "reward/helper_reward.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
+#include "support/tiny_text.h"
 #include "train/scorer.h"
 #include <math.h>
 #include <string.h>
@@ -216,6 +217,31 @@ static void a_dry_run_and_too_little_memory(void **state)
     assert_false(file_exists(temporary("dry")));
 }
 
+/* A model whose scores are no numbers: every step is skipped, and the run can still be resumed and finished. */
+static void scores_that_are_no_numbers(void **state)
+{
+    (void)state;
+    struct err err;
+    static const char lines[] = "model_name_or_path: @/broken\ndataset: @/train.jsonl\neval_dataset: @/eval.jsonl\n"
+                                "max_length: 200\nmax_steps: 4\nlogging_steps: 3\nsave_steps: 1\nlora_r: 2\n";
+    tiny_text_make(temporary("broken"));
+    struct strbuf weights = read_bytes(temporary("broken/model.safetensors"));
+    memset(weights.data + weights.length - sizeof(float), 0xff, sizeof(float)); /* one NaN, in the last tensor */
+    write_bytes(temporary("broken/model.safetensors"), weights.data, weights.length);
+    strbuf_free(&weights);
+    reward_finish("broken-run", lines, NULL);
+    assert_true(isnan(run_metric("broken-run", 3, "loss")) && isnan(run_metric("broken-run", 3, "mean_reward")));
+    assert_true(run_metric("broken-run", 3, "skipped_steps") == 3);
+    assert_true(isnan(run_metric("broken-run", 4, "eval_loss")));
+    json_t *figures = json_read_file(temporary("broken-run/figures.json"), 1 << 24, &err);
+    if (!figures)
+        fail_msg("%s", err.text);
+    json_decref(figures);
+    remove_tree(temporary("broken-run/state.json"));
+    reward_finish("broken-run", lines, NULL);
+    remove_tree(temporary("broken-run"));
+}
+
 /* ---- labels of every kind ---- */
 
 #define PAIR(prompt, chosen, rejected, more)                                                                           \
@@ -334,6 +360,7 @@ int main(void)
         cmocka_unit_test(early_stopping),
         cmocka_unit_test(the_best_is_the_result),
         cmocka_unit_test(a_dry_run_and_too_little_memory),
+        cmocka_unit_test(scores_that_are_no_numbers),
         cmocka_unit_test(ties),
         cmocka_unit_test(contradictions),
         cmocka_unit_test(one_answer_items),

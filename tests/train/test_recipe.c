@@ -75,6 +75,18 @@ static void too_long_by_stage(void **state)
     recipe_free(reward);
 }
 
+static void the_stage_that_the_keys_belong_to(void **state)
+{
+    (void)state;
+    char *none[] = {NULL}, *packing[] = {"--packing", "--margin=strength", "--ties", "half"},
+         *unknown[] = {"--rewardd", "x", "--reward_model", "r", "--lora_r", "none"};
+    assert_int_equal(recipe_find_stage(NULL, 0, none), STAGE_SFT);
+    assert_int_equal(recipe_find_stage(NULL, 1, packing), STAGE_SFT);
+    assert_int_equal(recipe_find_stage(NULL, 4, packing), STAGE_REWARD); /* misses one of the three keys */
+    assert_int_equal(recipe_find_stage(NULL, 6, unknown), STAGE_PPO);
+    assert_int_equal(recipe_find_stage("nowhere.yaml", 0, none), STAGE_SFT);
+}
+
 static void defaults_of_ppo(void **state)
 {
     (void)state;
@@ -418,6 +430,7 @@ int main(void)
         cmocka_unit_test(least),
         cmocka_unit_test(defaults_by_stage_and_method),
         cmocka_unit_test(too_long_by_stage),
+        cmocka_unit_test(the_stage_that_the_keys_belong_to),
         cmocka_unit_test(defaults_of_ppo),
         cmocka_unit_test(numbers),
         cmocka_unit_test(switches),

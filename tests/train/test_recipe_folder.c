@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define RECIPES ATTUNE_FIXTURES "/../../recipes"
-#define SHIPPED 3
+#define SHIPPED 4
 
 /* "sft-lora.yaml" is a recipe of attune sft. */
 static enum stage stage_of(const char *name)
@@ -32,6 +32,7 @@ static void assert_good(const char *name)
         fail_msg("%s", err.text);
     }
     recipe_free(recipe);
+    assert_int_equal(recipe_find_stage(path, 0, NULL), stage);
 
     struct strbuf text = {0};
     assert_int_equal(file_read(&text, path, 1 << 20, &err), 0);
