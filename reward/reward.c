@@ -39,19 +39,8 @@ static void close_all(struct reward *reward)
 /* What only shows when model and data stand side by side. */
 static int check_together(const struct reward *reward, struct err *err)
 {
-    const struct model_config *config = &reward->trainable.model->config;
-    int32_t highest = reward_data_highest_id(&reward->data), longest = reward_data_longest(&reward->data);
-    if (highest >= config->vocabulary)
-        return err_set(err,
-                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
-                       "to another model",
-                       reward->recipe->model_name_or_path, highest, config->vocabulary);
-    if (longest > config->max_positions)
-        return err_set(err,
-                       "a conversation has %d tokens, but the model was made for %d positions "
-                       "(max_position_embeddings); set max_length to %d or less",
-                       longest, config->max_positions, config->max_positions);
-    return 0;
+    return trainable_check_tokens(&reward->trainable, reward_data_highest_id(&reward->data),
+                                  reward_data_longest(&reward->data), "a conversation", err);
 }
 
 static struct pass_limits limits_of(const struct reward *reward)
@@ -84,34 +73,17 @@ static int plan_memory(struct reward *reward, struct err *err)
                              err);
 }
 
-static void introduce(const struct reward *reward)
-{
-    const struct model *model = reward->trainable.model;
-    int64_t all = model_parameter_count(model), trained = trainable_count(&reward->trainable);
-    log_info("model %s: %.1f M parameters on %s", model->folder, (double)all / 1e6, reward->backend->name);
-    if (reward->trainable.adapter)
-        log_info("  LoRA of rank %d on %d linear layers, and a score head: %.2f M trained (%.2f %%)",
-                 reward->trainable.adapter->rank, reward->trainable.adapter->target_count, (double)trained / 1e6,
-                 100.0 * (double)trained / (double)all);
-    else
-        log_info("  all %.1f M trained, a score head in place of the vocabulary's", (double)trained / 1e6);
-}
-
 static int open_run(struct reward *reward, struct err *err)
 {
     struct reward_window *window = &reward->loop.window;
-    struct run_identity identity = {.numerics = reward->backend->numerics};
+    struct run_identity identity =
+        run_identity_of(&reward->trainable, reward->backend, reward_data_fingerprint(&reward->data));
     const struct run_number numbers[WINDOW_NUMBERS] = {
         {"window_decided", &window->decided}, {"window_correct", &window->correct}, {"window_margin", &window->margin},
         {"window_answers", &window->answers}, {"window_score", &window->score},     {"window_least", &window->least},
         {"window_most", &window->most},
     };
     memcpy(reward->numbers, numbers, sizeof numbers);
-    if (reward->trainable.adapter) /* it has hashed the weights already */
-        memcpy(identity.base, reward->trainable.adapter->base, sizeof identity.base);
-    else
-        hash_text(identity.base, model_fingerprint(reward->trainable.model));
-    hash_text(identity.data, reward_data_fingerprint(&reward->data));
     return run_open(&reward->loop.steps.run, reward->recipe, &identity, reward->data.total_steps, reward->numbers,
                     WINDOW_NUMBERS, err);
 }
@@ -166,7 +138,7 @@ static enum loop_outcome run_all(struct reward *reward, const struct stage_optio
 {
     if (trainable_open(&reward->trainable, reward->recipe, err) != 0)
         return LOOP_FAILED;
-    introduce(reward);
+    trainable_introduce(&reward->trainable, reward->backend);
     if (reward_data_open(&reward->data, reward->recipe, err) != 0 || check_together(reward, err) != 0)
         return LOOP_FAILED;
     reward->limits = limits_of(reward);

@@ -38,19 +38,8 @@ static void close_all(struct sft *sft)
 /* What only shows when model and data stand side by side. */
 static int check_together(const struct sft *sft, struct err *err)
 {
-    const struct model_config *config = &sft->trainable.model->config;
-    int32_t highest = sft_data_highest_id(&sft->data);
-    if (highest >= config->vocabulary)
-        return err_set(err,
-                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
-                       "to another model",
-                       sft->recipe->model_name_or_path, highest, config->vocabulary);
-    if (sft->data.train->longest > config->max_positions)
-        return err_set(err,
-                       "an example has %d tokens, but the model was made for %d positions (max_position_embeddings); "
-                       "set max_length to %d or less",
-                       sft->data.train->longest, config->max_positions, config->max_positions);
-    return 0;
+    return trainable_check_tokens(&sft->trainable, sft_data_highest_id(&sft->data), sft->data.train->longest,
+                                  "an example", err);
 }
 
 static struct pass_limits limits_of(const struct sft *sft)
@@ -87,26 +76,9 @@ static int plan_memory(struct sft *sft, struct err *err)
                              err);
 }
 
-static void introduce(const struct sft *sft)
-{
-    const struct model *model = sft->trainable.model;
-    int64_t all = model_parameter_count(model), trained = trainable_count(&sft->trainable);
-    log_info("model %s: %.1f M parameters on %s", model->folder, (double)all / 1e6, sft->backend->name);
-    if (sft->trainable.adapter)
-        log_info("  LoRA of rank %d on %d linear layers: %.2f M trained (%.2f %%)", sft->trainable.adapter->rank,
-                 sft->trainable.adapter->target_count, (double)trained / 1e6, 100.0 * (double)trained / (double)all);
-    else
-        log_info("  all %.1f M trained", (double)trained / 1e6);
-}
-
 static int open_run(struct sft *sft, struct err *err)
 {
-    struct run_identity identity = {.numerics = sft->backend->numerics};
-    if (sft->trainable.adapter) /* it has hashed the weights already */
-        memcpy(identity.base, sft->trainable.adapter->base, sizeof identity.base);
-    else
-        hash_text(identity.base, model_fingerprint(sft->trainable.model));
-    hash_text(identity.data, sft_data_fingerprint(&sft->data));
+    struct run_identity identity = run_identity_of(&sft->trainable, sft->backend, sft_data_fingerprint(&sft->data));
     sft->numbers[0] = (struct run_number){"window_predictions", &sft->loop.window_predictions};
     sft->numbers[1] = (struct run_number){"window_correct", &sft->loop.window_correct};
     return run_open(&sft->loop.steps.run, sft->recipe, &identity, sft->data.total_steps, sft->numbers, 2, err);
@@ -150,7 +122,7 @@ static enum loop_outcome run_all(struct sft *sft, const struct stage_options *op
 {
     if (trainable_open(&sft->trainable, sft->recipe, err) != 0)
         return LOOP_FAILED;
-    introduce(sft);
+    trainable_introduce(&sft->trainable, sft->backend);
     if (sft_data_open(&sft->data, sft->recipe, err) != 0 || check_together(sft, err) != 0)
         return LOOP_FAILED;
     sft->limits = limits_of(sft);

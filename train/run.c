@@ -21,6 +21,14 @@ char *run_path(const struct run *run, const char *name, struct err *err)
     return file_join(run->recipe->output_dir, name, err);
 }
 
+struct run_identity run_identity_of(const struct trainable *trainable, const struct backend *backend, struct hash data)
+{
+    struct run_identity identity = {.numerics = backend->numerics};
+    hash_text(identity.base, model_fingerprint(trainable->model));
+    hash_text(identity.data, data);
+    return identity;
+}
+
 /* ---- state.json ---- */
 
 /* The members of struct run_state by type; each is a key of the same name. */

@@ -58,6 +58,9 @@ struct run_identity {
     char data[HASH_TEXT_SIZE]; /* fingerprint of the tokenised examples */
 };
 
+/* `backend` lives as long as the identity. */
+struct run_identity run_identity_of(const struct trainable *trainable, const struct backend *backend, struct hash data);
+
 struct run {
     const struct recipe *recipe;
     struct run_identity identity;

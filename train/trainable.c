@@ -162,6 +162,37 @@ void trainable_close(struct trainable *trainable)
     *trainable = (struct trainable){0};
 }
 
+void trainable_introduce(const struct trainable *trainable, const struct backend *backend)
+{
+    const struct model *model = trainable->model;
+    double all = (double)model_parameter_count(model), trained = (double)trainable_count(trainable);
+    log_info("model %s: %.1f M parameters on %s", model->folder, all / 1e6, backend->name);
+    if (trainable->adapter)
+        log_info("  LoRA of rank %d on %d linear layers%s: %.2f M trained (%.2f %%)", trainable->adapter->rank,
+                 trainable->adapter->target_count, trainable->scorer ? ", and a score head" : "", trained / 1e6,
+                 100 * trained / all);
+    else
+        log_info("  all %.1f M trained%s", trained / 1e6,
+                 trainable->scorer ? ", a score head in place of the vocabulary's" : "");
+}
+
+int trainable_check_tokens(const struct trainable *trainable, int32_t highest, int32_t longest, const char *what,
+                           struct err *err)
+{
+    const struct model_config *config = &trainable->model->config;
+    if (highest >= config->vocabulary)
+        return err_set(err,
+                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
+                       "to another model",
+                       trainable->model->folder, highest, config->vocabulary);
+    if (longest > config->max_positions)
+        return err_set(err,
+                       "%s has %d tokens, but the model was made for %d positions (max_position_embeddings); set "
+                       "max_length to %d or less",
+                       what, longest, config->max_positions, config->max_positions);
+    return 0;
+}
+
 int64_t trainable_count(const struct trainable *trainable)
 {
     if (trainable->adapter)

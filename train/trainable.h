@@ -43,6 +43,12 @@ int trainable_open_role(struct trainable *trainable, const struct recipe *recipe
 int trainable_plan(struct trainable *trainable, struct backend *backend, struct memory_plan *plan, struct err *err);
 int trainable_load(struct trainable *trainable, struct backend *backend, struct err *err);
 void trainable_close(struct trainable *trainable);
+/* Says which model it is, on which backend, and how much of it is trained. */
+void trainable_introduce(const struct trainable *trainable, const struct backend *backend);
+/* Fails where token ids up to `highest` are none of the model's, or `longest` tokens (of "an example") are more than it
+ * was made for. */
+int trainable_check_tokens(const struct trainable *trainable, int32_t highest, int32_t longest, const char *what,
+                           struct err *err);
 /* Trained numbers, and the rank that passes must have room for. */
 int64_t trainable_count(const struct trainable *trainable);
 int32_t trainable_max_rank(const struct trainable *trainable);

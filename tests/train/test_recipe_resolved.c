@@ -166,7 +166,7 @@ static void without_memory(void **state)
             struct err err = {{0}};
             size_t length = bad ? strlen(yaml) : (size_t)(strstr(yaml, "base_model") - yaml);
             mem_fail_at(n);
-            int status = recipe_load_text(&recipe, STAGE_REWARD, "r.yaml", yaml, length, bad ? 0 : 3, good, &err);
+            int status = recipe_load_text(&recipe, STAGE_SFT, "r.yaml", yaml, length, bad ? 0 : 3, good, &err);
             done = mem_count() < n;
             mem_fail_at(0);
             assert_int_equal(status, bad || !done ? -1 : 0);
