@@ -39,9 +39,9 @@ struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank
     int64_t tokens = least(most(family, PPO_PASS_TOKENS), all);
     int64_t segments = least(2 * answers, tokens), predictions = least(answers * length, tokens);
     if (data->ptx) {
-        int64_t longest = data->ptx->longest;
-        tokens = most(tokens, most(longest, least(PPO_PASS_TOKENS, answers * longest)));
-        segments = most(segments, least(answers, tokens));
+        int64_t longest = data->ptx->longest, texts = mini_batch_answers(recipe);
+        tokens = most(tokens, most(longest, least(PPO_PASS_TOKENS, texts * longest)));
+        segments = most(segments, least(texts, tokens));
         predictions = most(predictions, tokens);
     }
     return (struct pass_limits){

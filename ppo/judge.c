@@ -143,11 +143,14 @@ static int family_of_tokens(struct judge *judge, const struct prompt *prompt, co
         return -1;
     for (int32_t i = 0; i < count; i++) {
         const struct episode *episode = &episodes->items[first + i];
-        size_t length = (size_t)episode->length - episode->stopped;
-        memcpy(ids, episodes->tokens + episode->first, length * sizeof *ids);
-        ids[length] = judge->closing_token;
-        answers[i] = (struct family_ids){ids, (int32_t)length + 1};
-        ids += length + 1;
+        int32_t length = 0, vocabulary = judge->scorer->model->config.vocabulary;
+        /* A policy with more rows than its tokenizer has tokens may sample one that is no text, and no row here. */
+        for (int32_t t = 0; t < episode->length - episode->stopped; t++)
+            if (episodes->tokens[episode->first + t] < vocabulary)
+                ids[length++] = episodes->tokens[episode->first + t];
+        ids[length++] = judge->closing_token;
+        answers[i] = (struct family_ids){ids, length};
+        ids += length;
     }
     int rc = family_from_ids(family, &asked, answers, count, err);
     mem_free(answers);

@@ -9,8 +9,8 @@
 
 /*
  * Signs that a policy is lost. Its answers are this unlikely to the reference (nats a token); or one iteration moved
- * their log-probabilities this far (policy/approxkl_avg, which is below 0.1 where all is well), several times in a row,
- * since a policy that has just found out what is wanted may leap once.
+ * their log-probabilities this far (policy/approxkl_avg, which is below 0.1 where all is well), several times in a row
+ * or for the worse, since a policy that has just found out what is wanted may leap once.
  */
 #define LOST_KL     50.0
 #define LEAP        3.0
@@ -111,12 +111,13 @@ static void count_rollout(struct ppo_loop *loop, const struct rollout_summary *r
         window->decode_drift = rollout->decode_drift;
 }
 
-static void count_update(struct ppo_window *window, const struct update_summary *summary)
+static void count_update(struct ppo_loop *loop, const struct update_summary *summary)
 {
+    struct ppo_window *window = &loop->window;
     double batches = (double)summary->mini_batches, value_batches = (double)summary->value_batches;
     if (batches > 0) {
         double ratio = summary->policy.ratio / batches;
-        ppo_window_add(window, PPO_POLICY_LOSS, summary->policy.loss / batches);
+        ppo_window_add(window, PPO_POLICY_LOSS, summary->policy.objective / batches);
         ppo_window_add(window, PPO_APPROX_KL, summary->policy.approx_kl / batches);
         ppo_window_add(window, PPO_CLIP_FRACTION, summary->policy.clip_fraction / batches);
         ppo_window_add(window, PPO_TOKEN_ENTROPY, summary->policy.entropy / batches);
@@ -127,7 +128,8 @@ static void count_update(struct ppo_window *window, const struct update_summary 
     if (summary->updates > 0)
         ppo_window_add(window, PPO_GRAD_NORM, summary->grad_norm / (double)summary->updates);
     if (summary->texts > 0)
-        ppo_window_add(window, PPO_PTX_LOSS, summary->ptx_loss / (double)summary->updates);
+        ppo_window_add(window, PPO_PTX_LOSS,
+                       summary->ptx_loss / (double)summary->updates / loop->parts->recipe->ptx_coef);
     if (value_batches > 0) {
         ppo_window_add(window, PPO_VALUE_LOSS, summary->value_loss / value_batches);
         ppo_window_add(window, PPO_VALUE_CLIP_FRACTION, summary->value_clip_fraction / value_batches);
@@ -135,10 +137,28 @@ static void count_update(struct ppo_window *window, const struct update_summary 
     }
 }
 
+/* A leap is learning if it was for the better. */
+static int check_landing(const struct ppo_loop *loop, int64_t iteration, double score, struct err *err)
+{
+    const struct recipe *recipe = loop->parts->recipe;
+    if (loop->leaps == 0 || score >= loop->score_before)
+        return 0;
+    return err_set(
+        err,
+        "iteration %lld: the policy moved by more than %g nats a token at once (policy/approxkl_avg), and the "
+        "mean score fell from %.4g to %.4g: the training diverged; what was saved before is in %s. A lower "
+        "learning_rate (now %g) or a larger kl_coef (now %g) usually helps",
+        (long long)iteration + 1, LEAP, loop->score_before, score, recipe->output_dir, recipe->learning_rate,
+        loop->controller.kl_coef);
+}
+
 /* How far the iteration moved the policy, and whether that is still training. */
-static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct update_summary *update, struct err *err)
+static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct update_summary *update, double score,
+                       struct err *err)
 {
     double moved = update->mini_batches ? update->policy.approx_kl / (double)update->mini_batches : 0;
+    if (loop->leaps == 0)
+        loop->score_before = score;
     loop->leaps = moved > LEAP ? loop->leaps + 1 : 0;
     if (loop->leaps > LEAPS_MOST || moved > LEAP_AT_ALL)
         return lost(loop, iteration, "the policy's move since the rollout (policy/approxkl_avg)", moved, err);
@@ -157,14 +177,17 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
         return -1;
     advantage_compute(&loop->episodes, parts->recipe, loop->controller.kl_coef, &loop->statistics, &advantages);
     count_rollout(loop, &rollout, &advantages);
+    if (check_landing(loop, iteration, advantages.score, err) != 0)
+        return -1;
     double moment = clock_seconds();
     if (update_run(parts, &loop->steps, &view, iteration, loop->controller.kl_coef, &update, err) != 0)
         return -1;
     loop->window.seconds[PPO_UPDATE] += lap(&moment);
-    count_update(&loop->window, &update);
-    if (check_leaps(loop, iteration, &update, err) != 0)
+    count_update(loop, &update);
+    if (check_leaps(loop, iteration, &update, advantages.score, err) != 0)
         return -1;
-    kl_controller_update(&loop->controller, advantages.kl, loop->episodes.count);
+    if (iteration >= parts->recipe->critic_warmup_steps) /* before, the policy stays where its reference is */
+        kl_controller_update(&loop->controller, advantages.kl, loop->episodes.count);
     *result = (struct loop_step){
         .loss = update.loss,
         .grad_norm = update.grad_norm,
@@ -284,6 +307,7 @@ void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_
     numbers[2] = (struct run_number){"scores_mean", &loop->statistics.mean};
     numbers[3] = (struct run_number){"scores_squares", &loop->statistics.squares};
     numbers[4] = (struct run_number){"leaps", &loop->leaps};
-    numbers[5] = (struct run_number){"critic_offset", &loop->critic_offset};
-    ppo_window_numbers(&loop->window, numbers + 6);
+    numbers[5] = (struct run_number){"score_before", &loop->score_before};
+    numbers[6] = (struct run_number){"critic_offset", &loop->critic_offset};
+    ppo_window_numbers(&loop->window, numbers + 7);
 }

@@ -205,7 +205,7 @@ static int start_scoring(struct ppo *ppo, struct err *err)
     struct reward_command_options options = {.command = recipe->reward_command,
                                              .timeout = recipe->reward_timeout,
                                              .journal = journal,
-                                             .fresh = !run->resume_folder,
+                                             .fresh = strcmp(recipe->resume_from_checkpoint, "never") == 0,
                                              .first_iteration = run->state.step};
     int rc = scoring_start(&ppo->parts.scoring, ppo->parts.pass, &most, &options, err);
     mem_free(journal);

@@ -188,7 +188,8 @@ enum loop_outcome loop_run(struct loop *loop, struct err *err)
                  (long long)state->total_steps, (long long)state->step);
         return LOOP_INTERRUPTED;
     }
-    if (isfinite(state->best_eval) && loop->recipe->load_best_model_at_end && state->best_step != state->step)
+    if (isfinite(state->best_eval) && loop->recipe->load_best_model_at_end && state->best_step > 0 &&
+        state->best_step != state->step)
         log_info("the result is that of step %lld, with the lowest %s %.4f", (long long)state->best_step,
                  loop->stage.of, state->best_eval);
     if (run_finish(loop->run, err) != 0)

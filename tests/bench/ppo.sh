@@ -9,8 +9,20 @@ prompts=16 prompt=64 answer=128
 
 # A reward model to score with: one step is enough, its numbers do not matter.
 echo '{"prompt": "what is the sea", "chosen": "it is deep and wide", "rejected": "it is a number"}' > "$scratch/pairs.jsonl"
-bench_run "$binaries/attune" reward --model_name_or_path "$model" --output_dir "$scratch/reward" --dataset "$scratch/pairs.jsonl" \
-    --max_steps 1 --lora_r 16 --lora_dropout 0 --save_steps 0 --dtype "$dtype" --threads "$threads" --normalize_scores false
+cat > "$scratch/reward.yaml" << END
+model_name_or_path: $model
+output_dir: $scratch/reward
+dataset:
+  - path: $scratch/pairs.jsonl
+max_steps: 1
+lora_r: 16
+lora_dropout: 0.0
+normalize_scores: false
+save_steps: 0
+threads: $threads
+dtype: $dtype
+END
+bench_run "$binaries/attune" reward "$scratch/reward.yaml"
 
 write_prompts() { # <words of each>: words that are one token
     awk -v rows=$((prompts * steps)) -v words="$1" 'BEGIN {
