@@ -34,6 +34,7 @@ static const struct key_choice schedules[] = {
     {"linear", SCHEDULE_LINEAR, 0},
     {"cosine", SCHEDULE_COSINE, 0},
     {"cosine_with_min_lr", SCHEDULE_COSINE_WITH_MIN_LR, 0},
+    {"warmup_stable_decay", SCHEDULE_WARMUP_STABLE_DECAY, 0},
     {0},
 };
 static const struct key_choice bad_records[] = {
@@ -220,7 +221,7 @@ const struct key recipe_keys[] = {
      .help = "peak learning rate of AdamW",
      .elsewhere = "torchtune:optimizer.lr torchtune:lr OpenRLHF:adam.lr OpenRLHF:actor_learning_rate"},
     {CHOICE(lr_scheduler_type), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .choices = schedules, .initial = "cosine",
-     .instead = {{IN_PPO, ALWAYS, "linear"}},
+     .instead = {{IN_PPO, ALWAYS, "warmup_stable_decay"}},
      .help = "how the learning rate falls after the warm-up; the curves are those of transformers",
      .elsewhere = "axolotl:lr_scheduler OpenRLHF:lr_scheduler"},
     {REAL(warmup_steps), .group = GROUP_OPTIMIZER, .stages = IN_ALL,
@@ -232,7 +233,7 @@ const struct key recipe_keys[] = {
      .help = "the older name of a warmup_steps below 1; a warmup_steps beside it wins",
      .elsewhere = "OpenRLHF:lr_warmup_ratio"},
     {REAL(min_lr_rate), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .unit = "share of learning_rate", .range = "[0, 1]",
-     .initial = "0", .help = "where a linear or cosine schedule ends",
+     .initial = "0", .help = "where a schedule that falls ends",
      .elsewhere = "axolotl:cosine_min_lr_ratio transformers:lr_scheduler_kwargs.min_lr_rate"},
     {REAL(weight_decay), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .range = "[0, 10]", .initial = "0",
      .help = "AdamW's decoupled decay; norms and biases are left out",

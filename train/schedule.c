@@ -3,6 +3,13 @@
 #include <assert.h>
 #include <math.h>
 
+/* The share of the peak at which warmup_stable_decay stands. */
+static double stable_decay(const struct schedule *schedule, int64_t step)
+{
+    int64_t decay = (schedule->total_steps + 4) / 5, left = schedule->total_steps - step;
+    return left >= decay ? 1 : left > 0 ? (double)left / (double)decay : 0;
+}
+
 /* p of the header: 0 at the end of the warm-up, 1 at the end of the run. */
 static double progress_of(const struct schedule *schedule, int64_t step)
 {
@@ -26,6 +33,8 @@ static double factor_of(const struct schedule *schedule, int64_t step)
         factor = 1 - progress;
     } else if (schedule->kind == SCHEDULE_COSINE || schedule->kind == SCHEDULE_COSINE_WITH_MIN_LR) {
         factor = 0.5 * (1 + cos(acos(-1) * progress));
+    } else if (schedule->kind == SCHEDULE_WARMUP_STABLE_DECAY) {
+        factor = stable_decay(schedule, step);
     } else {
         return 1;
     }

@@ -10,8 +10,11 @@
  *     linear                 1 - p
  *     cosine                 (1 + cos(pi p)) / 2
  *     cosine_with_min_lr     the same, scaled to end at min_lr_rate
+ *     warmup_stable_decay    1, and in the last fifth of the run's steps (rounded up, d of them) falling as a line:
+ *                            (total - step) / d
  *
- * linear and cosine end at min_lr_rate as well where it is not 0: factor * (1 - min_lr_rate) + min_lr_rate.
+ * linear, cosine and warmup_stable_decay end at min_lr_rate as well where it is not 0: factor * (1 - min_lr_rate) +
+ * min_lr_rate.
  */
 #ifndef ATTUNE_TRAIN_SCHEDULE_H
 #define ATTUNE_TRAIN_SCHEDULE_H
@@ -24,6 +27,7 @@ enum schedule_kind {
     SCHEDULE_LINEAR,
     SCHEDULE_COSINE,
     SCHEDULE_COSINE_WITH_MIN_LR,
+    SCHEDULE_WARMUP_STABLE_DECAY,
 };
 
 struct schedule {

@@ -60,9 +60,18 @@ bench_run "$binaries/attune" ppo "$scratch/recipe.yaml" --dry-run
 longest=$(grep -o 'the longest of [0-9]* tokens' "$scratch/err" | grep -o '[0-9]*')
 write_prompts $((2 * prompt - longest))
 
+# What LoRA SFT takes at the same tokens, to compare memory with.
+length=$((prompt + answer))
+bench_texts "$scratch/texts.jsonl" $((prompts * 2))
+bench_recipe "$scratch/sft.yaml" "per_device_train_batch_size: $prompts" 'num_train_epochs: 1'
+sed -i 's/^max_steps: .*/max_steps: 2/' "$scratch/sft.yaml"
+bench_sft "$scratch/sft.yaml"
+sft_memory=$memory
+
 rm -rf "$scratch/run"
 bench_run "$binaries/attune" ppo "$scratch/recipe.yaml"
 memory=$(bench_memory)
+awk -v ours="$memory" -v sft="$sft_memory" 'BEGIN { printf "memory: %d MiB, LoRA SFT at the same tokens %d MiB, ratio %.2f\n", ours, sft, ours / sft }'
 phases='."time/rollout", ."time/scoring", ."time/forward", ."time/update"'
 ours=$(jq -r "select(.[\"time/update\"]) | [$phases] | add" "$scratch/run/metrics.jsonl" | awk 'NR > 1' | bench_median)
 jq -r "select(.[\"time/update\"]) | [$phases] | map(. * 100 | round / 100) | \"rollout, scoring, forward, update: \" + join(\", \") + \" s\"" \

@@ -98,7 +98,7 @@ static void defaults_of_ppo(void **state)
     assert_true(gae->kl_coef == 0.05);
     assert_int_equal(gae->kl_estimator, RECIPE_KL_K1);
     assert_true(gae->lora_dropout == 0);
-    assert_int_equal(gae->lr_scheduler_type, SCHEDULE_LINEAR);
+    assert_int_equal(gae->lr_scheduler_type, SCHEDULE_WARMUP_STABLE_DECAY);
     recipe_free(gae);
     struct recipe *grpo = recipe_of(STAGE_PPO, LEAST_PPO "advantage_estimator: grpo\n", NULL);
     assert_int_equal(grpo->response_length, 512);

@@ -13,6 +13,7 @@ static enum schedule_kind kind_named(const char *name)
         [SCHEDULE_LINEAR] = "linear",
         [SCHEDULE_COSINE] = "cosine",
         [SCHEDULE_COSINE_WITH_MIN_LR] = "cosine_with_min_lr",
+        [SCHEDULE_WARMUP_STABLE_DECAY] = "warmup_stable_decay",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0) {
@@ -31,6 +32,20 @@ static json_t *reference(const char *member, json_t **whole)
     json_t *list = json_object_get(*whole, member);
     assert_true(json_array_size(list) > 5);
     return list;
+}
+
+static void stays_and_falls_at_the_end(void **state)
+{
+    (void)state;
+    struct schedule schedule = {
+        .kind = SCHEDULE_WARMUP_STABLE_DECAY, .learning_rate = 1, .warmup_steps = 2, .total_steps = 20};
+    static const double rates[] = {0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0, 0};
+    for (int64_t step = 0; step < (int64_t)(sizeof rates / sizeof *rates); step++)
+        assert_true(fabs(schedule_rate(&schedule, step) - rates[step]) < 1e-15);
+    schedule.min_lr_rate = 0.5;
+    assert_true(fabs(schedule_rate(&schedule, 18) - 0.75) < 1e-15);
+    schedule = (struct schedule){.kind = SCHEDULE_WARMUP_STABLE_DECAY, .learning_rate = 1, .total_steps = 1};
+    assert_true(schedule_rate(&schedule, 0) == 1);
 }
 
 static void follows_transformers(void **state)
@@ -94,6 +109,7 @@ static void stays_at_its_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stays_and_falls_at_the_end),
         cmocka_unit_test(follows_transformers),
         cmocka_unit_test(counts_warmup_steps),
         cmocka_unit_test(stays_at_its_end),
