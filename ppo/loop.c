@@ -137,11 +137,11 @@ static void count_update(struct ppo_loop *loop, const struct update_summary *sum
     }
 }
 
-/* A leap is learning if it was for the better. */
+/* A leap is learning unless it was clearly for the worse: by half the spread of the scores before it. */
 static int check_landing(const struct ppo_loop *loop, int64_t iteration, double score, struct err *err)
 {
     const struct recipe *recipe = loop->parts->recipe;
-    if (loop->leaps == 0 || score >= loop->score_before)
+    if (loop->leaps == 0 || score >= loop->score_before - loop->spread_before / 2)
         return 0;
     return err_set(
         err,
@@ -153,12 +153,14 @@ static int check_landing(const struct ppo_loop *loop, int64_t iteration, double 
 }
 
 /* How far the iteration moved the policy, and whether that is still training. */
-static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct update_summary *update, double score,
-                       struct err *err)
+static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct update_summary *update,
+                       const struct advantage_summary *before, struct err *err)
 {
     double moved = update->mini_batches ? update->policy.approx_kl / (double)update->mini_batches : 0;
-    if (loop->leaps == 0)
-        loop->score_before = score;
+    if (loop->leaps == 0) {
+        loop->score_before = before->score;
+        loop->spread_before = before->score_deviation;
+    }
     loop->leaps = moved > LEAP ? loop->leaps + 1 : 0;
     if (loop->leaps > LEAPS_MOST || moved > LEAP_AT_ALL)
         return lost(loop, iteration, "the policy's move since the rollout (policy/approxkl_avg)", moved, err);
@@ -184,7 +186,7 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
         return -1;
     loop->window.seconds[PPO_UPDATE] += lap(&moment);
     count_update(loop, &update);
-    if (check_leaps(loop, iteration, &update, advantages.score, err) != 0)
+    if (check_leaps(loop, iteration, &update, &advantages, err) != 0)
         return -1;
     if (iteration >= parts->recipe->critic_warmup_steps) /* before, the policy stays where its reference is */
         kl_controller_update(&loop->controller, advantages.kl, loop->episodes.count);
@@ -308,6 +310,7 @@ void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_
     numbers[3] = (struct run_number){"scores_squares", &loop->statistics.squares};
     numbers[4] = (struct run_number){"leaps", &loop->leaps};
     numbers[5] = (struct run_number){"score_before", &loop->score_before};
-    numbers[6] = (struct run_number){"critic_offset", &loop->critic_offset};
-    ppo_window_numbers(&loop->window, numbers + 7);
+    numbers[6] = (struct run_number){"spread_before", &loop->spread_before};
+    numbers[7] = (struct run_number){"critic_offset", &loop->critic_offset};
+    ppo_window_numbers(&loop->window, numbers + 8);
 }

@@ -21,9 +21,9 @@ struct ppo_loop {
     uint64_t *keys;                /* as many */
     struct kl_controller controller;
     struct score_statistics statistics;
-    double leaps;         /* iterations in a row that moved the policy too far */
-    double score_before;  /* the mean score before the first of them */
-    double critic_offset; /* of a fresh critic's head */
+    double leaps;                       /* iterations in a row that moved the policy too far */
+    double score_before, spread_before; /* mean and deviation of the scores before the first of them */
+    double critic_offset;               /* of a fresh critic's head */
     struct ppo_window window;
 };
 
@@ -37,7 +37,7 @@ struct loop_stage ppo_loop_stage(struct ppo_loop *loop);
 int ppo_loop_resumed(struct ppo_loop *loop, struct err *err);
 
 /* The numbers of the loop that decide what comes (train/run.h). */
-#define PPO_LOOP_NUMBERS (7 + PPO_WINDOW_NUMBERS)
+#define PPO_LOOP_NUMBERS (8 + PPO_WINDOW_NUMBERS)
 void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_NUMBERS]);
 
 #endif

@@ -73,7 +73,7 @@ bench_run "$binaries/attune" ppo "$scratch/recipe.yaml"
 memory=$(bench_memory)
 awk -v ours="$memory" -v sft="$sft_memory" 'BEGIN { printf "memory: %d MiB, LoRA SFT at the same tokens %d MiB, ratio %.2f\n", ours, sft, ours / sft }'
 phases='."time/rollout", ."time/scoring", ."time/forward", ."time/update"'
-ours=$(jq -r "select(.[\"time/update\"]) | [$phases] | add" "$scratch/run/metrics.jsonl" | awk 'NR > 1' | bench_median)
+ours=$(jq -r "select(.[\"time/update\"]) | [$phases] | add" "$scratch/run/metrics.jsonl" | awk 'NR > 1 { printf "%.2f\n", $1 }' | bench_median)
 jq -r "select(.[\"time/update\"]) | [$phases] | map(. * 100 | round / 100) | \"rollout, scoring, forward, update: \" + join(\", \") + \" s\"" \
     "$scratch/run/metrics.jsonl"
 new=$(jq -r 'select(."time/rollout") | ."objective/response_length" * '$prompts' / ."time/rollout"' "$scratch/run/metrics.jsonl" | bench_median)
