@@ -54,11 +54,6 @@ static void print_prompts(const struct ppo_data *data, const struct ppo_prompts 
     putchar('\n');
 }
 
-static const char *template_name(const struct ppo_data *data)
-{
-    return data->recipe->chat_template ? data->recipe->chat_template : data->text.chat ? "the model's own" : "none";
-}
-
 static void print_summary(const struct ppo_data *data)
 {
     const struct recipe *recipe = data->recipe;
@@ -73,7 +68,7 @@ static void print_summary(const struct ppo_data *data)
     if (data->ptx) {
         data_print_dataset(data->ptx, "ptx_dataset");
     }
-    printf("training\n  chat template: %s\n", template_name(data));
+    printf("training\n  chat template: %s\n", data_template_name(data->recipe, &data->text));
     printf("  %lld prompts with %lld answers each in an iteration, %lld iterations\n",
            (long long)recipe->per_device_train_batch_size, (long long)recipe->num_generations,
            (long long)data->total_steps);
@@ -96,8 +91,9 @@ static int print_summary_json(const struct ppo_data *data, struct err *err)
         json_pack("{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:I}", "stage", "ppo", "dataset",
                   prompts_json(data, &data->train, data->list), "eval",
                   data->eval.count > 0 ? prompts_json(data, &data->eval, data->eval_list) : json_null(), "ptx",
-                  data->ptx ? data_dataset_json(data->ptx) : json_null(), "chat_template", template_name(data),
-                  "prompts_per_iteration", (json_int_t)recipe->per_device_train_batch_size, "answers_per_prompt",
+                  data->ptx ? data_dataset_json(data->ptx) : json_null(), "chat_template",
+                  data_template_name(data->recipe, &data->text), "prompts_per_iteration",
+                  (json_int_t)recipe->per_device_train_batch_size, "answers_per_prompt",
                   (json_int_t)recipe->num_generations, "total_steps", (json_int_t)data->total_steps),
         err);
 }

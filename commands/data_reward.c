@@ -99,11 +99,6 @@ static void print_set(const struct reward_set *set, const char *title)
     putchar('\n');
 }
 
-static const char *template_name(const struct reward_data *data)
-{
-    return data->recipe->chat_template ? data->recipe->chat_template : data->text.chat ? "the model's own" : "none";
-}
-
 static void print_summary(const struct reward_data *data)
 {
     print_set(data->train, "dataset");
@@ -111,7 +106,7 @@ static void print_summary(const struct reward_data *data)
         print_set(data->eval,
                   data->recipe->eval_dataset.count > 0 ? "eval_dataset" : "eval_split, held back from dataset");
     }
-    printf("training\n  chat template: %s\n", template_name(data));
+    printf("training\n  chat template: %s\n", data_template_name(data->recipe, &data->text));
     printf("  %.1f rankings and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all\n",
            (double)data->train->count / (double)data->steps_per_epoch,
            (double)data->train->tokens / (double)data->steps_per_epoch, (long long)data->steps_per_epoch,
@@ -151,7 +146,7 @@ static int print_summary_json(const struct reward_data *data, struct err *err)
 {
     return data_print_json(json_pack("{s:s, s:o, s:o, s:s, s:I, s:I}", "stage", "reward", "dataset",
                                      set_json(data->train), "eval", data->eval ? set_json(data->eval) : json_null(),
-                                     "chat_template", template_name(data), "steps_per_epoch",
+                                     "chat_template", data_template_name(data->recipe, &data->text), "steps_per_epoch",
                                      (json_int_t)data->steps_per_epoch, "total_steps", (json_int_t)data->total_steps),
                            err);
 }

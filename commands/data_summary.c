@@ -1,5 +1,6 @@
 #include "commands/data_summary.h"
 #include "commands/data_lengths.h"
+#include "commands/data_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,13 +51,8 @@ void data_print_dataset(const struct dataset *dataset, const char *title)
 
 static const char *template_name(const struct sft_data *data)
 {
-    if (data->recipe->chat_template) {
-        return data->recipe->chat_template;
-    }
-    if (data->text.chat) {
-        return "the model's own";
-    }
-    return data->train->alpaca_template ? "alpaca, built in, since the model has none" : "none";
+    return data->train->alpaca_template ? "alpaca, built in, since the model has none"
+                                        : data_template_name(data->recipe, &data->text);
 }
 
 struct packing {

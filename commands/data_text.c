@@ -87,6 +87,11 @@ static int put_lines(struct strbuf *out, const struct tokenizer *tokenizer, cons
     return result;
 }
 
+const char *data_template_name(const struct recipe *recipe, const struct model_text *text)
+{
+    return recipe->chat_template ? recipe->chat_template : text->chat ? "the model's own" : "none";
+}
+
 int data_put_tokens(struct strbuf *out, const struct tokenizer *tokenizer, const struct data_tokens *tokens, bool lines,
                     struct err *err)
 {

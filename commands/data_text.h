@@ -8,7 +8,8 @@
 #define ATTUNE_COMMANDS_DATA_TEXT_H
 
 #include "base/strbuf.h"
-#include "text/tokenizer.h"
+#include "text/model_text.h"
+#include "train/recipe.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,9 @@ struct data_options {
     int64_t first; /* from 1; 0 is 1 */
     bool tokens, eval, json;
 };
+
+/* Which chat template the recipe's conversations are rendered by. */
+const char *data_template_name(const struct recipe *recipe, const struct model_text *text);
 
 /* Tokens and their marks; `first` is the place of the first one in what is shown. */
 struct data_tokens {

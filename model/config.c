@@ -202,6 +202,12 @@ int model_config_read(struct model_config *config, const char *folder, struct er
     return rc;
 }
 
+bool model_config_same_shape(const struct model_config *a, const struct model_config *b)
+{
+    return a->hidden == b->hidden && a->intermediate == b->intermediate && a->layers == b->layers &&
+           a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_size == b->head_size;
+}
+
 void rope_frequencies(const struct model_config *config, float *frequencies)
 {
     const struct rope_config *rope = &config->rope;

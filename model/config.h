@@ -44,6 +44,9 @@ struct model_config {
 /* Reads `folder`/config.json, and generation_config.json where it is there. */
 int model_config_read(struct model_config *config, const char *folder, struct err *err);
 
+/* Whether what stands between embedding and head has the same sizes in both. */
+bool model_config_same_shape(const struct model_config *a, const struct model_config *b);
+
 /* frequencies [head_size / 2] for the rope operation: theta^(-2i / head_size), scaled as the type says. In f32 as
  * transformers does. */
 void rope_frequencies(const struct model_config *config, float *frequencies);

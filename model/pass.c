@@ -215,9 +215,7 @@ void pass_free(struct pass *pass)
 bool pass_fits(const struct pass *pass, const struct model *model)
 {
     const struct model_config *a = &pass->model->config, *b = &model->config;
-    return a->hidden == b->hidden && a->intermediate == b->intermediate && a->layers == b->layers &&
-           a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_size == b->head_size &&
-           (a->vocabulary == b->vocabulary || model->score.weight);
+    return model_config_same_shape(a, b) && (a->vocabulary == b->vocabulary || model->score.weight);
 }
 
 void pass_use(struct pass *pass, struct model *model)

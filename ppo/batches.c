@@ -36,11 +36,11 @@ struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank
     int64_t prompt = ppo_data_longest(data), length = recipe->response_length;
     int64_t family = prompt + together * length;                              /* the largest there can be */
     int64_t all = answers * length + up(answers, together) * prompt + prompt; /* a piece may begin within a family */
-    int64_t tokens = least(most(family, PPO_PASS_TOKENS), all);
+    int64_t tokens = least(most(family, PASS_TOKENS), all);
     int64_t segments = least(2 * answers, tokens), predictions = least(answers * length, tokens);
     if (data->ptx) {
         int64_t longest = data->ptx->longest, texts = mini_batch_answers(recipe);
-        tokens = most(tokens, most(longest, least(PPO_PASS_TOKENS, texts * longest)));
+        tokens = most(tokens, most(longest, least(PASS_TOKENS, texts * longest)));
         segments = most(segments, least(texts, tokens));
         predictions = most(predictions, tokens);
     }
@@ -75,7 +75,7 @@ int64_t ppo_pass_answers(const struct ppo_view *view, const int64_t *answers, in
     int64_t tokens, more, taken = family_answers(view, answers, count, &tokens);
     while (taken < count) {
         int64_t family = family_answers(view, answers + taken, count - taken, &more);
-        if (tokens + more > PPO_PASS_TOKENS)
+        if (tokens + more > PASS_TOKENS)
             break;
         tokens += more;
         taken += family;
@@ -104,7 +104,7 @@ int64_t ppo_pass_texts(struct ppo_parts *parts, int64_t first, int64_t count)
     int64_t taken = 1, tokens = ppo_data_ptx(&parts->data, first)->length;
     for (; taken < count; taken++) {
         tokens += ppo_data_ptx(&parts->data, first + taken)->length;
-        if (tokens > PPO_PASS_TOKENS)
+        if (tokens > PASS_TOKENS)
             break;
     }
     return taken;

@@ -50,14 +50,9 @@ static void close_all(struct ppo *ppo)
 static int check_together(const struct ppo *ppo, struct err *err)
 {
     const struct model_config *config = &ppo->parts.roles.policy.model->config;
-    const struct recipe *recipe = ppo->recipe;
-    int32_t highest = ppo_data_highest_id(&ppo->parts.data);
     int32_t longest = ppo_data_longest(&ppo->parts.data) + ppo_data_longest_answer(&ppo->parts.data);
-    if (highest >= config->vocabulary)
-        return err_set(err,
-                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
-                       "to another model",
-                       recipe->model_name_or_path, highest, config->vocabulary);
+    if (trainable_check_ids(&ppo->parts.roles.policy, ppo_data_highest_id(&ppo->parts.data), err) != 0)
+        return -1;
     if (longest > config->max_positions)
         return err_set(err,
                        "a prompt with its answer may have %d tokens, but the model was made for %d positions "
@@ -132,8 +127,7 @@ static int make_optimizers(struct ppo *ppo, struct err *err)
 {
     struct ppo_parts *parts = &ppo->parts;
     const struct recipe *recipe = ppo->recipe;
-    struct optimizer_options options = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
-                                        recipe->weight_decay, recipe->max_grad_norm};
+    struct optimizer_options options = optimizer_options_of(recipe);
     if (optimizer_create(&parts->policy_optimizer, parts->backend, parts->roles.policy.parameters, &options, err) != 0)
         return -1;
     ppo->trained[0] = (struct run_part){.trainable = &parts->roles.policy, .optimizer = parts->policy_optimizer};
@@ -253,18 +247,13 @@ static enum loop_outcome run_all(struct ppo *ppo, const struct stage_options *op
     if (open_run(ppo, err) != 0)
         return LOOP_FAILED;
     struct run *run = steps->run;
-    if (run->already_finished) {
-        log_info("%s is finished (%lld steps); nothing to do", recipe->output_dir, (long long)run->state.step);
+    if (run->already_finished)
         return LOOP_FINISHED;
-    }
     if (memory_plan_write(&ppo->plan, recipe->output_dir, err) != 0 || make_parts(ppo, err) != 0 ||
         start_scoring(ppo, err) != 0)
         return LOOP_FAILED;
-    if (run->resume_folder) {
-        if (run_load_checkpoint(run, err) != 0 || ppo_loop_resumed(&ppo->loop, err) != 0)
-            return LOOP_FAILED;
-        log_info("resumed from %s", run->resume_folder);
-    }
+    if (run->resume_folder && (run_load_checkpoint(run, err) != 0 || ppo_loop_resumed(&ppo->loop, err) != 0))
+        return LOOP_FAILED;
     enum loop_outcome outcome = loop_run(steps, err);
     if (outcome == LOOP_FINISHED)
         log_info("finished: %s holds the %s", recipe->output_dir,

@@ -57,9 +57,7 @@ int ppo_same_tokenizer(const char *one, const char *other, bool *same, struct er
 
 bool ppo_same_shape(const struct model_config *a, const struct model_config *b)
 {
-    return a->hidden == b->hidden && a->intermediate == b->intermediate && a->layers == b->layers &&
-           a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_size == b->head_size &&
-           a->vocabulary == b->vocabulary;
+    return model_config_same_shape(a, b) && a->vocabulary == b->vocabulary;
 }
 
 /* Why the critic cannot begin as the reward model; NULL in *obstacle: it can. */

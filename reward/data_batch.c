@@ -10,7 +10,7 @@ int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, in
     int64_t taken = 1, tokens = family_tokens(&set->rankings[numbers[0]].family);
     for (; taken < most && taken < count; taken++) {
         tokens += family_tokens(&set->rankings[numbers[taken]].family);
-        if (tokens > REWARD_PASS_TOKENS) {
+        if (tokens > PASS_TOKENS) {
             break;
         }
     }
@@ -39,7 +39,7 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /*
- * A pass of one ranking has what that ranking has; one of several has at most REWARD_PASS_TOKENS tokens, of which every
+ * A pass of one ranking has what that ranking has; one of several has at most PASS_TOKENS tokens, of which every
  * segment and every reading takes one.
  */
 void reward_set_widen(const struct reward_set *set, int64_t most, struct reward_batch_limits *limits)
@@ -51,7 +51,7 @@ void reward_set_widen(const struct reward_set *set, int64_t most, struct reward_
         segments = larger(segments, family_segments(family));
         answers = larger(answers, family->count);
     }
-    int64_t rankings = smaller(most, (int64_t)set->count), several = smaller(rankings * tokens, REWARD_PASS_TOKENS);
+    int64_t rankings = smaller(most, (int64_t)set->count), several = smaller(rankings * tokens, PASS_TOKENS);
     tokens = larger(tokens, several);
     segments = larger(segments, smaller(rankings * segments, several));
     answers = larger(answers, smaller(rankings * answers, several));

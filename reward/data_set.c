@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "reward/data_parts.h"
 #include "text/dataset_arena.h"
+#include "text/record.h"
 #include <math.h>
 #include <string.h>
 
@@ -139,20 +140,6 @@ static const char *keep_text(struct loader *loader, const char *text, size_t len
     return copy;
 }
 
-/* The words of the last user turn, else of the last message. */
-static const json_t *words_to_show(const json_t *messages)
-{
-    size_t count = json_array_size(messages);
-    for (size_t i = count; i-- > 0;) {
-        const json_t *message = json_array_get(messages, i);
-        const char *role = json_string_value(json_object_get(message, "role"));
-        if (role && strcmp(role, "user") == 0) {
-            return json_object_get(message, "content");
-        }
-    }
-    return json_object_get(json_array_get(messages, count - 1), "content");
-}
-
 /* Levels whose differences are the margins; false: the label has none. */
 static bool find_levels(const struct reward_set_options *options, const struct reward_judgment *judgment,
                         float levels[REWARD_ANSWERS_MAX])
@@ -270,7 +257,7 @@ static int push_ranking(struct loader *loader, const struct reward_ranking *rank
 static int store_ranking(struct loader *loader, const struct slot *slot, struct err *err)
 {
     const struct reward_judgment *judgment = &slot->judgment;
-    const json_t *words = words_to_show(judgment->messages);
+    const json_t *words = messages_to_show(judgment->messages);
     const int64_t key[] = {loader->number, judgment->number};
     struct reward_ranking ranking = {
         .strength = judgment->strength,

@@ -160,9 +160,8 @@ void reward_set_report(const struct reward_set *set, const char *what);
 
 /*
  * Rankings go through the model in passes, one after the other, whole: as many of the next ones as keep within
- * REWARD_PASS_TOKENS and `most`, one at least. numbers[0 .. count-1] are numbers of rankings.
+ * PASS_TOKENS and `most`, one at least. numbers[0 .. count-1] are numbers of rankings.
  */
-#define REWARD_PASS_TOKENS 1024
 int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, int64_t count, int64_t most);
 
 /*

@@ -103,8 +103,7 @@ static int make_parts(struct reward *reward, struct err *err)
 {
     const struct recipe *recipe = reward->recipe;
     struct reward_loop *loop = &reward->loop;
-    struct optimizer_options optimizer = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
-                                          recipe->weight_decay, recipe->max_grad_norm};
+    struct optimizer_options optimizer = optimizer_options_of(recipe);
     size_t readings = (size_t)reward->limits.predictions;
     if (trainable_load(&reward->trainable, reward->backend, err) != 0 ||
         optimizer_create(&loop->optimizer, reward->backend, reward->trainable.parameters, &optimizer, err) != 0 ||
@@ -150,17 +149,12 @@ static enum loop_outcome run_all(struct reward *reward, const struct stage_optio
     if (open_run(reward, err) != 0)
         return LOOP_FAILED;
     struct run *run = reward->loop.steps.run;
-    if (run->already_finished) {
-        log_info("%s is finished (%lld steps); nothing to do", reward->recipe->output_dir, (long long)run->state.step);
+    if (run->already_finished)
         return LOOP_FINISHED;
-    }
     if (memory_plan_write(&reward->plan, reward->recipe->output_dir, err) != 0 || make_parts(reward, err) != 0)
         return LOOP_FAILED;
-    if (run->resume_folder) {
-        if (run_load_checkpoint(run, err) != 0)
-            return LOOP_FAILED;
-        log_info("resumed from %s", run->resume_folder);
-    }
+    if (run->resume_folder && run_load_checkpoint(run, err) != 0)
+        return LOOP_FAILED;
     enum loop_outcome outcome = loop_run(&reward->loop.steps, err);
     if (outcome == LOOP_FINISHED)
         log_info("finished: %s holds the reward model%s", reward->recipe->output_dir,

@@ -212,7 +212,7 @@ int64_t sft_data_pass_rows(const struct sft_data *data, const int64_t *rows, int
     int64_t most = data->recipe->per_device_train_batch_size, taken = 1, tokens = row_tokens(data, rows[0]);
     for (; taken < most && taken < count; taken++) {
         tokens += row_tokens(data, rows[taken]);
-        if (tokens > SFT_PASS_TOKENS)
+        if (tokens > PASS_TOKENS)
             break;
     }
     return taken;
@@ -225,7 +225,7 @@ size_t sft_data_pass_eval(const struct sft_data *data, size_t first)
     int64_t tokens = eval->examples[first].length;
     for (; taken < most && first + taken < eval->count; taken++) {
         tokens += eval->examples[first + taken].length;
-        if (tokens > SFT_PASS_TOKENS)
+        if (tokens > PASS_TOKENS)
             break;
     }
     return taken;
@@ -254,7 +254,7 @@ static void widen_limits(struct sft_batch_limits *limits, const struct sft_data 
             trained[r] += example->trained_count;
         }
     }
-    int32_t sum = sum_of_largest(tokens, count, batch), longest = larger(tokens[0], SFT_PASS_TOKENS);
+    int32_t sum = sum_of_largest(tokens, count, batch), longest = larger(tokens[0], PASS_TOKENS);
     int32_t most = sum < longest ? sum : longest;
     int32_t predictions = sum_of_largest(trained, count, batch);
     limits->tokens = larger(limits->tokens, most);

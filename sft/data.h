@@ -31,11 +31,9 @@ int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err
 void sft_data_close(struct sft_data *data);
 
 /*
- * Rows go through the model in passes, one after the other: as many of the next rows as keep within SFT_PASS_TOKENS and
- * the recipe's batch size, one at least. A product over so many tokens is as fast as a longer one, and what a pass
- * leaves behind for its gradients is the run's largest memory. The step's loss and gradients are the same sums.
+ * Rows go through the model in passes, one after the other: as many of the next rows as keep within PASS_TOKENS and
+ * the recipe's batch size, one at least. The step's loss and gradients are the same sums.
  */
-#define SFT_PASS_TOKENS 1024
 int64_t sft_data_pass_rows(const struct sft_data *data, const int64_t *rows, int64_t count);
 /* The same for eval examples first, first + 1, ... */
 size_t sft_data_pass_eval(const struct sft_data *data, size_t first);

@@ -89,8 +89,7 @@ static int make_parts(struct sft *sft, struct err *err)
 {
     const struct recipe *recipe = sft->recipe;
     struct sft_loop *loop = &sft->loop;
-    struct optimizer_options optimizer = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
-                                          recipe->weight_decay, recipe->max_grad_norm};
+    struct optimizer_options optimizer = optimizer_options_of(recipe);
     size_t predictions = (size_t)sft->limits.predictions;
     if (trainable_load(&sft->trainable, sft->backend, err) != 0 ||
         optimizer_create(&loop->optimizer, sft->backend, sft->trainable.parameters, &optimizer, err) != 0 ||
@@ -134,17 +133,12 @@ static enum loop_outcome run_all(struct sft *sft, const struct stage_options *op
     if (open_run(sft, err) != 0)
         return LOOP_FAILED;
     struct run *run = sft->loop.steps.run;
-    if (run->already_finished) {
-        log_info("%s is finished (%lld steps); nothing to do", sft->recipe->output_dir, (long long)run->state.step);
+    if (run->already_finished)
         return LOOP_FINISHED;
-    }
     if (memory_plan_write(&sft->plan, sft->recipe->output_dir, err) != 0 || make_parts(sft, err) != 0)
         return LOOP_FAILED;
-    if (run->resume_folder) {
-        if (run_load_checkpoint(run, err) != 0)
-            return LOOP_FAILED;
-        log_info("resumed from %s", run->resume_folder);
-    }
+    if (run->resume_folder && run_load_checkpoint(run, err) != 0)
+        return LOOP_FAILED;
     enum loop_outcome outcome = loop_run(&sft->loop.steps, err);
     if (outcome == LOOP_FINISHED)
         log_info("finished: %s holds the %s", sft->recipe->output_dir,

@@ -16,6 +16,12 @@
 #include "base/err.h"
 #include <stdint.h>
 
+/*
+ * Tokens that a pass through the model takes, of more than one row or family; a longer one goes alone. A product over
+ * so many is as fast as a longer one, and what a pass leaves behind for its gradients is a run's largest memory.
+ */
+#define PASS_TOKENS 1024
+
 struct segment {
     int32_t start, length; /* rows of the batch; length >= 1 */
     int32_t parent;        /* number of an earlier segment, or -1 */

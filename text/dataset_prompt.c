@@ -71,20 +71,6 @@ static int prompter_close(struct prompter *prompter, struct prompt_list **list, 
     return result;
 }
 
-/* The words of the last message of a user, else of the last message. */
-static const json_t *words_to_show(const json_t *messages)
-{
-    size_t count = json_array_size(messages);
-    for (size_t i = count; i-- > 0;) {
-        const json_t *message = json_array_get(messages, i);
-        const char *role = json_string_value(json_object_get(message, "role"));
-        if (role && strcmp(role, "user") == 0) {
-            return json_object_get(message, "content");
-        }
-    }
-    return json_object_get(json_array_get(messages, count - 1), "content");
-}
-
 /* Adds what encoding holds. `source` is a string or a list of messages. */
 static int store_prompt(struct prompter *prompter, const json_t *source, struct err *err)
 {
@@ -104,7 +90,7 @@ static int store_prompt(struct prompter *prompter, const json_t *source, struct 
         return -1;
     }
     list->items = items;
-    const json_t *words = json_is_string(source) ? source : words_to_show(source);
+    const json_t *words = json_is_string(source) ? source : messages_to_show(source);
     char *json = json_dumps(source, JSON_COMPACT | JSON_ENCODE_ANY);
     if (!json) {
         return err_set(err, "out of memory while reading a prompt");

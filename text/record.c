@@ -366,6 +366,19 @@ static bool is_answer(const json_t *messages, size_t i)
     return role && strcmp(role, "assistant") == 0;
 }
 
+const json_t *messages_to_show(const json_t *messages)
+{
+    size_t count = json_array_size(messages);
+    for (size_t i = count; i-- > 0;) {
+        const json_t *message = json_array_get(messages, i);
+        const char *role = json_string_value(json_object_get(message, "role"));
+        if (role && strcmp(role, "user") == 0) {
+            return json_object_get(message, "content");
+        }
+    }
+    return json_object_get(json_array_get(messages, count - 1), "content");
+}
+
 size_t record_first_answer(const struct record *record)
 {
     size_t count = json_array_size(record->messages), i = record->first;

@@ -55,6 +55,9 @@ struct record {
 int record_parse(struct record *record, const json_t *value, enum record_format format, struct err *err);
 void record_free(struct record *record);
 
+/* What to show of a conversation in a line: the words of the last message of a user, else of the last message. */
+const json_t *messages_to_show(const json_t *messages);
+
 /* The number of messages before the first answer, and before the last one: the prompts of a conversation. */
 size_t record_first_answer(const struct record *record);
 size_t record_last_answer(const struct record *record);

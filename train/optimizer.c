@@ -10,6 +10,12 @@
 #define STATE_NAME_MAX 256
 #define META_STEPS     "attune.updates"
 
+struct optimizer_options optimizer_options_of(const struct recipe *recipe)
+{
+    return (struct optimizer_options){recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
+                                      recipe->weight_decay, recipe->max_grad_norm};
+}
+
 void optimizer_plan(int64_t parameter_count, struct memory_plan *plan)
 {
     plan->bytes[MEMORY_OPTIMIZER] += 2 * (size_t)parameter_count * sizeof(float);

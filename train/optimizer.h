@@ -8,11 +8,14 @@
 
 #include "model/memory.h"
 #include "model/parameter.h"
+#include "train/recipe.h"
 
 struct optimizer_options {
     double beta1, beta2, epsilon, weight_decay;
     double max_grad_norm; /* 0: no clipping */
 };
+/* As the recipe's keys of these names say. */
+struct optimizer_options optimizer_options_of(const struct recipe *recipe);
 
 struct optimizer {
     struct backend *backend;

@@ -410,6 +410,8 @@ int run_open(struct run **out, const struct recipe *recipe, const struct run_ide
         run_close(run);
         return -1;
     }
+    if (run->already_finished)
+        log_info("%s is finished (%lld steps); nothing to do", recipe->output_dir, (long long)run->state.step);
     *out = run;
     return 0;
 }
@@ -463,6 +465,7 @@ int run_load_checkpoint(struct run *run, struct err *err)
     for (size_t i = 0; i < run->part_count; i++)
         if (load_part(&run->parts[i], run->resume_folder, true, err) != 0)
             return -1;
+    log_info("resumed from %s", run->resume_folder);
     return 0;
 }
 

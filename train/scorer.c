@@ -168,7 +168,7 @@ int32_t scorer_max_rank(const struct scorer *scorer)
 struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest)
 {
     return (struct pass_limits){
-        .tokens = longest > SCORER_PASS_TOKENS ? longest : SCORER_PASS_TOKENS,
+        .tokens = longest > PASS_TOKENS ? longest : PASS_TOKENS,
         .segments = SCORER_PASS_SEGMENTS,
         .predictions = SCORER_PASS_SEGMENTS,
         .max_rank = scorer_max_rank(scorer),

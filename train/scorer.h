@@ -69,9 +69,8 @@ int scorer_check(const struct scorer *scorer, const struct family *family, struc
 int32_t scorer_max_rank(const struct scorer *scorer);
 /*
  * Limits of a pass (and a batch) for conversations of at most `longest` tokens: room for one such conversation, and for
- * about SCORER_PASS_TOKENS tokens of shorter ones.
+ * about PASS_TOKENS tokens of shorter ones.
  */
-#define SCORER_PASS_TOKENS   1024
 #define SCORER_PASS_SEGMENTS 64
 struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest);
 

@@ -176,15 +176,23 @@ void trainable_introduce(const struct trainable *trainable, const struct backend
                  trainable->scorer ? ", a score head in place of the vocabulary's" : "");
 }
 
+int trainable_check_ids(const struct trainable *trainable, int32_t highest, struct err *err)
+{
+    int32_t vocabulary = trainable->model->config.vocabulary;
+    if (highest < vocabulary)
+        return 0;
+    return err_set(err,
+                   "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs to "
+                   "another model",
+                   trainable->model->folder, highest, vocabulary);
+}
+
 int trainable_check_tokens(const struct trainable *trainable, int32_t highest, int32_t longest, const char *what,
                            struct err *err)
 {
     const struct model_config *config = &trainable->model->config;
-    if (highest >= config->vocabulary)
-        return err_set(err,
-                       "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs "
-                       "to another model",
-                       trainable->model->folder, highest, config->vocabulary);
+    if (trainable_check_ids(trainable, highest, err) != 0)
+        return -1;
     if (longest > config->max_positions)
         return err_set(err,
                        "%s has %d tokens, but the model was made for %d positions (max_position_embeddings); set "

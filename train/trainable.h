@@ -45,6 +45,8 @@ int trainable_load(struct trainable *trainable, struct backend *backend, struct 
 void trainable_close(struct trainable *trainable);
 /* Says which model it is, on which backend, and how much of it is trained. */
 void trainable_introduce(const struct trainable *trainable, const struct backend *backend);
+/* Fails where token ids up to `highest` are none of the model's. */
+int trainable_check_ids(const struct trainable *trainable, int32_t highest, struct err *err);
 /* Fails where token ids up to `highest` are none of the model's, or `longest` tokens (of "an example") are more than it
  * was made for. */
 int trainable_check_tokens(const struct trainable *trainable, int32_t highest, int32_t longest, const char *what,

@@ -86,10 +86,14 @@ static void pack_pairs(uint32_t *to, size_t strip_stride, const float *from, siz
     }
 }
 
-/* A square of VEC rows and columns of `from`, turned; what is beyond `rows` and `columns` reads as zero. */
+/*
+ * A square of VEC rows and columns of `from`, turned; what is beyond `rows` and `columns` reads as zero. The rows below
+ * it are asked for: keys of a cache come from memory, so far apart that the CPU does not guess them.
+ */
 SIMD void load_turned(vec square[VEC], const float *from, size_t stride, int64_t rows, int64_t columns)
 {
     for (int i = 0; i < VEC; i++) {
+        ask_ahead(from + (size_t)i * stride, VEC * stride * sizeof *from);
         square[i] = i < rows ? vec_load_left(from + (size_t)i * stride, columns) : vec_zero();
     }
     vec_transpose(square);

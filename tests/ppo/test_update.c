@@ -91,7 +91,7 @@ static void open_stand(struct stand *stand, const char *name)
     if (parts->roles.has_critic)
         parts->roles.critic = open_role(model, "ppo/critic", true);
     struct pass_limits limits = {
-        .tokens = PPO_PASS_TOKENS, .segments = 64, .predictions = PPO_PASS_TOKENS, .max_rank = 16, .training = true};
+        .tokens = PASS_TOKENS, .segments = 64, .predictions = PASS_TOKENS, .max_rank = 16, .training = true};
     must(pass_create(&parts->pass, model, &limits, &err));
     must(batch_create(&parts->batch, limits.tokens, limits.segments, limits.predictions, &err));
     make_numbers(stand, (size_t)limits.predictions);
@@ -248,7 +248,7 @@ static void passes(void **state)
     for (int i = 2; i < 6; i++)
         tokens += stand.rollout.episodes.items[i].length;
     assert_int_equal(batch->prediction_count, tokens);
-    stand.prompts[1].count = PPO_PASS_TOKENS; /* only told so, not read: a long prompt goes alone */
+    stand.prompts[1].count = PASS_TOKENS; /* only told so, not read: a long prompt goes alone */
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers, 12), 4);
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers + 4, 8), 4);
     close_stand(&stand);

@@ -215,7 +215,7 @@ static void test_passes(void **state)
     for (int64_t at = 0, taken; at < count; at += taken, passes++) {
         taken = reward_set_pass(data->train, numbers + at, count - at, 64);
         reward_set_fill(data->train, &batch, numbers + at, taken, 0);
-        assert_true(batch.tokens <= REWARD_PASS_TOKENS || taken == 1);
+        assert_true(batch.tokens <= PASS_TOKENS || taken == 1);
         int32_t read = 0;
         for (int64_t i = 0; i < taken; i++) {
             const struct family *family = &data->train->rankings[numbers[at + i]].family;

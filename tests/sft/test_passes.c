@@ -47,10 +47,10 @@ static void check_passes(const struct fake *fake)
             tokens += fake->examples[i].length;
             trained += fake->examples[i].trained_count;
         }
-        assert_true(tokens <= SFT_PASS_TOKENS || taken == 1);
+        assert_true(tokens <= PASS_TOKENS || taken == 1);
         assert_true(tokens <= limits.tokens && taken <= limits.segments && trained <= limits.predictions);
         if (taken < batch && first + taken < data->rows)
-            assert_true(tokens + fake->examples[first + taken].length > SFT_PASS_TOKENS);
+            assert_true(tokens + fake->examples[first + taken].length > PASS_TOKENS);
     }
 }
 
@@ -87,8 +87,8 @@ static void memory_does_not_grow_with_the_batch(void **state)
         lengths[i] = 100 + i * 37 % 413;
     fake_make(&fake, lengths, EXAMPLES_MAX, 32);
     struct sft_batch_limits limits = sft_data_limits(&fake.data);
-    assert_int_equal(limits.tokens, SFT_PASS_TOKENS);
-    assert_int_equal(limits.predictions, SFT_PASS_TOKENS);
+    assert_int_equal(limits.tokens, PASS_TOKENS);
+    assert_int_equal(limits.predictions, PASS_TOKENS);
     check_passes(&fake);
 }
 
