@@ -366,10 +366,13 @@ struct backend_limits {
 /* Each of *limits becomes the larger of the two. */
 void backend_limits_widen(struct backend_limits *limits, const struct backend_limits *more);
 
+struct pool;
+
 struct backend {
     const char *name;     /* "cpu (avx512, f32, 2 threads)" */
     const char *numerics; /* what decides the bits of the results: "cpu avx512 f32"; threads do not */
     enum dtype compute;   /* of products: DTYPE_F32 or DTYPE_BF16 */
+    struct pool *pool;    /* for work of the host between operations; NULL: the calling thread does it alone */
 
     /* Memory of `size` bytes, zeroed, aligned to 64. */
     int (*alloc)(struct backend *backend, void **out, size_t size, struct err *err);

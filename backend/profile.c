@@ -482,6 +482,7 @@ int profile_create(struct backend **out, struct backend *inner, struct err *err)
     snprintf(self->name, sizeof self->name, "%s, profiled", inner->name);
     self->table.name = self->name;
     self->table.numerics = inner->numerics;
+    self->table.pool = inner->pool;
     self->table.compute = inner->compute;
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         self->entries[kind].kind = kind;

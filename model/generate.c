@@ -2,6 +2,7 @@
 #include "model/generate.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/threads.h"
 #include <assert.h>
 #include <string.h>
 
@@ -24,19 +25,29 @@ struct family {
     int32_t first_row;
 };
 
+/* The next token of a sequence: where its logits are, and what was drawn from them. */
+struct draw {
+    struct family *family;
+    int32_t sample;
+    const float *logits;
+    int32_t id;
+    float logprob;
+};
+
 struct generator {
     struct model *model;
     struct generator_limits limits;
     struct pass *pass;
-    struct sampler sampler;
+    struct sampler *samplers; /* one a thread of the backend's pool */
+    int sampler_count;
     struct family *families;
     struct sequence *sequences; /* [family_count * samples] */
     int32_t family_count;
     float *logits; /* host [spans, vocabulary] */
     int32_t *ids, *positions, *slots;
     struct attention_span *spans;
-    struct sequence **rows; /* the sequence of each decoding row */
-    struct family **row_families;
+    struct family **span_families; /* of each span of a prefill */
+    struct draw *draws;            /* [family_count * samples] */
 
     const struct overlay *overlay; /* of the run under way */
     const struct generate_request *requests;
@@ -107,10 +118,11 @@ static int create_arrays(struct generator *generator, const struct pass_limits *
     generator->positions = mem_alloc(tokens, sizeof(int32_t), err);
     generator->slots = mem_alloc(tokens, sizeof(int32_t), err);
     generator->spans = mem_alloc(sequences, sizeof *generator->spans, err);
-    generator->rows = mem_alloc(sequences, sizeof *generator->rows, err);
-    generator->row_families = mem_alloc(sequences, sizeof *generator->row_families, err);
+    generator->span_families = mem_alloc(sequences, sizeof *generator->span_families, err);
+    generator->draws = mem_alloc(sequences, sizeof *generator->draws, err);
     if (!generator->families || !generator->sequences || !generator->logits || !generator->ids ||
-        !generator->positions || !generator->slots || !generator->spans || !generator->rows || !generator->row_families)
+        !generator->positions || !generator->slots || !generator->spans || !generator->span_families ||
+        !generator->draws)
         return -1;
     for (size_t i = 0; i < sequences; i++) {
         generator->sequences[i].ids = mem_alloc(history, sizeof(int32_t), err);
@@ -118,6 +130,20 @@ static int create_arrays(struct generator *generator, const struct pass_limits *
         if (!generator->sequences[i].ids || !generator->sequences[i].logprobs)
             return -1;
     }
+    return 0;
+}
+
+static int create_samplers(struct generator *generator, struct err *err)
+{
+    const struct pool *pool = generator->model->backend->pool;
+    int count = pool ? pool_threads(pool) : 1;
+    generator->samplers = mem_alloc((size_t)count, sizeof *generator->samplers, err);
+    if (!generator->samplers)
+        return -1;
+    for (; generator->sampler_count < count; generator->sampler_count++)
+        if (sampler_create(&generator->samplers[generator->sampler_count], generator->model->config.vocabulary, err) !=
+            0)
+            return -1;
     return 0;
 }
 
@@ -132,8 +158,7 @@ int generator_create(struct generator **out, struct model *model, const struct g
     generator->limits = *limits;
     generator->family_count = family_places(limits);
     struct pass_limits pass = pass_limits_of(limits);
-    if (create_arrays(generator, &pass, err) != 0 ||
-        sampler_create(&generator->sampler, model->config.vocabulary, err) != 0 ||
+    if (create_arrays(generator, &pass, err) != 0 || create_samplers(generator, err) != 0 ||
         pass_create(&generator->pass, model, &pass, err) != 0) {
         generator_free(generator);
         return -1;
@@ -154,7 +179,9 @@ void generator_free(struct generator *generator)
         mem_free(generator->sequences[i].logprobs);
     }
     pass_free(generator->pass);
-    sampler_free(&generator->sampler);
+    for (int i = 0; i < generator->sampler_count; i++)
+        sampler_free(&generator->samplers[i]);
+    mem_free(generator->samplers);
     mem_free(generator->families);
     mem_free(generator->sequences);
     mem_free(generator->logits);
@@ -162,8 +189,8 @@ void generator_free(struct generator *generator)
     mem_free(generator->positions);
     mem_free(generator->slots);
     mem_free(generator->spans);
-    mem_free(generator->rows);
-    mem_free(generator->row_families);
+    mem_free(generator->span_families);
+    mem_free(generator->draws);
     mem_free(generator);
 }
 
@@ -172,35 +199,64 @@ static struct sequence *family_sequence(struct generator *generator, const struc
     return &generator->sequences[(family - generator->families) * generator->limits.samples + sample];
 }
 
-/* Draws the next token of a sequence from its logits, and ends it where it is time. */
-static int advance(struct generator *generator, struct family *family, int32_t sample, const float *logits,
-                   struct err *err)
+static void draw(void *context, int64_t index)
 {
+    struct generator *generator = context;
+    struct draw *draw = &generator->draws[index];
+    const struct family *family = draw->family;
     const struct generate_request *request = &generator->requests[family->request];
     const struct generate_options *options = generator->options;
-    struct sequence *sequence = family_sequence(generator, family, sample);
-    uint64_t position = (uint64_t)(family->prompt + sequence->made);
-    double uniform = random_uniform(options->seed, RANDOM_SAMPLE, request->key + ((uint64_t)sample << 48), position);
-    float logprob;
-    int32_t id = sampler_draw(&generator->sampler, logits, &options->sampling, sequence->ids,
-                              family->prompt + sequence->made, uniform, &logprob);
-    sequence->ids[family->prompt + sequence->made] = id;
-    sequence->logprobs[sequence->made++] = logprob;
-    bool stopped = is_stop(options->stop_tokens, id);
+    const struct sequence *sequence = family_sequence(generator, family, draw->sample);
+    int32_t length = family->prompt + sequence->made;
+    double uniform =
+        random_uniform(options->seed, RANDOM_SAMPLE, request->key + ((uint64_t)draw->sample << 48), (uint64_t)length);
+    draw->id = sampler_draw(&generator->samplers[pool_thread_index()], draw->logits, &options->sampling, sequence->ids,
+                            length, uniform, &draw->logprob);
+}
+
+/* Appends what was drawn to its sequence, and ends that where it is time. */
+static int advance(struct generator *generator, const struct draw *draw, struct err *err)
+{
+    const struct generate_options *options = generator->options;
+    struct family *family = draw->family;
+    struct sequence *sequence = family_sequence(generator, family, draw->sample);
+    sequence->ids[family->prompt + sequence->made] = draw->id;
+    sequence->logprobs[sequence->made++] = draw->logprob;
+    bool stopped = is_stop(options->stop_tokens, draw->id);
     bool ended = generator->events->token &&
-                 generator->events->token(generator->events->context, family->request, sample, id) != 0;
+                 generator->events->token(generator->events->context, family->request, draw->sample, draw->id) != 0;
     if (!stopped && !ended && sequence->made < options->max_new_tokens)
         return 0;
     sequence->live = false;
     if (--family->live == 0)
         family->used = false;
     struct generated answer = {.request = family->request,
-                               .sample = sample,
+                               .sample = draw->sample,
                                .ids = sequence->ids + family->prompt,
                                .logprobs = sequence->logprobs,
                                .length = sequence->made,
                                .stopped = stopped};
     return generator->events->finished ? generator->events->finished(generator->events->context, &answer, err) : 0;
+}
+
+/* Sequences go by themselves, so many are drawn at once; what comes of them is told in their order. */
+static int draw_all(struct generator *generator, int32_t count, struct err *err)
+{
+    struct pool *pool = generator->model->backend->pool;
+    if (pool)
+        pool_run(pool, draw, generator, count);
+    else
+        for (int32_t i = 0; i < count; i++)
+            draw(generator, i);
+    for (int32_t i = 0; i < count; i++)
+        if (advance(generator, &generator->draws[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+static const float *span_logits(const struct generator *generator, int32_t span)
+{
+    return generator->logits + (size_t)span * (size_t)generator->model->config.vocabulary;
 }
 
 static void admit(struct generator *generator, struct family *family, size_t number)
@@ -249,7 +305,7 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
         int32_t waiting = family->prompt - family->done, taken = waiting < room - rows ? waiting : room - rows;
         generator->spans[spans] = (struct attention_span){
             .query = rows, .queries = taken, .key = family->first_row, .keys = family->done + taken};
-        generator->row_families[spans++] = family;
+        generator->span_families[spans++] = family;
         for (int32_t i = 0; i < taken; i++, rows++) {
             generator->ids[rows] = generator->requests[family->request].prompt[family->done + i];
             generator->positions[rows] = family->done + i;
@@ -262,15 +318,13 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
         return 0;
     if (extend(generator, rows, spans, generator->logits, err) != 0)
         return -1;
+    int32_t draws = 0;
     for (int32_t i = 0; i < spans; i++) {
-        struct family *family = generator->row_families[i];
-        int32_t samples = family->samples;
-        for (int32_t s = 0; s < samples && family->done == family->prompt; s++)
-            if (advance(generator, family, s,
-                        generator->logits + (size_t)i * (size_t)generator->model->config.vocabulary, err) != 0)
-                return -1;
+        struct family *family = generator->span_families[i];
+        for (int32_t s = 0; s < family->samples && family->done == family->prompt; s++)
+            generator->draws[draws++] = (struct draw){family, s, span_logits(generator, i), 0, 0};
     }
-    return 0;
+    return draw_all(generator, draws, err);
 }
 
 /* One more token for every live answer. */
@@ -293,22 +347,15 @@ static int decode(struct generator *generator, struct err *err)
                                                              .keys = sequence->made,
                                                              .parent = family->first_row,
                                                              .parent_keys = family->prompt};
-            generator->rows[rows] = sequence;
-            generator->row_families[rows++] = family;
+            generator->draws[rows] = (struct draw){family, s, span_logits(generator, rows), 0, 0};
+            rows++;
         }
     }
     if (rows == 0)
         return 0;
     if (extend(generator, rows, rows, generator->logits, err) != 0)
         return -1;
-    for (int32_t i = 0; i < rows; i++) {
-        struct family *family = generator->row_families[i];
-        int32_t sample = (int32_t)(generator->rows[i] - family_sequence(generator, family, 0));
-        if (advance(generator, family, sample,
-                    generator->logits + (size_t)i * (size_t)generator->model->config.vocabulary, err) != 0)
-            return -1;
-    }
-    return 0;
+    return draw_all(generator, rows, err);
 }
 
 static bool any_used(const struct generator *generator)

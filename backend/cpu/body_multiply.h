@@ -92,7 +92,7 @@ static struct left left_rows(const struct multiplier *multiplier, void *room, co
     for (int32_t row = 0; row < filled; row++) {
         const int32_t there = row < rows ? columns : 0;
         const struct convert_args convert = {.src = from + (size_t)row * stride, .dst = to};
-        elements_to_bf16(&convert, 0, there);
+        multiplier->bf16->bf16_operand(&convert, 0, there);
         memset(to + there, 0, (size_t)(2 * words - there) * sizeof *to);
         to += 2 * words;
     }

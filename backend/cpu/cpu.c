@@ -230,6 +230,7 @@ int cpu_backend_create(struct backend **out, const struct cpu_options *options, 
     snprintf(cpu->numerics, sizeof cpu->numerics, "cpu %s %s", cpu_isa_name(deciding), dtype_name(options->compute));
     cpu->backend.numerics = cpu->numerics;
     cpu->backend.compute = options->compute;
+    cpu->backend.pool = cpu->pool;
     *out = &cpu->backend;
     return 0;
 }

@@ -55,6 +55,9 @@ struct cpu_kernels cpu_kernels_of(enum cpu_isa isa)
         return cpu_kernels_avx2;
     }
     struct cpu_kernels kernels = cpu_kernels_avx512;
+    if (has_avx512bf16()) {
+        kernels.bf16_operand = cpu_operand_avx512bf16;
+    }
     if (isa == CPU_AMX) {
         kernels.bf16 = cpu_tile_amx;
         kernels.bf16_rows = 2 * AMX_ROWS;

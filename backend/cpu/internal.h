@@ -143,6 +143,7 @@ struct cpu_kernels {
      */
     tile_kernel *bf16;
     int32_t bf16_rows, bf16_multiple; /* bf16_rows: the most of one tile, a multiple of bf16_multiple */
+    range_kernel *bf16_operand;       /* f32 to x of `bf16` (struct convert_args) */
     /* Called by a task before its first and after its last bf16 tile, or NULL. */
     void (*bf16_begin)(void);
     void (*bf16_end)(void);
@@ -178,8 +179,9 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels cpu_kernels_plain, cpu_kernels_avx2, cpu_kernels_avx512;
 
-/* Tiles for cpu_kernels.bf16. */
+/* For cpu_kernels.bf16 and .bf16_operand. */
 void cpu_tile_avx512bf16(const struct tile *tile);
+range_kernel cpu_operand_avx512bf16;
 void cpu_tile_amx(const struct tile *tile);
 void cpu_amx_begin(void);
 void cpu_amx_end(void);

@@ -12,6 +12,7 @@ const struct cpu_kernels KERNELS = {
     .f32 = tile_f32,
     .pairs = tile_pairs,
     .transposed = tile_transposed,
+    .bf16_operand = elements_to_bf16,
     .finish = tile_finish,
     .panel_of_rows = panel_of_rows,
     .panel_of_row_pairs = panel_of_row_pairs,

@@ -68,7 +68,7 @@ static struct operand rounded_rows(const struct block *block, const struct pass 
         .stride = COPY_STRIDE,
         .size = bf16 ? sizeof(uint16_t) : sizeof(float),
     };
-    range_kernel *round = bf16 ? kernels->to_bf16 : kernels->round;
+    range_kernel *round = bf16 ? kernels->bf16_operand : kernels->round;
     for (int64_t row = 0; row < rows; row++) {
         unsigned char *to = (unsigned char *)block->copy + (size_t)row * operand.stride * operand.size;
         const int64_t there = row < block->rows ? count : 0;

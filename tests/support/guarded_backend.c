@@ -356,6 +356,7 @@ int guarded_backend_create(struct backend **out, struct backend *inner, struct e
     self->inner = inner;
     self->table = (struct backend){.name = inner->name,
                                    .numerics = inner->numerics,
+                                   .pool = inner->pool,
                                    .compute = inner->compute,
                                    .alloc = guarded_alloc,
                                    .release = guarded_release,
