@@ -14,22 +14,22 @@ static void low_rank_backward(struct pass *pass, const struct overlay *overlay, 
     int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
     backend->linear_backward(
         backend, &(struct linear_backward_args){
-                     .dy = dy, .w = low_rank->b, .dx = pass->du, .rows = pass->tokens, .scale = low_rank->scale});
+                     .dy = dy, .w = low_rank->b, .dx = pass->du, .rows = pass->rows, .scale = low_rank->scale});
     if (!low_rank->b_gradient)
         return;
     backend->linear_weight_backward(backend, &(struct linear_weight_backward_args){.dy = dy,
                                                                                    .x = u,
                                                                                    .dw = low_rank->b_gradient,
-                                                                                   .rows = pass->tokens,
+                                                                                   .rows = pass->rows,
                                                                                    .outputs = outputs,
                                                                                    .inputs = low_rank->rank,
                                                                                    .scale = 1});
     const float *input = x;
     if (overlay->dropout > 0) {
         backend->dropout(backend, &(struct dropout_args){.x = x,
-                                                         .keys = pass->dropout_keys,
+                                                         .keys = pass->row_keys,
                                                          .out = pass->dropped,
-                                                         .rows = pass->tokens,
+                                                         .rows = pass->rows,
                                                          .columns = inputs,
                                                          .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
                                                          .seed = overlay->seed,
@@ -39,7 +39,7 @@ static void low_rank_backward(struct pass *pass, const struct overlay *overlay, 
     backend->linear_weight_backward(backend, &(struct linear_weight_backward_args){.dy = pass->du,
                                                                                    .x = input,
                                                                                    .dw = low_rank->a_gradient,
-                                                                                   .rows = pass->tokens,
+                                                                                   .rows = pass->rows,
                                                                                    .outputs = low_rank->rank,
                                                                                    .inputs = inputs,
                                                                                    .scale = 1});
@@ -55,7 +55,7 @@ static void linear_backward(struct pass *pass, const struct overlay *overlay, in
     const struct linear *linear = &pass->model->layers[layer].linears[kind];
     const struct weight_shape *shape = weight_shape(linear->weight);
     struct linear_backward_args args = {
-        .dy = dy, .w = linear->weight, .dx = dx, .rows = pass->tokens, .scale = 1, .accumulate = accumulate};
+        .dy = dy, .w = linear->weight, .dx = dx, .rows = pass->rows, .scale = 1, .accumulate = accumulate};
     const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
     bool has_low_rank = low_rank && low_rank->a, dropping = has_low_rank && overlay->dropout > 0;
     if (has_low_rank) {
@@ -70,7 +70,7 @@ static void linear_backward(struct pass *pass, const struct overlay *overlay, in
                                                                                        .x = x,
                                                                                        .dw = linear->weight_gradient,
                                                                                        .dbias = linear->bias_gradient,
-                                                                                       .rows = pass->tokens,
+                                                                                       .rows = pass->rows,
                                                                                        .outputs = shape->rows,
                                                                                        .inputs = shape->columns,
                                                                                        .scale = 1});
@@ -80,11 +80,11 @@ static void linear_backward(struct pass *pass, const struct overlay *overlay, in
     if (dropping) { /* the low-rank term saw drop(x): its gradient passes the same mask */
         backend->linear_backward(
             backend, &(struct linear_backward_args){
-                         .dy = pass->du, .w = low_rank->a, .dx = pass->dropped, .rows = pass->tokens, .scale = 1});
+                         .dy = pass->du, .w = low_rank->a, .dx = pass->dropped, .rows = pass->rows, .scale = 1});
         backend->dropout(backend, &(struct dropout_args){.x = pass->dropped,
-                                                         .keys = pass->dropout_keys,
+                                                         .keys = pass->row_keys,
                                                          .out = dx,
-                                                         .rows = pass->tokens,
+                                                         .rows = pass->rows,
                                                          .columns = shape->columns,
                                                          .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
                                                          .seed = overlay->seed,
@@ -102,7 +102,7 @@ static void norm_backward(struct pass *pass, const float *dy, const float *s, co
                                                                              .weight = weight,
                                                                              .dx = pass->dstream,
                                                                              .dweight = dweight,
-                                                                             .rows = pass->tokens,
+                                                                             .rows = pass->rows,
                                                                              .columns = pass->model->config.hidden});
 }
 
@@ -111,7 +111,7 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
     struct backend *backend = pass->backend;
     struct tape *tape = &pass->tapes[layer];
     struct layer *weights = &pass->model->layers[layer];
-    int64_t count = (int64_t)pass->tokens * pass->model->config.intermediate;
+    int64_t count = (int64_t)pass->rows * pass->model->config.intermediate;
     backend->gated(backend,
                    &(struct gated_args){.gate = tape->gate, .up = tape->up, .out = pass->wide, .count = count});
     if (pass->limits.checkpointing) /* the layer was run again up to here */
@@ -128,13 +128,41 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
     norm_backward(pass, pass->dnormed, tape->middle, tape->rstd2, weights->mlp_norm, weights->mlp_norm_gradient);
 }
 
+/* The gradients of rows that predict become those of all rows: pass->dq to pass->dattention, and pass->dstream. */
+static void spread_rows(struct pass *pass)
+{
+    const struct model_config *config = &pass->model->config;
+    struct backend *backend = pass->backend;
+    int32_t queries = config->heads * config->head_size;
+    float *narrow = pass->dstream, *stream = pass->dnormed;
+    pass_all_rows(pass);
+    backend->fill(backend, &(struct fill_args){.x = pass->dattention, .count = (int64_t)pass->rows * queries});
+    backend->fill(backend, &(struct fill_args){.x = stream, .count = (int64_t)pass->rows * config->hidden});
+    struct rows_args rows = {.index = pass->prediction_rows, .rows = pass->predictions};
+    rows.src = pass->dq;
+    rows.dst = pass->dattention;
+    rows.columns = queries;
+    backend->scatter_add_rows(backend, &rows);
+    rows.src = narrow;
+    rows.dst = stream;
+    rows.columns = config->hidden;
+    backend->scatter_add_rows(backend, &rows);
+    pass->dstream = stream;
+    pass->dnormed = narrow;
+}
+
 static void attention_backward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool need_input)
 {
     struct backend *backend = pass->backend;
     const struct model_config *config = &pass->model->config;
     struct tape *tape = &pass->tapes[layer];
     struct layer *weights = &pass->model->layers[layer];
-    linear_backward(pass, overlay, layer, LINEAR_O, pass->dstream, tape->attention, pass->dattention, false);
+    if (pass_is_last(pass, layer)) {
+        linear_backward(pass, overlay, layer, LINEAR_O, pass->dstream, pass->attended, pass->dq, false);
+        spread_rows(pass);
+    } else {
+        linear_backward(pass, overlay, layer, LINEAR_O, pass->dstream, tape->attention, pass->dattention, false);
+    }
     backend->attention_backward(backend,
                                 &(struct attention_backward_args){.q = tape->q,
                                                                   .k = tape->k,
@@ -154,7 +182,7 @@ static void attention_backward(struct pass *pass, const struct overlay *overlay,
     struct rope_args rope = {.x = pass->dq,
                              .positions = pass->positions,
                              .frequencies = pass->model->rope_frequencies,
-                             .rows = pass->tokens,
+                             .rows = pass->rows,
                              .heads = config->heads,
                              .head_size = config->head_size,
                              .rotary = config->head_size,
@@ -183,6 +211,7 @@ void pass_layers_backward(struct pass *pass, const struct overlay *overlay)
     for (int32_t l = model->config.layers - 1; l >= 0; l--) {
         struct tape *tape = &pass->tapes[l];
         if (pass->limits.checkpointing) {
+            pass_all_rows(pass);
             pass_norm(pass, tape->x, NULL, model->layers[l].attention_norm, NULL, pass->normed, tape->rstd1);
             pass_layer_forward(pass, overlay, l, true, false);
         }
@@ -193,7 +222,7 @@ void pass_layers_backward(struct pass *pass, const struct overlay *overlay)
         backend->embed_backward(backend, &(struct embed_backward_args){.ids = pass->ids,
                                                                        .dout = pass->dstream,
                                                                        .dtable = table_gradient,
-                                                                       .rows = pass->tokens,
+                                                                       .rows = pass->rows,
                                                                        .columns = model->config.hidden,
                                                                        .vocabulary = model->config.vocabulary,
                                                                        .scale = 1});

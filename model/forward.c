@@ -10,6 +10,23 @@ static float *cache_or(float *const *cache, int32_t layer, float *own)
     return cache ? cache[layer] : own;
 }
 
+bool pass_is_last(const struct pass *pass, int32_t layer)
+{
+    return layer == pass->model->config.layers - 1;
+}
+
+void pass_all_rows(struct pass *pass)
+{
+    pass->rows = pass->tokens;
+    pass->row_keys = pass->dropout_keys;
+}
+
+void pass_predicting_rows(struct pass *pass)
+{
+    pass->rows = pass->predictions;
+    pass->row_keys = pass->prediction_keys;
+}
+
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,
                float *rstd)
 {
@@ -20,7 +37,7 @@ void pass_norm(struct pass *pass, const float *x, const float *residual, const f
                                            .sum = sum,
                                            .y = y,
                                            .rstd = rstd,
-                                           .rows = pass->tokens,
+                                           .rows = pass->rows,
                                            .columns = pass->model->config.hidden,
                                            .epsilon = pass->model->config.norm_epsilon,
                                        });
@@ -34,9 +51,9 @@ static const float *drop(struct pass *pass, const struct overlay *overlay, int32
         return x;
     pass->backend->dropout(pass->backend, &(struct dropout_args){
                                               .x = x,
-                                              .keys = pass->dropout_keys,
+                                              .keys = pass->row_keys,
                                               .out = pass->dropped,
-                                              .rows = pass->tokens,
+                                              .rows = pass->rows,
                                               .columns = columns,
                                               .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
                                               .seed = overlay->seed,
@@ -56,7 +73,7 @@ const float *pass_low_rank_forward(struct pass *pass, const struct overlay *over
     const float *input = drop(pass, overlay, layer, kind, x, weight_shape(low_rank->a)->columns, training);
     pass->backend->linear(
         pass->backend,
-        &(struct linear_args){.x = input, .w = low_rank->a, .y = u, .rows = pass->tokens, .scale = low_rank->scale});
+        &(struct linear_args){.x = input, .w = low_rank->a, .y = u, .rows = pass->rows, .scale = low_rank->scale});
     return u;
 }
 
@@ -71,7 +88,7 @@ static void linear_forward(struct pass *pass, const struct overlay *overlay, int
                                                                .u = u,
                                                                .b = u ? overlay_linear(overlay, layer, kind)->b : NULL,
                                                                .y = y,
-                                                               .rows = pass->tokens,
+                                                               .rows = pass->rows,
                                                                .scale = 1});
 }
 
@@ -90,12 +107,8 @@ static void rotate(struct pass *pass, float *x, int32_t heads)
                                        });
 }
 
-/*
- * A layer from pass->normed (the first norm is already applied) to pass->delta, what the MLP adds to tape->middle.
- * with_down false stops before the down product: the backward pass, which runs checkpointed layers again, makes its
- * input anyway and does not need its output.
- */
-void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down)
+/* From pass->normed (the first norm is already applied) to tape->attention. */
+static void attention_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training)
 {
     struct backend *backend = pass->backend;
     const struct model_config *config = &pass->model->config;
@@ -129,16 +142,52 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
                                     .head_size = config->head_size,
                                     .scale = 1.0f / sqrtf((float)config->head_size),
                                 });
-    linear_forward(pass, overlay, layer, LINEAR_O, tape->attention, pass->delta, training);
-    pass_norm(pass, tape->x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, pass->normed, tape->rstd2);
+}
+
+/* Of the residual stream and the attention of the last layer, the rows that predict. */
+static void pick_rows(struct pass *pass, struct tape *tape)
+{
+    const struct model_config *config = &pass->model->config;
+    struct rows_args rows = {.index = pass->prediction_rows, .rows = pass->predictions};
+    rows.src = tape->x;
+    rows.dst = tape->middle;
+    rows.columns = config->hidden;
+    pass->backend->gather_rows(pass->backend, &rows);
+    rows.src = tape->attention;
+    rows.dst = pass->attended;
+    rows.columns = config->heads * config->head_size;
+    pass->backend->gather_rows(pass->backend, &rows);
+}
+
+/*
+ * A layer from pass->normed (the first norm is already applied) to pass->delta, what the MLP adds to tape->middle; the
+ * last one goes over to the rows that predict. with_down false stops before the down product: the backward pass, which
+ * runs checkpointed layers again, makes its input anyway and does not need its output.
+ */
+void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down)
+{
+    struct tape *tape = &pass->tapes[layer];
+    const float *x = tape->x, *attended = tape->attention;
+    attention_forward(pass, overlay, layer, training);
+    if (pass_is_last(pass, layer)) {
+        pass_predicting_rows(pass);
+        if (pass->rows == 0)
+            return;
+        pick_rows(pass, tape);
+        x = tape->middle;
+        attended = pass->attended;
+    }
+    linear_forward(pass, overlay, layer, LINEAR_O, attended, pass->delta, training);
+    pass_norm(pass, x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, pass->normed, tape->rstd2);
     linear_forward(pass, overlay, layer, LINEAR_GATE, pass->normed, tape->gate, training);
     linear_forward(pass, overlay, layer, LINEAR_UP, pass->normed, tape->up, training);
     if (!with_down)
         return;
-    backend->gated(backend, &(struct gated_args){.gate = tape->gate,
-                                                 .up = tape->up,
-                                                 .out = pass->wide,
-                                                 .count = (int64_t)pass->tokens * config->intermediate});
+    pass->backend->gated(pass->backend,
+                         &(struct gated_args){.gate = tape->gate,
+                                              .up = tape->up,
+                                              .out = pass->wide,
+                                              .count = (int64_t)pass->rows * pass->model->config.intermediate});
     linear_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, pass->delta, training);
 }
 
@@ -150,6 +199,7 @@ void pass_forward(struct pass *pass, const struct overlay *overlay, bool trainin
     const struct weight *table =
         overlay && overlay->embedding.weight ? overlay->embedding.weight : model->embedding.weight;
     float *x = pass->tapes[0].x;
+    pass_all_rows(pass);
     backend->embed(backend,
                    &(struct embed_args){.table = table, .ids = pass->ids, .out = x, .rows = pass->tokens, .scale = 1});
     pass_norm(pass, x, NULL, model->layers[0].attention_norm, NULL, pass->normed, pass->tapes[0].rstd1);
@@ -160,8 +210,9 @@ void pass_forward(struct pass *pass, const struct overlay *overlay, bool trainin
                       pass->normed, tape->rstd1);
         pass_layer_forward(pass, overlay, l, training, true);
     }
-    pass_norm(pass, pass->tapes[model->config.layers - 1].middle, pass->delta, model->final_norm, pass->final_sum,
-              pass->hidden, pass->final_rstd);
+    if (pass->rows > 0)
+        pass_norm(pass, pass->tapes[model->config.layers - 1].middle, pass->delta, model->final_norm, pass->final_sum,
+                  pass->hidden, pass->final_rstd);
 }
 
 const struct weight *pass_head(const struct pass *pass, const struct overlay *overlay)
@@ -183,21 +234,18 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
     backend->upload(backend, pass->positions, rows->positions, count * sizeof(int32_t));
     backend->upload(backend, pass->slots, rows->slots, count * sizeof(int32_t));
     backend->upload(backend, pass->spans, rows->spans, (size_t)rows->span_count * sizeof *rows->spans);
+    pass->predictions = logits ? rows->span_count : 0;
+    for (int32_t i = 0; i < pass->predictions; i++)
+        pass->host_rows[i] = rows->spans[i].query + rows->spans[i].queries - 1;
+    if (logits)
+        backend->upload(backend, pass->prediction_rows, pass->host_rows, (size_t)pass->predictions * sizeof(int32_t));
     pass_forward(pass, overlay, false);
     if (!logits)
         return 0;
-    for (int32_t i = 0; i < rows->span_count; i++)
-        pass->host_rows[i] = rows->spans[i].query + rows->spans[i].queries - 1;
-    backend->upload(backend, pass->prediction_rows, pass->host_rows, (size_t)rows->span_count * sizeof(int32_t));
-    backend->gather_rows(backend, &(struct rows_args){.src = pass->hidden,
-                                                      .dst = pass->selected,
-                                                      .index = pass->prediction_rows,
-                                                      .rows = rows->span_count,
-                                                      .columns = config->hidden});
-    backend->linear(backend, &(struct linear_args){.x = pass->selected,
+    backend->linear(backend, &(struct linear_args){.x = pass->hidden,
                                                    .w = pass_head(pass, overlay),
                                                    .y = pass->logits,
-                                                   .rows = rows->span_count,
+                                                   .rows = pass->predictions,
                                                    .scale = 1});
     return backend->download(backend, logits, pass->logits,
                              (size_t)rows->span_count * (size_t)config->vocabulary * sizeof(float), err);

@@ -9,7 +9,7 @@ static int32_t most(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
-/* Sizes of the widest rows, from the config. */
+/* Sizes of the widest rows, from the config; tokens: or predictions, where a batch may have more of them. */
 struct widths {
     size_t tokens, hidden, queries, keys, intermediate;
 };
@@ -17,7 +17,7 @@ struct widths {
 static struct widths pass_widths(const struct pass *pass)
 {
     const struct model_config *config = &pass->model->config;
-    return (struct widths){(size_t)pass->limits.tokens, (size_t)config->hidden,
+    return (struct widths){(size_t)most(pass->limits.tokens, pass->limits.predictions), (size_t)config->hidden,
                            (size_t)config->heads * (size_t)config->head_size,
                            (size_t)config->kv_heads * (size_t)config->head_size, (size_t)config->intermediate};
 }
@@ -66,7 +66,7 @@ static void take_backward(struct pass *pass, struct regions *regions)
     size_t predictions = (size_t)pass->limits.predictions;
     pass->dlogprob = take(regions, predictions);
     pass->dentropy = take(regions, predictions);
-    pass->dselected = take(regions, predictions * w.hidden);
+    pass->dhidden = take(regions, predictions * w.hidden);
     pass->dstream = take(regions, w.tokens * w.hidden);
     pass->dnormed = take(regions, w.tokens * w.hidden);
     pass->dwide = take(regions, w.tokens * w.intermediate);
@@ -102,6 +102,7 @@ static void take_all(struct pass *pass, struct regions *regions)
     pass->ids = regions_take(regions, MEMORY_ACTIVATIONS, w.tokens * sizeof(int32_t));
     pass->positions = regions_take(regions, MEMORY_ACTIVATIONS, w.tokens * sizeof(int32_t));
     pass->dropout_keys = regions_take(regions, MEMORY_ACTIVATIONS, w.tokens * sizeof(uint64_t));
+    pass->prediction_keys = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(uint64_t));
     pass->spans = regions_take(regions, MEMORY_ACTIVATIONS, (size_t)limits->segments * sizeof(struct attention_span));
     pass->prediction_rows = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
     pass->targets = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
@@ -111,10 +112,10 @@ static void take_all(struct pass *pass, struct regions *regions)
     if (limits->dropout)
         pass->dropped = take(
             regions, w.tokens * (size_t)most(most((int32_t)w.hidden, (int32_t)w.queries), (int32_t)w.intermediate));
-    pass->final_sum = take(regions, w.tokens * w.hidden);
-    pass->hidden = take(regions, w.tokens * w.hidden);
-    pass->final_rstd = take(regions, w.tokens);
-    pass->selected = take(regions, predictions * w.hidden);
+    pass->attended = take(regions, predictions * w.queries);
+    pass->final_sum = take(regions, predictions * w.hidden);
+    pass->hidden = take(regions, predictions * w.hidden);
+    pass->final_rstd = take(regions, predictions);
     pass->logprob = take(regions, predictions);
     pass->lse = take(regions, predictions);
     pass->entropy = take(regions, predictions);
@@ -165,9 +166,11 @@ static int create_staging(struct pass *pass, struct err *err)
     pass->tapes = mem_alloc(layers, sizeof *pass->tapes, err);
     pass->host_spans = mem_alloc(segments, sizeof *pass->host_spans, err);
     pass->host_keys = mem_alloc((size_t)pass->limits.tokens, sizeof *pass->host_keys, err);
+    pass->host_prediction_keys =
+        mem_alloc((size_t)pass->limits.predictions + 1, sizeof *pass->host_prediction_keys, err);
     pass->host_rows =
         mem_alloc((size_t)most(pass->limits.predictions, pass->limits.segments) + 1, sizeof *pass->host_rows, err);
-    if (!pass->tapes || !pass->host_spans || !pass->host_keys || !pass->host_rows)
+    if (!pass->tapes || !pass->host_spans || !pass->host_keys || !pass->host_prediction_keys || !pass->host_rows)
         return -1;
     if (pass->limits.cache_rows) {
         pass->cache_k = mem_alloc(layers, sizeof *pass->cache_k, err);
@@ -206,6 +209,7 @@ void pass_free(struct pass *pass)
     mem_free(pass->tapes);
     mem_free(pass->host_spans);
     mem_free(pass->host_keys);
+    mem_free(pass->host_prediction_keys);
     mem_free(pass->host_rows);
     mem_free(pass->cache_k);
     mem_free(pass->cache_v);
@@ -246,10 +250,14 @@ void pass_load(struct pass *pass, const struct batch *batch)
     backend->upload(backend, pass->positions, batch->positions, tokens * sizeof(int32_t));
     backend->upload(backend, pass->dropout_keys, pass->host_keys, tokens * sizeof(uint64_t));
     backend->upload(backend, pass->spans, pass->host_spans, (size_t)batch->segment_count * sizeof *pass->host_spans);
-    for (int32_t i = 0; i < batch->prediction_count; i++)
+    for (int32_t i = 0; i < batch->prediction_count; i++) {
         pass->host_rows[i] = batch->predictions[i].row;
-    if (predictions)
+        pass->host_prediction_keys[i] = pass->host_keys[batch->predictions[i].row];
+    }
+    if (predictions) {
         backend->upload(backend, pass->prediction_rows, pass->host_rows, predictions * sizeof(int32_t));
+        backend->upload(backend, pass->prediction_keys, pass->host_prediction_keys, predictions * sizeof(uint64_t));
+    }
     for (int32_t i = 0; i < batch->prediction_count; i++)
         pass->host_rows[i] = batch->predictions[i].target;
     if (predictions)

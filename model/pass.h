@@ -9,6 +9,9 @@
  *
  * The adapter is an argument: a pass serves any overlay (or none) over the same base model, one after the other.
  *
+ * Only rows that predict are computed behind the attention of the last layer: of the others nothing is read. A row may
+ * predict more than once (the last one of a prompt that answers share), and is then computed as often.
+ *
  * What the forward pass leaves for the backward pass, per layer: the residual stream before each half, q, k, v after
  * the rotation, the attention's output with its log-sum-exp, gate and up. Norms and the gated product are computed
  * again. With `checkpointing` only the layer's input is kept and the rest of the layer is run again, by the same
@@ -32,7 +35,10 @@ struct pass_limits {
     int32_t cache_rows; /* tokens of keys and values kept for generation; 0: none */
 };
 
-/* What one layer leaves behind; device memory, shared between layers where it need not outlive the layer. */
+/*
+ * What one layer leaves behind; device memory, shared between layers where it need not outlive the layer. From `middle`
+ * on, and in the u of those products, the last layer has [predictions] rows.
+ */
 struct tape {
     float *x;                    /* [T, H] residual stream into the layer */
     float *rstd1, *rstd2;        /* [T] */
@@ -50,25 +56,28 @@ struct pass {
     struct regions regions;
     struct tape *tapes;                      /* [layers] */
     int32_t tokens, span_count, predictions; /* of the loaded batch */
+    int32_t rows;                            /* that operations go over now: all tokens, or those that predict */
+    const uint64_t *row_keys;                /* the dropout keys of these rows */
 
     int32_t *ids, *positions;           /* device [T] */
     uint64_t *dropout_keys;             /* device [T] */
+    uint64_t *prediction_keys;          /* device [predictions] */
     struct attention_span *spans;       /* device [segments] */
     int32_t *prediction_rows, *targets; /* device [predictions] */
     struct attention_span *host_spans;  /* staging, host */
-    uint64_t *host_keys;
+    uint64_t *host_keys, *host_prediction_keys;
     int32_t *host_rows;
 
-    float *normed, *delta; /* [T, H] */
-    float *wide, *dropped; /* [T, F]; [T, max(H, Q, F)] with dropout */
-    float *final_sum, *hidden, *final_rstd;
-    float *selected;                /* [predictions, H] hidden states that predict */
-    float *logprob, *lse, *entropy; /* [predictions] */
+    float *normed, *delta;                  /* [T, H] */
+    float *wide, *dropped;                  /* [T, F]; [T, max(H, Q, F)] with dropout */
+    float *attended;                        /* [predictions, Q] the last layer's attention, of the rows that predict */
+    float *final_sum, *hidden, *final_rstd; /* [predictions, H] before and after the last norm; [predictions] */
+    float *logprob, *lse, *entropy;         /* [predictions] */
     int32_t *argmax;
 
     float *dlogprob, *dentropy; /* [predictions] */
-    float *dselected;           /* [predictions, H] */
-    float *dstream, *dnormed;   /* [T, H] */
+    float *dhidden;             /* [predictions, H] */
+    float *dstream, *dnormed;   /* [T, H]; they change places, see backward.c */
     float *dwide, *dattention, *dq, *dk, *dv, *du;
 
     float **cache_k, **cache_v; /* [layers] of device [cache_rows, K] */
@@ -140,10 +149,13 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
 /* A layer's low-rank input scale * drop(x) A^T into the tape; NULL where the overlay has none there. */
 const float *pass_low_rank_forward(struct pass *pass, const struct overlay *overlay, int32_t layer,
                                    enum linear_kind kind, const float *x, bool training);
-/* The first half of a layer up to `delta` (attention added nowhere yet), then the second; see forward.c. */
+/* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,
                float *rstd);
+bool pass_is_last(const struct pass *pass, int32_t layer);
+void pass_all_rows(struct pass *pass);
+void pass_predicting_rows(struct pass *pass);
 const struct weight *pass_head(const struct pass *pass, const struct overlay *overlay);
 void pass_layers_backward(struct pass *pass, const struct overlay *overlay);
 

@@ -12,7 +12,7 @@ static struct vocabulary_args vocabulary_arguments(struct pass *pass, const stru
                                                    float inverse_temperature)
 {
     return (struct vocabulary_args){
-        .x = pass->selected,
+        .x = pass->hidden,
         .w = pass_head(pass, overlay),
         .targets = pass->targets,
         .logprob = pass->logprob,
@@ -21,15 +21,6 @@ static struct vocabulary_args vocabulary_arguments(struct pass *pass, const stru
         .rows = pass->predictions,
         .inverse_temperature = inverse_temperature,
     };
-}
-
-static void select_rows(struct pass *pass)
-{
-    pass->backend->gather_rows(pass->backend, &(struct rows_args){.src = pass->hidden,
-                                                                  .dst = pass->selected,
-                                                                  .index = pass->prediction_rows,
-                                                                  .rows = pass->predictions,
-                                                                  .columns = pass->model->config.hidden});
 }
 
 static int read_predictions(struct pass *pass, struct predictions *out, struct err *err)
@@ -48,33 +39,27 @@ int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse
 {
     if (pass->predictions == 0)
         return 0;
-    select_rows(pass);
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
     args.entropy = out->entropy ? pass->entropy : NULL;
     pass->backend->vocabulary(pass->backend, &args);
     return read_predictions(pass, out, err);
 }
 
-/* From dselected through the final norm and all layers. */
-static void backward_from_selected(struct pass *pass, const struct overlay *overlay)
+/* From dhidden through the last norm and all layers. */
+static void backward_from_hidden(struct pass *pass, const struct overlay *overlay)
 {
     struct backend *backend = pass->backend;
     struct model *model = pass->model;
-    int64_t count = (int64_t)pass->tokens * model->config.hidden;
-    backend->fill(backend, &(struct fill_args){.x = pass->dnormed, .count = count});
-    backend->fill(backend, &(struct fill_args){.x = pass->dstream, .count = count});
-    backend->scatter_add_rows(backend, &(struct rows_args){.src = pass->dselected,
-                                                           .dst = pass->dnormed,
-                                                           .index = pass->prediction_rows,
-                                                           .rows = pass->predictions,
-                                                           .columns = model->config.hidden});
-    backend->norm_backward(backend, &(struct norm_backward_args){.dy = pass->dnormed,
+    pass_predicting_rows(pass);
+    backend->fill(backend,
+                  &(struct fill_args){.x = pass->dstream, .count = (int64_t)pass->rows * model->config.hidden});
+    backend->norm_backward(backend, &(struct norm_backward_args){.dy = pass->dhidden,
                                                                  .s = pass->final_sum,
                                                                  .rstd = pass->final_rstd,
                                                                  .weight = model->final_norm,
                                                                  .dx = pass->dstream,
                                                                  .dweight = model->final_norm_gradient,
-                                                                 .rows = pass->tokens,
+                                                                 .rows = pass->rows,
                                                                  .columns = model->config.hidden});
     pass_layers_backward(pass, overlay);
 }
@@ -84,8 +69,7 @@ int pass_score(struct pass *pass, const struct score_head *head, float *scores, 
     if (pass->predictions == 0)
         return 0;
     struct backend *backend = pass->backend;
-    select_rows(pass);
-    backend->score(backend, &(struct score_args){.x = pass->selected,
+    backend->score(backend, &(struct score_args){.x = pass->hidden,
                                                  .w = head->weight,
                                                  .y = pass->logprob,
                                                  .rows = pass->predictions,
@@ -106,13 +90,13 @@ void pass_score_backward(struct pass *pass, const struct overlay *overlay, const
     struct backend *backend = pass->backend;
     backend->upload(backend, pass->dlogprob, dscores, (size_t)pass->predictions * sizeof *dscores);
     backend->score_backward(backend, &(struct score_backward_args){.dy = pass->dlogprob,
-                                                                   .x = pass->selected,
+                                                                   .x = pass->hidden,
                                                                    .w = head->weight,
-                                                                   .dx = pass->dselected,
+                                                                   .dx = pass->dhidden,
                                                                    .dw = head->gradient,
                                                                    .rows = pass->predictions,
                                                                    .columns = pass->model->config.hidden});
-    backward_from_selected(pass, overlay);
+    backward_from_hidden(pass, overlay);
 }
 
 int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, const float *dlogprob,
@@ -122,14 +106,13 @@ int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, 
     if (pass->predictions == 0)
         return 0;
     struct backend *backend = pass->backend;
-    select_rows(pass);
     backend->upload(backend, pass->dlogprob, dlogprob, (size_t)pass->predictions * sizeof(float));
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, 1.0f);
     args.dlogprob = pass->dlogprob;
-    args.dx = pass->dselected;
+    args.dx = pass->dhidden;
     args.dw = head_gradient(pass, overlay);
     backend->vocabulary_both(backend, &args);
-    backward_from_selected(pass, overlay);
+    backward_from_hidden(pass, overlay);
     return read_predictions(pass, out, err);
 }
 
@@ -149,8 +132,8 @@ void pass_backward(struct pass *pass, const struct overlay *overlay, float inver
         args.dentropy = pass->dentropy;
         args.entropy = pass->entropy;
     }
-    args.dx = pass->dselected;
+    args.dx = pass->dhidden;
     args.dw = head_gradient(pass, overlay);
     backend->vocabulary_backward(backend, &args);
-    backward_from_selected(pass, overlay);
+    backward_from_hidden(pass, overlay);
 }

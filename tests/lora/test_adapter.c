@@ -1,6 +1,6 @@
 /*
  * tests/lora/test_adapter.c - adapters against PEFT, from tests/fixtures (tests/reference/adapters.py): logits and
- * gradients of base + adapter, the written files read again, and what is refused.
+ * gradients of base + adapter, dropout, the written files read again, and what is refused.
  */
 #include "support/cmocka.h"
 
@@ -43,6 +43,7 @@ static void open_setting(struct setting *setting, const char *name, const char *
                                  .segments = setting->batch.segment_count,
                                  .predictions = setting->batch.prediction_count,
                                  .training = true,
+                                 .dropout = true,
                                  .max_rank = setting->adapter->overlay.max_rank};
     must(pass_create(&setting->pass, setting->model, &limits, &err));
     pass_load(setting->pass, &setting->batch);
@@ -115,6 +116,69 @@ static void predictions_and_gradients(void **state)
         mem_free(logprob);
         close_setting(&setting);
     }
+}
+
+/* Log-probabilities of the batch's predictions, and the gradients of all parameters, one after the other. */
+static float *run_dropping(struct setting *setting, const struct batch *batch, const float *dlogprob, float *logprob,
+                           int64_t *total)
+{
+    struct err err;
+    const struct parameter_list *list = &setting->adapter->parameters;
+    struct backend *backend = setting->backend;
+    struct predictions out = {.logprob = logprob};
+    *total = 0;
+    for (int32_t i = 0; i < list->count; i++) {
+        int64_t count = parameter_size(&list->items[i]);
+        backend->fill(backend, &(struct fill_args){.x = list->items[i].gradient, .count = count});
+        *total += count;
+    }
+    pass_load(setting->pass, batch);
+    pass_forward(setting->pass, &setting->adapter->overlay, true);
+    must(pass_predict_and_backward(setting->pass, &setting->adapter->overlay, dlogprob, &out, &err));
+    float *all = mem_alloc((size_t)*total, sizeof *all, &err), *next = all;
+    assert_non_null(all);
+    for (int32_t i = 0; i < list->count; i++) {
+        size_t size = (size_t)parameter_size(&list->items[i]) * sizeof *all;
+        must(backend->download(backend, next, list->items[i].gradient, size, &err));
+        next += parameter_size(&list->items[i]);
+    }
+    return all;
+}
+
+/* Which rows predict decides what the last layer computes. It does not decide what is dropped there. */
+static void dropout_where_few_rows_predict(void **state)
+{
+    (void)state;
+    struct err err;
+    struct setting setting;
+    open_setting(&setting, "tiny-lora", "tiny-llama");
+    setting.adapter->overlay.dropout = 0.3f;
+    setting.adapter->overlay.seed = 5;
+    struct batch few = setting.batch;
+    int32_t count = setting.batch.prediction_count;
+    few.predictions = mem_alloc((size_t)count, sizeof *few.predictions, &err);
+    assert_non_null(few.predictions);
+    few.prediction_count = 0;
+    float dlogprob[256] = {0}, few_dlogprob[256], logprob[256], few_logprob[256];
+    assert_in_range(count, 6, 256);
+    for (int32_t i = 0; i < count; i += 3) {
+        few_dlogprob[few.prediction_count] = dlogprob[i] = 0.1f * (float)(i - 4);
+        few.predictions[few.prediction_count++] = setting.batch.predictions[i];
+    }
+    int64_t size;
+    float *gradients = run_dropping(&setting, &setting.batch, dlogprob, logprob, &size);
+    float *few_gradients = run_dropping(&setting, &few, few_dlogprob, few_logprob, &size);
+    for (int32_t i = 0; i < few.prediction_count; i++)
+        assert_true(few_logprob[i] == logprob[3 * i]);
+    assert_true(relative_difference(few_gradients, gradients, size, 1e-6) < 1e-6);
+    setting.adapter->overlay.dropout = 0;
+    float *without = run_dropping(&setting, &few, few_dlogprob, few_logprob, &size);
+    assert_true(relative_difference(without, gradients, size, 1e-6) > 1e-2);
+    mem_free(gradients);
+    mem_free(few_gradients);
+    mem_free(without);
+    mem_free(few.predictions);
+    close_setting(&setting);
 }
 
 static char *scratch_folder(void)
@@ -411,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(predictions_and_gradients),
+        cmocka_unit_test(dropout_where_few_rows_predict),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(fresh_adapters),
         cmocka_unit_test(score_heads),

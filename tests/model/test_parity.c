@@ -32,7 +32,7 @@ static void open_setting(struct setting *setting, const char *name, bool checkpo
     fixture_batch(&setting->batch, json_object_get(setting->json, "sequences"));
     struct pass_limits limits = {.tokens = setting->batch.tokens,
                                  .segments = setting->batch.segment_count,
-                                 .predictions = setting->batch.prediction_count,
+                                 .predictions = setting->batch.tokens,
                                  .training = true,
                                  .checkpointing = checkpointing};
     must(pass_create(&setting->pass, setting->model, &limits, &err));
@@ -86,6 +86,22 @@ static float *logits_of(const float *hidden, int32_t rows, const struct model *m
     return logits;
 }
 
+/* The last hidden states of all tokens; free with mem_free(). */
+static float *all_hidden(struct setting *setting)
+{
+    struct err err;
+    struct batch batch = setting->batch;
+    batch.prediction_count = batch.tokens;
+    batch.predictions = mem_alloc((size_t)batch.tokens, sizeof *batch.predictions, &err);
+    assert_non_null(batch.predictions);
+    for (int32_t t = 0; t < batch.tokens; t++)
+        batch.predictions[t].row = t;
+    pass_load(setting->pass, &batch);
+    pass_forward(setting->pass, NULL, false);
+    mem_free(batch.predictions);
+    return fetch(setting->backend, setting->pass->hidden, (int64_t)batch.tokens * setting->model->config.hidden);
+}
+
 static void logits_and_log_probabilities(void **state)
 {
     (void)state;
@@ -93,9 +109,7 @@ static void logits_and_log_probabilities(void **state)
         struct err err;
         struct setting setting;
         open_setting(&setting, names[n], false);
-        pass_forward(setting.pass, NULL, false);
-        float *hidden =
-            fetch(setting.backend, setting.pass->hidden, (int64_t)setting.batch.tokens * setting.model->config.hidden);
+        float *hidden = all_hidden(&setting);
         for (int32_t s = 0; s < setting.batch.segment_count; s++) {
             const struct segment *segment = &setting.batch.segments[s];
             char name[32];
@@ -113,6 +127,8 @@ static void logits_and_log_probabilities(void **state)
         }
         float *logprob = mem_alloc((size_t)setting.batch.prediction_count, sizeof *logprob, &err);
         struct predictions out = {.logprob = logprob};
+        pass_load(setting.pass, &setting.batch);
+        pass_forward(setting.pass, NULL, false);
         must(pass_predict(setting.pass, NULL, 1.0f, &out, &err));
         double sum = 0;
         for (int32_t i = 0; i < setting.batch.prediction_count; i++)
