@@ -5,6 +5,7 @@
 #define ATTUNE_COMMANDS_ANSWERING_H
 
 #include "commands/opened.h"
+#include "train/stop_tokens.h"
 
 struct answering {
     double temperature, top_p, repetition_penalty;
@@ -53,7 +54,7 @@ struct answering {
 
 /* stop_tokens: filled here, kept by the caller. */
 struct generate_options answering_options(const struct answering *answering, const struct opened *opened,
-                                          int32_t stop_tokens[STOP_TOKENS_MAX + 2]);
+                                          struct stop_tokens *stop_tokens);
 
 /* Appends the conversation that a prompt is, as a JSON array of messages: what it stands for, or a user who says it. */
 int prompt_messages_text(struct strbuf *out, const struct prompt *prompt, struct err *err);

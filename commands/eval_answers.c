@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/stop_tokens.h"
 #include <string.h>
 
 struct answers {
@@ -119,16 +120,15 @@ static int load(struct answers *answers, const char *path, const char *format, i
 static int answer_all(struct answers *answers, int64_t max_new_tokens, struct err *err)
 {
     size_t count = answers->prompts->count;
-    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
     struct generate_request *requests = mem_alloc(count, sizeof *requests, err);
     if (!requests)
         return -1;
     for (size_t i = 0; i < count; i++)
         requests[i] = (struct generate_request){answers->prompts->items[i].ids, answers->prompts->items[i].count, 1, i};
-    generate_stop_tokens(stop_tokens, &answers->opened->model->config, answers->opened->text.tokenizer);
+    struct stop_tokens stop_tokens = stop_tokens_of(&answers->opened->model->config, &answers->opened->text);
     struct generate_options options = {.sampling = {.top_p = 1, .repetition_penalty = 1},
                                        .max_new_tokens = (int32_t)max_new_tokens,
-                                       .stop_tokens = stop_tokens};
+                                       .stop_tokens = stop_tokens.ids};
     struct generate_events events = {.context = answers, .finished = keep_answer};
     progress_begin("answers", (int64_t)count);
     int rc = generator_run(answers->generator, answers->opened->overlay, requests, count, &options, &events, err);

@@ -72,8 +72,8 @@ static int answer_turn(struct chat *chat, struct err *err)
         prompt_list_free(prompts);
         return -1;
     }
-    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
-    struct generate_options options = answering_options(&chat->answering, &chat->opened, stop_tokens);
+    struct stop_tokens stop_tokens;
+    struct generate_options options = answering_options(&chat->answering, &chat->opened, &stop_tokens);
     struct generate_request request = {prompts->items[0].ids, prompts->items[0].count, 1,
                                        (uint64_t)json_array_size(chat->messages)};
     struct generate_events events = {.context = chat, .token = on_token};

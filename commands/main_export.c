@@ -29,11 +29,11 @@ static int write_adapter(const struct adapter *adapter, const char *to, const ch
     return rc == 0 ? adapter_save(adapter, to, base, err) : -1;
 }
 
-/* A reward model goes with the template that its texts were rendered with. */
+/* A model goes with the template that its texts were rendered with. */
 static int merge(const struct export *export, const struct adapter *adapter, struct err *err)
 {
     char *chat_template = NULL;
-    if (adapter->save_score && folder_chat_template(&chat_template, export->source, STAGE_REWARD, err) != 0)
+    if (folder_chat_template(&chat_template, export->source, err) != 0)
         return -1;
     struct merge_options options = {.keep_dtype = export->dtype == DTYPE_KEEP,
                                     .dtype = export->dtype == DTYPE_KEEP ? DTYPE_F32 : (enum dtype) export->dtype,

@@ -164,8 +164,8 @@ static int run(struct generation *generation, struct err *err)
     if (opened_model(&generation->opened, err) != 0 || make_parts(generation, err) != 0)
         return -1;
     size_t count = generation->prompts->count;
-    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
-    struct generate_options options = answering_options(&generation->answering, &generation->opened, stop_tokens);
+    struct stop_tokens stop_tokens;
+    struct generate_options options = answering_options(&generation->answering, &generation->opened, &stop_tokens);
     struct generate_request *requests = mem_alloc(count, sizeof *requests, err);
     if (!requests)
         return -1;

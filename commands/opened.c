@@ -1,14 +1,28 @@
 /* commands/opened.c - see opened.h. */
 #include "commands/opened.h"
+#include "base/mem.h"
 #include "train/device.h"
+#include "train/folder.h"
 
 const char *const opened_dtypes[] = {"auto", "f32", "bf16", NULL};
 const char *const opened_devices[] = {"auto", "cpu", "cuda", NULL};
 
+/* With the template that was asked for, else the one that the adapter was trained with, else the model's own. */
+static int open_text(struct opened *opened, struct err *err)
+{
+    char *trained = NULL;
+    if (!opened->chat_template && opened->adapter_folder &&
+        folder_chat_template(&trained, opened->adapter_folder, err) != 0)
+        return -1;
+    int rc = model_text_open(&opened->text, opened->folder, trained ? trained : opened->chat_template, err);
+    mem_free(trained);
+    return rc;
+}
+
 int opened_check(struct opened *opened, struct err *err)
 {
     if (models_open(&opened->models, opened->folder, MODELS_VOCABULARY, false, &opened->model, err) != 0 ||
-        model_text_open(&opened->text, opened->folder, opened->chat_template, err) != 0)
+        open_text(opened, err) != 0)
         return -1;
     if (!opened->adapter_folder)
         return 0;

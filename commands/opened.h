@@ -36,7 +36,8 @@ extern const char *const opened_dtypes[], *const opened_devices[]; /* NULL at th
 #define OPENED_MODEL_OPTIONS(opened)                                                                                   \
     {.name = "chat-template",                                                                                          \
      .argument = "T",                                                                                                  \
-     .help = "a built-in template's name or a Jinja file (default: the model's own)",                                  \
+     .help = "a built-in template's name or a Jinja file (default: what the adapter's run was trained with, else the " \
+             "model's own)",                                                                                           \
      .text = &(opened).chat_template},                                                                                 \
         {.name = "dtype",                                                                                              \
          .argument = "D",                                                                                              \

@@ -315,8 +315,8 @@ static int answer_all(struct sampling *sampling, struct err *err)
         requests[i] =
             (struct generate_request){prompt->ids, prompt->count, (int32_t)samples, key_of(prompt, sampling->current)};
     }
-    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
-    struct generate_options options = answering_options(&sampling->answering, &sampling->opened, stop_tokens);
+    struct stop_tokens stop_tokens;
+    struct generate_options options = answering_options(&sampling->answering, &sampling->opened, &stop_tokens);
     struct generate_events events = {.context = sampling, .finished = keep_answer};
     sampling->done = sampling->tokens = 0;
     sampling->start = sampling->committed = clock_seconds();

@@ -80,6 +80,9 @@ int adapter_describe(struct adapter **out, struct model *model, const struct ada
  */
 int adapter_open(struct adapter **out, struct model *model, const char *folder, struct err *err);
 
+/* Of what an adapter of adapter_open() adds to its base: the bytes of its tensors' file and each target's scale. */
+int adapter_fingerprint(const struct adapter *adapter, struct hash *out, struct err *err);
+
 /* Adds what adapter_load() will take. */
 int adapter_plan(struct adapter *adapter, struct backend *backend, bool trainable, struct memory_plan *plan,
                  struct err *err);

@@ -250,6 +250,24 @@ done:
     return rc;
 }
 
+int adapter_fingerprint(const struct adapter *adapter, struct hash *out, struct err *err)
+{
+    struct file_map map;
+    char *path = file_join(adapter->folder, "adapter_model.safetensors", err);
+    int rc = path ? file_map_open(&map, path, err) : -1;
+    mem_free(path);
+    if (rc != 0)
+        return -1;
+    *out = hash_bytes(map.data, map.size);
+    file_map_close(&map);
+    for (int32_t i = 0; i < adapter->target_count; i++) {
+        double scale = adapter_scale(adapter, &adapter->targets[i]);
+        struct hash link[2] = {*out, hash_bytes(&scale, sizeof scale)};
+        *out = hash_bytes(link, sizeof link);
+    }
+    return 0;
+}
+
 /* ---- writing ---- */
 
 /* The last names of the layers that have targets, when each of them is on every layer ("q_proj"); else full paths. */

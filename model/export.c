@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "model/padding.h"
 #include "text/chat_template.h"
+#include "text/model_text.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -207,6 +208,80 @@ static int write_padding(const struct model *model, const char *folder, const ch
     return rc;
 }
 
+/* What generation begins from in `folder`: generation_config.json, or what transformers makes of config.json without.
+ */
+static json_t *generation_config(const char *folder, const char *path, struct err *err)
+{
+    static const char *const kept[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
+    if (file_exists(path))
+        return json_read_file(path, CONFIG_MAX, err);
+    char *from = file_join(folder, "config.json", err);
+    json_t *config = from ? json_read_file(from, CONFIG_MAX, err) : NULL;
+    json_t *generation = config ? json_object() : NULL;
+    bool starved = !generation;
+    for (size_t i = 0; !starved && i < sizeof kept / sizeof *kept; i++)
+        if (json_object_get(config, kept[i]))
+            starved = json_object_set(generation, kept[i], json_object_get(config, kept[i])) != 0;
+    if (config && starved) {
+        err_set(err, "out of memory while writing %s", path);
+        json_decref(generation);
+        generation = NULL;
+    }
+    json_decref(config);
+    mem_free(from);
+    return generation;
+}
+
+/* eos_token_id with one token more: a list. */
+static int add_end(json_t *generation, int32_t token)
+{
+    json_t *ends = json_object_get(generation, "eos_token_id");
+    if (!json_is_array(ends)) {
+        ends = json_is_integer(ends) ? json_pack("[O]", ends) : json_array();
+        if (json_object_set_new(generation, "eos_token_id", ends) != 0)
+            return -1;
+    }
+    return json_array_append_new(ends, json_integer(token));
+}
+
+/*
+ * transformers and vLLM end an answer at the tokens that generation_config.json names. A base model's does not name
+ * what a chat template closes a turn with, and the tuned model would talk on.
+ */
+static int write_ends(const struct model *model, const char *folder, struct err *err)
+{
+    char *tokenizer = file_join(folder, "tokenizer.json", err);
+    char *path = file_join(folder, "generation_config.json", err), *written = NULL;
+    struct model_text text = {.closing_token = -1};
+    json_t *generation = NULL;
+    int rc = tokenizer && path ? 0 : -1;
+    if (rc == 0 && file_exists(tokenizer))
+        rc = model_text_open(&text, folder, NULL, err);
+    const int32_t *end = model->config.stop_tokens;
+    while (*end >= 0 && *end != text.closing_token)
+        end++;
+    if (rc != 0 || text.closing_token < 0 || *end >= 0)
+        goto done;
+    generation = generation_config(model->folder, path, err);
+    if (!generation) {
+        rc = -1;
+        goto done;
+    }
+    written = add_end(generation, text.closing_token) == 0 ? config_text(generation) : NULL;
+    rc = written ? file_write_whole(path, written, strlen(written), err)
+                 : err_set(err, "out of memory while writing %s", path);
+    if (rc == 0)
+        log_info("generation_config.json names %d as an end too: the chat template closes an answer with it",
+                 text.closing_token);
+done:
+    model_text_close(&text);
+    json_decref(generation);
+    mem_free(written);
+    mem_free(tokenizer);
+    mem_free(path);
+    return rc;
+}
+
 int model_copy_texts(const struct model *model, const char *folder, const struct export_options *options,
                      struct err *err)
 {
@@ -225,7 +300,7 @@ int model_copy_texts(const struct model *model, const char *folder, const struct
     }
     if (options->chat_template && write_template(options->chat_template, folder, err) != 0)
         return -1;
-    return options->score ? write_padding(model, folder, options->chat_template, err) : 0;
+    return options->score ? write_padding(model, folder, options->chat_template, err) : write_ends(model, folder, err);
 }
 
 /* A folder that has something in it is somebody's work. */

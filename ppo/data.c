@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "text/dataset_arena.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +262,24 @@ int32_t ppo_data_highest_id(const struct ppo_data *data)
     for (size_t i = 0; data->ptx && i < data->ptx->count; i++)
         highest = highest_of(data->ptx->examples[i].ids, data->ptx->examples[i].length, highest);
     return highest;
+}
+
+static size_t list_size(const struct prompt_list *list)
+{
+    return list ? arena_bytes(list->arena) + list->capacity * sizeof *list->items : 0;
+}
+
+size_t ppo_data_size(const struct ppo_data *data)
+{
+    const struct ppo_prompts *kinds[PROMPT_KINDS];
+    size_t size = list_size(data->list) + list_size(data->eval_list) + list_size(data->sample_list);
+    size += data->train.count * sizeof *data->order;
+    if (data->ptx)
+        size += data->ptx->bytes + data->ptx->count * sizeof *data->ptx_order;
+    prompts_of(data, kinds);
+    for (int k = 0; k < PROMPT_KINDS; k++)
+        size += kinds[k]->capacity * sizeof *kinds[k]->items;
+    return size;
 }
 
 struct hash ppo_data_fingerprint(const struct ppo_data *data)

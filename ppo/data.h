@@ -46,6 +46,8 @@ int32_t ppo_data_longest(const struct ppo_data *data);
 int32_t ppo_data_longest_answer(const struct ppo_data *data);
 /* The highest token id of all prompts and texts. */
 int32_t ppo_data_highest_id(const struct ppo_data *data);
+/* Host memory that they take. */
+size_t ppo_data_size(const struct ppo_data *data);
 /* What decides the prompts: for telling at a resume that they changed. */
 struct hash ppo_data_fingerprint(const struct ppo_data *data);
 

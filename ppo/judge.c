@@ -6,6 +6,8 @@
 #include "ppo/roles.h"
 #include <string.h>
 
+#define SHOWN_MAX 60 /* bytes of a prompt in a message */
+
 /* ---- how it is done ---- */
 
 /* The prompt as a list of messages: a text is one message of the user. */
@@ -24,33 +26,93 @@ static json_t *messages_of(const struct prompt *prompt, struct err *err)
     return messages;
 }
 
+/* Bytes of a prompt's text to show: its first line, and not much of that. */
+static int shown(const char *text)
+{
+    size_t length = strcspn(text, "\n");
+    if (length > SHOWN_MAX)
+        for (length = SHOWN_MAX; ((unsigned char)text[length] & 0xC0) == 0x80;) /* within a character */
+            length--;
+    return (int)length;
+}
+
 /* The conversation of a prompt and a short answer, as the reward model reads it. */
-static int render_probe(const struct judge *judge, const struct prompt *prompt, struct family *family, struct err *err)
+static int render_probe(const struct judge *judge, const struct family_encoder *encoder, const struct prompt *prompt,
+                        struct family *family, struct err *err)
 {
     json_t *messages = messages_of(prompt, err);
     struct family_answer answer = {"ok", 2};
-    bool fits = false;
-    int rc = messages ? family_encode(judge->encoder, messages, &answer, 1, family, &fits, err) : -1;
+    bool fits;
+    int rc = messages ? family_encode(encoder, messages, &answer, 1, family, &fits, err) : -1;
     json_decref(messages);
-    if (rc == 0 && !fits)
-        rc = err_set(err, "max_length is too small for an answer to the prompt '%s'", prompt->text);
+    if (rc == 0)
+        rc = scorer_check(judge->scorer, family, err);
+    return rc == 0 ? 0 : err_prefix(err, "the prompt '%.*s'", shown(prompt->text), prompt->text);
+}
+
+/*
+ * Looks at all of these prompts before the first is answered. A template may refuse one of them, and should not do so
+ * in the middle of a run. And two templates may agree on a question and not on a system message, while a text that goes
+ * on is a question to the reward model: *odd becomes the first prompt whose tokens are not the policy's.
+ */
+static int look_at_prompts(struct judge *judge, const struct family_encoder *encoder, const struct ppo_prompts *prompts,
+                           const struct prompt **odd, struct err *err)
+{
+    struct family family = {0};
+    int rc = 0;
+    for (size_t i = 0; i < prompts->count; i++) {
+        const struct prompt *prompt = prompts->items[i];
+        if (i > 0 && prompt == prompts->items[i - 1]) /* once more, through a weight */
+            continue;
+        rc = render_probe(judge, encoder, prompt, &family, err);
+        if (rc != 0)
+            break;
+        int32_t length = family_length(&family, 0), closing = family.ids[length - 1];
+        if (judge->closing_token < 0)
+            judge->closing_token = closing;
+        bool like = length > prompt->count && closing == judge->closing_token &&
+                    memcmp(family.ids, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids) == 0;
+        if (!like && !*odd)
+            *odd = prompt;
+    }
+    family_free(&family);
     return rc;
 }
 
-/* Looks at one prompt: what closes an answer, and whether the prompt's tokens are the policy's. */
+static void say_how(const struct judge *judge, bool same_tokenizer, const struct prompt *odd)
+{
+    const char *folder = judge->scorer->folder;
+    if (!same_tokenizer)
+        log_info("reward model %s: has another tokenizer, so it reads the answers' words", folder);
+    else if (odd)
+        log_info("reward model %s: reads the answers' words, since it writes the prompt '%.*s' otherwise than the "
+                 "policy",
+                 folder, shown(odd->text), odd->text);
+    else
+        log_info("reward model %s: reads the tokens as they were sampled", folder);
+}
+
+/* What closes an answer, and whether sampled tokens can be scored as they are. */
 static int look_at_text(struct judge *judge, const struct ppo_data *data, const struct model *policy, struct err *err)
 {
-    const struct prompt *prompt = data->train.items[0];
-    struct family family = {0};
+    const struct ppo_prompts *kinds[] = {&data->train, &data->eval, &data->samples};
+    const struct prompt *odd = NULL;
+    struct family_encoder *encoder;
+    struct family_options options = scorer_family_options(judge->scorer, 0);
+    options.max_length = 0; /* whether a prompt is cut is another question */
     bool same = false;
     if (ppo_same_tokenizer(policy->folder, judge->scorer->model->folder, &same, err) != 0 ||
-        render_probe(judge, prompt, &family, err) != 0)
+        family_encoder_open(&encoder, &options, err) != 0)
         return -1;
-    int32_t length = family_length(&family, 0);
-    judge->closing_token = family.ids[length - 1];
-    judge->anew = !same || length <= prompt->count ||
-                  memcmp(family.ids, prompt->ids, (size_t)prompt->count * sizeof *prompt->ids) != 0;
-    family_free(&family);
+    int rc = 0;
+    judge->closing_token = -1;
+    for (size_t i = 0; rc == 0 && i < sizeof kinds / sizeof *kinds; i++)
+        rc = look_at_prompts(judge, encoder, kinds[i], &odd, err);
+    family_encoder_close(encoder);
+    if (rc != 0)
+        return -1;
+    judge->anew = !same || odd;
+    say_how(judge, same, odd);
     return 0;
 }
 
@@ -79,9 +141,6 @@ int judge_open(struct judge *judge, const struct recipe *recipe, const struct pp
     /* Of words nobody knows how many tokens they will be: at most max_length. */
     int64_t longest = judge->anew ? recipe->max_length : ppo_data_longest(data) + ppo_data_longest_answer(data) + 1;
     judge->limits = scorer_limits(scorer, (int32_t)longest);
-    log_info("reward model %s: %s", scorer->folder,
-             judge->anew ? "has another tokenizer or template, so it reads the answers' words"
-                         : "reads the tokens as they were sampled");
     return 0;
 }
 
@@ -90,7 +149,7 @@ void judge_close(struct judge *judge)
     family_encoder_close(judge->encoder);
     pass_free(judge->own_pass);
     batch_free(&judge->batch);
-    for (int64_t i = 0; judge->families && i < judge->capacity; i++)
+    for (int64_t i = 0; judge->families && i < JUDGE_FAMILIES; i++)
         family_free(&judge->families[i]);
     mem_free(judge->families);
     mem_free(judge->ids);
@@ -111,6 +170,14 @@ int judge_plan(const struct judge *judge, const struct model *policy, struct bac
     return judge_shares_pass(judge, policy) ? 0 : pass_plan(judge->scorer->model, &judge->limits, backend, plan, err);
 }
 
+size_t judge_size(const struct judge *judge, const struct judge_most *most)
+{
+    size_t group = (size_t)most->group, numbers = group * (size_t)(most->length + 1);
+    size_t family = judge->anew ? group * (size_t)judge->recipe->max_length : (size_t)most->prompt + numbers;
+    /* A family's arrays may have grown to twice what it needs. */
+    return JUDGE_FAMILIES * (2 * family * sizeof(int32_t) + group * sizeof(float)) + numbers * sizeof(int32_t);
+}
+
 int judge_start(struct judge *judge, struct pass *pass, const struct judge_most *most, struct err *err)
 {
     const struct pass_limits *limits = &judge->limits;
@@ -121,9 +188,8 @@ int judge_start(struct judge *judge, struct pass *pass, const struct judge_most 
             return -1;
         judge->pass = judge->own_pass;
     }
-    judge->capacity = most->answers;
-    judge->families = mem_alloc((size_t)most->answers, sizeof *judge->families, err);
-    judge->scores = mem_alloc((size_t)most->answers, sizeof *judge->scores, err);
+    judge->families = mem_alloc(JUDGE_FAMILIES, sizeof *judge->families, err);
+    judge->scores = mem_alloc(JUDGE_FAMILIES * (size_t)most->group, sizeof *judge->scores, err);
     judge->ids = mem_alloc(numbers, sizeof *judge->ids, err);
     if (!judge->families || !judge->scores || !judge->ids)
         return -1;
@@ -181,26 +247,30 @@ static int family_of_words(struct judge *judge, const struct prompt *prompt, con
     return rc;
 }
 
+/* The next prompt's answers as a family, from answer *first on, which becomes the one behind them. */
+static int next_family(struct judge *judge, const struct prompt *const *prompts, const struct episodes *episodes,
+                       const struct strbuf *words, int64_t *first, struct family *family, struct err *err)
+{
+    int64_t prompt = episodes->items[*first].prompt, begin = *first;
+    while (*first < episodes->count && episodes->items[*first].prompt == prompt)
+        ++*first;
+    int32_t count = (int32_t)(*first - begin);
+    return judge->anew ? family_of_words(judge, prompts[prompt], words + begin, count, family, err)
+                       : family_of_tokens(judge, prompts[prompt], episodes, begin, count, family, err);
+}
+
 int judge_score(struct judge *judge, const struct prompt *const *prompts, struct episodes *episodes,
                 const struct strbuf *words, struct err *err)
 {
-    int64_t families = 0;
-    for (int64_t first = 0; first < episodes->count;) {
-        int64_t prompt = episodes->items[first].prompt;
-        int32_t count = 0;
-        while (first + count < episodes->count && episodes->items[first + count].prompt == prompt)
-            count++;
-        struct family *family = &judge->families[families++];
-        int rc = judge->anew ? family_of_words(judge, prompts[prompt], words + first, count, family, err)
-                             : family_of_tokens(judge, prompts[prompt], episodes, first, count, family, err);
-        if (rc != 0)
-            return err_prefix(err, "reward_model");
-        first += count;
+    for (int64_t first = 0, next = 0; first < episodes->count; first = next) {
+        size_t families = 0;
+        while (families < JUDGE_FAMILIES && next < episodes->count)
+            if (next_family(judge, prompts, episodes, words, &next, &judge->families[families++], err) != 0)
+                return err_prefix(err, "reward_model");
+        if (scorer_score(judge->scorer, judge->pass, &judge->batch, judge->families, families, judge->scores, err) != 0)
+            return -1;
+        for (int64_t i = first; i < next; i++)
+            episodes->items[i].score = (double)judge->scores[i - first];
     }
-    if (scorer_score(judge->scorer, judge->pass, &judge->batch, judge->families, (size_t)families, judge->scores,
-                     err) != 0)
-        return -1;
-    for (int64_t i = 0; i < episodes->count; i++)
-        episodes->items[i].score = (double)judge->scores[i];
     return 0;
 }

@@ -50,7 +50,6 @@ static double objective_of(struct policy_loss *loss, double advantage, double lo
     /* The clipped one is larger only where the clip holds the ratio, and then it does not depend on it. */
     *slope = is_clipped || fabs(log_ratio) > LOG_RATIO_MAX ? 0 : plain;
     loss->ratios += ratio;
-    loss->ratio_squares += ratio * ratio;
     loss->log_ratio_squares += log_ratio * log_ratio;
     loss->clipped += is_clipped;
     return is_clipped ? clipped : plain;
@@ -67,14 +66,12 @@ void policy_loss_add(struct policy_loss *loss, int64_t answer, const float *logp
         int64_t t = episode->first + i;
         double logprob = (double)logprobs[i], slope;
         double from_reference = logprob - (double)episodes->reference_logprobs[t];
-        double kl = kl_estimate(recipe->kl_estimator, from_reference);
         double log_ratio = logprob - (double)episodes->old_logprobs[t];
         loss->objective += weight * objective_of(loss, episodes->advantages[t], log_ratio, &slope);
         if (loss->kl_coef > 0) {
-            loss->kl_term += weight * loss->kl_coef * kl;
+            loss->kl_term += weight * loss->kl_coef * kl_estimate(recipe->kl_estimator, from_reference);
             slope += loss->kl_coef * kl_slope(recipe->kl_estimator, from_reference);
         }
-        loss->kl += kl;
         dlogprobs[i] = (float)(weight * slope);
         if (entropies) {
             loss->entropies += (double)entropies[i];
@@ -91,15 +88,13 @@ void policy_loss_add(struct policy_loss *loss, int64_t answer, const float *logp
 struct policy_statistics policy_loss_statistics(const struct policy_loss *loss)
 {
     assert(loss->tokens_added > 0);
-    double tokens = (double)loss->tokens_added, ratio = loss->ratios / tokens;
+    double tokens = (double)loss->tokens_added;
     return (struct policy_statistics){.loss = loss->objective + loss->kl_term + loss->entropy_term,
                                       .objective = loss->objective,
                                       .approx_kl = loss->log_ratio_squares / tokens / 2,
                                       .clip_fraction = (double)loss->clipped / tokens,
-                                      .ratio = ratio,
-                                      .ratio_variance = fmax(0, loss->ratio_squares / tokens - ratio * ratio),
-                                      .entropy = loss->entropies / tokens,
-                                      .kl = loss->kl / tokens};
+                                      .ratio = loss->ratios / tokens,
+                                      .entropy = loss->entropies / tokens};
 }
 
 enum update_verdict policy_loss_verdict(const struct policy_loss *loss)

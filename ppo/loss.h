@@ -38,7 +38,7 @@ struct policy_loss {
     int64_t answers, tokens; /* of the whole mini-batch */
     int64_t answers_added, tokens_added;
     double objective, entropy_term, kl_term; /* weighted */
-    double ratios, ratio_squares, log_ratio_squares, entropies, kl;
+    double ratios, log_ratio_squares, entropies;
     int64_t clipped;
 };
 
@@ -59,9 +59,8 @@ struct policy_statistics {
     double objective; /* without entropy and KL: loss/policy_avg */
     double approx_kl; /* 0.5 (log p - log p_old)^2: policy/approxkl_avg */
     double clip_fraction;
-    double ratio, ratio_variance;
+    double ratio;
     double entropy;
-    double kl; /* to the reference, by kl_estimator */
 };
 struct policy_statistics policy_loss_statistics(const struct policy_loss *loss);
 

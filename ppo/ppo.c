@@ -6,6 +6,8 @@
 #include "ppo/loop.h"
 #include "ppo/rollout.h"
 #include "train/device.h"
+#include "train/folder.h"
+#include "train/stop_tokens.h"
 #include <string.h>
 
 #define JOURNAL "rewards.jsonl"
@@ -62,11 +64,51 @@ static int check_together(const struct ppo *ppo, struct err *err)
     return 0;
 }
 
+/* A policy that answers prompts written otherwise than it was trained on is off the path from the first token. */
+static int check_template(const struct recipe *recipe, struct err *err)
+{
+    char *trained = NULL;
+    if (recipe->chat_template || !recipe->adapter_name_or_path)
+        return 0;
+    if (folder_chat_template(&trained, recipe->adapter_name_or_path, err) != 0)
+        return -1;
+    int rc = trained
+                 ? err_set(err,
+                           "adapter_name_or_path: %s was trained with chat_template: %s, and this recipe names none; "
+                           "write the same here",
+                           recipe->adapter_name_or_path, trained)
+                 : 0;
+    mem_free(trained);
+    return rc;
+}
+
 static void warn(const struct recipe *recipe)
 {
     if (recipe->top_k > 0 || recipe->top_p < 1)
         log_warn("top_k and top_p leave tokens out that the policy could say: the KL and the ratios are those of "
                  "another distribution than the sampled one");
+}
+
+/* An answer that nothing ends runs to response_length and is punished for it: worth a word before the first step. */
+static void say_where_answers_end(const struct ppo *ppo)
+{
+    const struct model_text *text = &ppo->parts.data.text;
+    struct stop_tokens stop = stop_tokens_of(&ppo->parts.roles.policy.model->config, text);
+    struct strbuf names = {0};
+    for (int i = 0; stop.ids[i] >= 0; i++) {
+        const char *name = tokenizer_token(text->tokenizer, stop.ids[i]);
+        strbuf_printf(&names, "%s%s", i ? ", " : "", name ? name : "a token without a name");
+    }
+    if (names.length)
+        log_info("  answers end at %s", strbuf_text(&names));
+    else
+        log_warn("no token ends an answer, so all of them run to response_length; add the model's end token to "
+                 "eos_token_id in generation_config.json");
+    if (text->chat && text->closing_token < 0)
+        log_warn("the chat template closes an answer with no special token, so a model that was trained with it does "
+                 "not end its answers; name a chat_template whose end of turn the tokenizer has as a special token, "
+                 "and train with it");
+    strbuf_free(&names);
 }
 
 static void introduce(const struct ppo *ppo)
@@ -83,13 +125,34 @@ static void introduce(const struct ppo *ppo)
 
 /* ---- memory ---- */
 
+static struct judge_most most_to_judge(const struct ppo_data *data)
+{
+    return (struct judge_most){.group = data->recipe->num_generations,
+                               .prompt = ppo_data_longest(data),
+                               .length = ppo_data_longest_answer(data)};
+}
+
+/* What stands on the host: prompts and texts, the answers of an iteration, those of an evaluation, and what either
+ * needs while it is sampled and scored. */
+static size_t data_size(const struct ppo *ppo)
+{
+    const struct ppo_data *data = &ppo->parts.data;
+    const struct recipe *recipe = ppo->recipe;
+    const struct judge_most most = most_to_judge(data);
+    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
+    int64_t looks = ppo_loop_most_prompts(data);
+    size_t sampled = rollout_size(answers, recipe->response_length), looked_at = rollout_size(looks, most.length);
+    return ppo_data_size(data) + (size_t)episodes_size(answers, answers * recipe->response_length) +
+           (size_t)episodes_size(looks, looks * most.length) + (sampled > looked_at ? sampled : looked_at) +
+           scoring_size(&ppo->parts.scoring, &most);
+}
+
 static int plan_memory(struct ppo *ppo, struct err *err)
 {
     struct ppo_parts *parts = &ppo->parts;
     struct memory_plan *plan = &ppo->plan;
     const struct recipe *recipe = ppo->recipe;
     struct generator_limits generator = rollout_limits(&parts->data, ppo->limits.max_rank);
-    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
     struct model *policy = parts->roles.policy.model;
     if (ppo_roles_plan(&parts->roles, parts->backend, plan, err) != 0 ||
         pass_plan(policy, &ppo->limits, parts->backend, plan, err) != 0 ||
@@ -99,7 +162,7 @@ static int plan_memory(struct ppo *ppo, struct err *err)
     optimizer_plan(trainable_count(&parts->roles.policy), plan);
     if (parts->roles.has_critic)
         optimizer_plan(trainable_count(&parts->roles.critic), plan);
-    plan->bytes[MEMORY_DATA] = (size_t)episodes_size(answers, answers * recipe->response_length);
+    plan->bytes[MEMORY_DATA] = data_size(ppo);
     memory_plan_print(plan);
     return memory_plan_check(plan, (size_t)recipe->max_memory_mib << 20,
                              "gradient_checkpointing: true, a smaller rollout_batch_size or response_length, more "
@@ -174,10 +237,8 @@ static int make_parts(struct ppo *ppo, struct err *err)
 static int open_run(struct ppo *ppo, struct err *err)
 {
     struct run_identity identity = {.numerics = ppo->parts.backend->numerics};
-    struct hash base;
-    if (ppo_roles_fingerprint(&ppo->parts.roles, &base, err) != 0)
+    if (ppo_roles_identify(&ppo->parts.roles, &identity, err) != 0)
         return -1;
-    hash_text(identity.base, base);
     hash_text(identity.data, ppo_data_fingerprint(&ppo->parts.data));
     ppo->loop.controller = kl_controller_of(ppo->recipe);
     ppo_loop_numbers(&ppo->loop, ppo->numbers);
@@ -189,10 +250,7 @@ static int start_scoring(struct ppo *ppo, struct err *err)
 {
     const struct recipe *recipe = ppo->recipe;
     const struct run *run = ppo->loop.steps.run;
-    int64_t prompts = ppo_loop_most_prompts(&ppo->parts.data);
-    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
-    struct judge_most most = {answers > prompts ? answers : prompts, recipe->num_generations,
-                              ppo_data_longest_answer(&ppo->parts.data)};
+    const struct judge_most most = most_to_judge(&ppo->parts.data);
     char *journal = run_path(run, JOURNAL, err);
     if (!journal)
         return -1;
@@ -228,8 +286,11 @@ static int prepare(struct ppo *ppo, struct err *err)
         return -1;
     introduce(ppo);
     warn(ppo->recipe);
-    if (ppo_data_open(&parts->data, ppo->recipe, err) != 0 || check_together(ppo, err) != 0 ||
-        scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, err) != 0)
+    if (check_template(ppo->recipe, err) != 0 || ppo_data_open(&parts->data, ppo->recipe, err) != 0 ||
+        check_together(ppo, err) != 0)
+        return -1;
+    say_where_answers_end(ppo);
+    if (scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, err) != 0)
         return -1;
     ppo->limits = limits_of(ppo);
     return plan_memory(ppo, err);

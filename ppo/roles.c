@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include <assert.h>
 #include <string.h>
 
 #define TOKENIZER_FILE_MAX ((size_t)256 << 20)
@@ -208,31 +209,29 @@ void ppo_roles_close(struct ppo_roles *roles)
     *roles = (struct ppo_roles){0};
 }
 
-/* An adapter's tensors, as its file has them. */
-static int add_adapter(struct hash *sum, const struct adapter *adapter, struct err *err)
+static void add_role(struct run_identity *identity, const char *key, const char *folder, struct hash hash)
 {
-    struct file_map map;
-    char *path = file_join(adapter->folder, "adapter_model.safetensors", err);
-    int rc = path ? file_map_open(&map, path, err) : -1;
-    mem_free(path);
-    if (rc != 0)
-        return -1;
-    struct hash link[2] = {*sum, hash_bytes(map.data, map.size)};
-    *sum = hash_bytes(link, sizeof link);
-    file_map_close(&map);
-    return 0;
+    assert(identity->role_count < RUN_ROLES_MAX);
+    struct run_role *role = &identity->roles[identity->role_count++];
+    *role = (struct run_role){.key = key, .folder = folder};
+    hash_text(role->hash, hash);
 }
 
-int ppo_roles_fingerprint(struct ppo_roles *roles, struct hash *out, struct err *err)
+int ppo_roles_identify(const struct ppo_roles *roles, struct run_identity *identity, struct err *err)
 {
-    *out = model_fingerprint(roles->reference_model);
-    if (roles->reference_adapter && add_adapter(out, roles->reference_adapter, err) != 0)
-        return -1;
-    if (!roles->has_reward)
-        return 0;
-    struct hash link[2] = {*out, model_fingerprint(roles->reward.model)};
-    *out = hash_bytes(link, sizeof link);
-    return roles->reward.adapter ? add_adapter(out, roles->reward.adapter, err) : 0;
+    struct hash hash;
+    hash_text(identity->base, model_fingerprint(roles->reference_model));
+    if (roles->reference_adapter) {
+        if (adapter_fingerprint(roles->reference_adapter, &hash, err) != 0)
+            return -1;
+        add_role(identity, "adapter_name_or_path", roles->reference_adapter->folder, hash);
+    }
+    if (roles->has_reward) {
+        if (scorer_fingerprint(&roles->reward, &hash, err) != 0)
+            return -1;
+        add_role(identity, "reward_model", roles->reward.folder, hash);
+    }
+    return 0;
 }
 
 int32_t ppo_roles_max_rank(const struct ppo_roles *roles)

@@ -18,6 +18,7 @@
 
 #include "model/pass.h"
 #include "train/models.h"
+#include "train/run.h"
 #include "train/scorer.h"
 #include "train/trainable.h"
 
@@ -36,8 +37,8 @@ int ppo_roles_plan(struct ppo_roles *roles, struct backend *backend, struct memo
 int ppo_roles_load(struct ppo_roles *roles, struct backend *backend, struct err *err);
 void ppo_roles_close(struct ppo_roles *roles);
 
-/* What decides the roles' numbers besides what is trained: the base, the reference's adapter, the reward model. */
-int ppo_roles_fingerprint(struct ppo_roles *roles, struct hash *out, struct err *err);
+/* Sets what decides the roles' numbers besides what is trained: the base, the reference's adapter, the reward model. */
+int ppo_roles_identify(const struct ppo_roles *roles, struct run_identity *identity, struct err *err);
 
 /* The rank that passes must have room for. */
 int32_t ppo_roles_max_rank(const struct ppo_roles *roles);

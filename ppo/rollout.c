@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "ppo/batches.h"
+#include "train/stop_tokens.h"
 #include <math.h>
 #include <string.h>
 
@@ -58,8 +59,7 @@ static int generate(struct ppo_parts *parts, const struct ppo_asked *asked, stru
                     struct arrivals *arrivals, struct err *err)
 {
     const struct recipe *recipe = parts->recipe;
-    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
-    generate_stop_tokens(stop_tokens, &parts->roles.policy.model->config, parts->data.text.tokenizer);
+    struct stop_tokens stop_tokens = stop_tokens_of(&parts->roles.policy.model->config, &parts->data.text);
     for (int64_t i = 0; i < asked->count; i++)
         requests[i] = (struct generate_request){asked->prompts[i]->ids, asked->prompts[i]->count,
                                                 (int32_t)arrivals->group_size, asked->keys[i]};
@@ -69,12 +69,20 @@ static int generate(struct ppo_parts *parts, const struct ppo_asked *asked, stru
                      .top_p = (float)recipe->top_p,
                      .repetition_penalty = 1},
         .max_new_tokens = arrivals->most,
-        .stop_tokens = stop_tokens,
+        .stop_tokens = stop_tokens.ids,
         .seed = (uint64_t)recipe->seed,
     };
     struct generate_events events = {.context = arrivals, .finished = keep_answer};
     return generator_run(parts->generator, parts->roles.policy.overlay, requests, (size_t)asked->count, &options,
                          &events, err);
+}
+
+size_t rollout_size(int64_t answers, int64_t max_new_tokens)
+{
+    const struct arrivals *arrivals = NULL;
+    size_t by_answer = sizeof *arrivals->lengths + sizeof *arrivals->stopped + sizeof(struct generate_request);
+    return (size_t)answers * by_answer +
+           (size_t)(answers * max_new_tokens) * (sizeof *arrivals->ids + sizeof *arrivals->logprobs);
 }
 
 int rollout_sample(struct ppo_parts *parts, const struct ppo_asked *asked, int32_t max_new_tokens,

@@ -12,6 +12,9 @@
 /* What the generator must have room for. */
 struct generator_limits rollout_limits(const struct ppo_data *data, int32_t max_rank);
 
+/* Host memory that rollout_sample() takes beside the episodes. */
+size_t rollout_size(int64_t answers, int64_t max_new_tokens);
+
 /* group_size answers to each prompt, in their order, with the log-probabilities of decoding. */
 int rollout_sample(struct ppo_parts *parts, const struct ppo_asked *asked, int32_t max_new_tokens,
                    struct episodes *episodes, struct err *err);

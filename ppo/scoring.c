@@ -61,6 +61,11 @@ int scoring_plan(const struct scoring *scoring, const struct model *policy, stru
     return scoring->has_judge ? judge_plan(&scoring->judge, policy, backend, plan, err) : 0;
 }
 
+size_t scoring_size(const struct scoring *scoring, const struct judge_most *most)
+{
+    return scoring->has_judge ? judge_size(&scoring->judge, most) : 0;
+}
+
 int scoring_start(struct scoring *scoring, struct pass *pass, const struct judge_most *most,
                   const struct reward_command_options *command, struct err *err)
 {

@@ -20,6 +20,8 @@ int scoring_open(struct scoring *scoring, const struct recipe *recipe, const str
                  const struct ppo_roles *roles, struct err *err);
 int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,
                  struct memory_plan *plan, struct err *err);
+/* Host memory for what is scored at once by a reward model. */
+size_t scoring_size(const struct scoring *scoring, const struct judge_most *most);
 /* `pass` is the policy's; `command` is for a program. */
 int scoring_start(struct scoring *scoring, struct pass *pass, const struct judge_most *most,
                   const struct reward_command_options *command, struct err *err);

@@ -128,13 +128,11 @@ static int take_step(struct updater *updater, struct optimizer *optimizer, doubl
 static void add_policy_statistics(struct update_summary *summary, const struct policy_statistics *one)
 {
     struct policy_statistics *sum = &summary->policy;
-    sum->loss += one->loss;
     sum->objective += one->objective;
     sum->approx_kl += one->approx_kl;
     sum->clip_fraction += one->clip_fraction;
     sum->ratio += one->ratio;
     sum->entropy += one->entropy;
-    sum->kl += one->kl;
     summary->ratio_squares += one->ratio * one->ratio;
     summary->mini_batches++;
 }

@@ -15,13 +15,13 @@
 
 /* Of an iteration: sums over its mini-batches, but for the counts. */
 struct update_summary {
-    int64_t mini_batches;  /* that the policy went through */
-    int64_t updates;       /* that the policy took a step for */
-    int64_t value_batches; /* that the critic took a step for */
-    int64_t skipped;       /* whose mean ratio was above ratio_threshold */
-    bool stopped;          /* by target_kl */
-    bool finite;           /* no loss and no gradient was NaN or infinite */
-    struct policy_statistics policy;
+    int64_t mini_batches;            /* that the policy went through */
+    int64_t updates;                 /* that the policy took a step for */
+    int64_t value_batches;           /* that the critic took a step for */
+    int64_t skipped;                 /* whose mean ratio was above ratio_threshold */
+    bool stopped;                    /* by target_kl */
+    bool finite;                     /* no loss and no gradient was NaN or infinite */
+    struct policy_statistics policy; /* but for `loss` */
     double ratio_squares;
     double value_loss, value_clip_fraction;
     double ptx_loss;

@@ -2,6 +2,7 @@
 #include "sft/samples.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/stop_tokens.h"
 #include <string.h>
 
 #define SAMPLES_AT_ONCE 8
@@ -52,15 +53,14 @@ int sft_samples_write(struct sft_loop *loop, struct err *err)
     const struct prompt_list *prompts = loop->data->samples;
     struct generate_request *requests = mem_alloc(prompts->count, sizeof *requests, err);
     struct answers answers = {loop->data, requests ? mem_alloc(prompts->count, sizeof *answers.texts, err) : NULL};
-    int32_t stop_tokens[STOP_TOKENS_MAX + 2];
+    struct stop_tokens stop_tokens = stop_tokens_of(&loop->trainable->model->config, &loop->data->text);
     int rc = answers.texts ? 0 : -1;
-    generate_stop_tokens(stop_tokens, &loop->trainable->model->config, loop->data->text.tokenizer);
     for (size_t i = 0; rc == 0 && i < prompts->count; i++)
         requests[i] =
             (struct generate_request){prompts->items[i].ids, prompts->items[i].count, 1, prompts->items[i].record};
     struct generate_options options = {.sampling = {.top_p = 1, .repetition_penalty = 1},
                                        .max_new_tokens = (int32_t)loop->recipe->sample_max_new_tokens,
-                                       .stop_tokens = stop_tokens};
+                                       .stop_tokens = stop_tokens.ids};
     struct generate_events events = {.context = &answers, .finished = keep_answer};
     if (rc == 0)
         rc = generator_run(loop->generator, loop->trainable->overlay, requests, prompts->count, &options, &events, err);

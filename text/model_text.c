@@ -2,6 +2,7 @@
 #include "text/model_text.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "text/family.h"
 #include <string.h>
 
 #define TEMPLATE_MAX ((size_t)4 << 20)
@@ -58,12 +59,45 @@ static int take_fingerprint(struct model_text *text, const char *folder, struct 
     return 0;
 }
 
+/* The last token of a question with its answer, if it is a special one. A template that refuses even this conversation
+ * closes nothing. */
+static int find_closing_token(struct model_text *text, struct err *err)
+{
+    const struct tokenizer *tokenizer = text->tokenizer;
+    text->closing_token = -1;
+    if (!text->chat)
+        return 0;
+    struct family_encoder *encoder = NULL;
+    struct family family = {0};
+    struct family_options options = {.tokenizer = tokenizer, .chat = text->chat};
+    struct family_answer answer = {"b", 1};
+    struct err refusal;
+    bool fits;
+    long failures = mem_failures();
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "a");
+    if (!messages)
+        return err_set(err, "out of memory while the chat template was looked at");
+    int rc = family_encoder_open(&encoder, &options, err);
+    if (rc == 0 && family_encode(encoder, messages, &answer, 1, &family, &fits, &refusal) == 0) {
+        int32_t last = family.ids[family_length(&family, 0) - 1];
+        if (tokenizer_is_special(tokenizer, last) || last == tokenizer_eos_id(tokenizer))
+            text->closing_token = last;
+    } else if (rc == 0 && mem_failures() != failures) {
+        rc = err_set(err, "%s", refusal.text);
+    }
+    family_free(&family);
+    family_encoder_close(encoder);
+    json_decref(messages);
+    return rc;
+}
+
 int model_text_open(struct model_text *text, const char *folder, const char *chat_template, struct err *err)
 {
     *text = (struct model_text){0};
     struct hash chat = {0};
     if (tokenizer_open(&text->tokenizer, folder, err) != 0 ||
-        open_template(text, folder, chat_template, &chat, err) != 0 || take_fingerprint(text, folder, chat, err) != 0) {
+        open_template(text, folder, chat_template, &chat, err) != 0 || take_fingerprint(text, folder, chat, err) != 0 ||
+        find_closing_token(text, err) != 0) {
         model_text_close(text);
         return -1;
     }

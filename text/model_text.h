@@ -11,6 +11,11 @@
 struct model_text {
     struct tokenizer *tokenizer;
     struct chat_template *chat; /* NULL: the model has none, and none was asked for */
+    /*
+     * What the template closes an answer with, and a model that was trained on it ends its answers with, whatever else
+     * its files call an end; -1: no template, or one that closes an answer with no special token.
+     */
+    int32_t closing_token;
     /* Of tokenizer.json, the template and the special tokens it is given: equal where two text sides make the same
      * tokens of the same conversation. */
     struct hash fingerprint;

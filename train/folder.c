@@ -54,14 +54,14 @@ char *folder_base(const char *adapter, struct err *err)
     return base;
 }
 
-int folder_chat_template(char **out, const char *folder, enum stage stage, struct err *err)
+int folder_chat_template(char **out, const char *folder, struct err *err)
 {
     *out = NULL;
     char *path = file_join(folder, "recipe.resolved.yaml", err);
     if (!path)
         return -1;
     struct recipe *recipe = NULL;
-    int rc = file_exists(path) ? recipe_load(&recipe, stage, path, 0, NULL, err) : 0;
+    int rc = file_exists(path) ? recipe_load(&recipe, recipe_find_stage(path, 0, NULL), path, 0, NULL, err) : 0;
     if (rc == 0 && recipe && recipe->chat_template) {
         *out = mem_copy_string(recipe->chat_template, strlen(recipe->chat_template), err);
         rc = *out ? 0 : -1;

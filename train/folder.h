@@ -18,9 +18,9 @@ int folder_look(enum folder_kind *kind, const char *folder, struct err *err);
 char *folder_base(const char *adapter, struct err *err);
 
 /*
- * *out: the chat template that the recipe of a run of `stage` names (a file or a built-in name), NULL where the folder
- * is that of no run or the model's own template was used. Free with mem_free().
+ * *out: the chat template that the recipe of a run names (a file or a built-in name), NULL where the folder is that of
+ * no run or the model's own template was used. Free with mem_free().
  */
-int folder_chat_template(char **out, const char *folder, enum stage stage, struct err *err);
+int folder_chat_template(char **out, const char *folder, struct err *err);
 
 #endif

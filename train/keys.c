@@ -78,10 +78,14 @@ static const struct key_choice formats[] = {
     {0},
 };
 
-#define FULL   "finetuning_type", RECIPE_FULL
-#define GRPO   "advantage_estimator", RECIPE_ADVANTAGE_GRPO
-#define RLOO   "advantage_estimator", RECIPE_ADVANTAGE_RLOO
-#define ALWAYS NULL, 0
+#define CONDITION(key, value)                                                                                          \
+    {                                                                                                                  \
+        key, value                                                                                                     \
+    }
+#define FULL   CONDITION("finetuning_type", RECIPE_FULL)
+#define GRPO   CONDITION("advantage_estimator", RECIPE_ADVANTAGE_GRPO)
+#define RLOO   CONDITION("advantage_estimator", RECIPE_ADVANTAGE_RLOO)
+#define ALWAYS CONDITION(NULL, 0)
 
 const struct key recipe_keys[] = {
     /* Model */
@@ -117,7 +121,7 @@ const struct key recipe_keys[] = {
      .help = "the adapter's output is scaled by lora_alpha / lora_r, or lora_alpha / sqrt(lora_r) with use_rslora",
      .elsewhere = "torchtune:model.lora_alpha OpenRLHF:ds.lora.alpha"},
     {REAL(lora_dropout), .group = GROUP_LORA, .stages = IN_ALL, .range = "[0, 1)", .initial = "0.05",
-     .instead = {{IN_PPO, ALWAYS, "0"}},
+     .instead = {{IN_PPO, {ALWAYS}, "0"}},
      .help = "share of the adapter's inputs set to zero in training; PPO runs without (dropout would break its ratios)",
      .elsewhere = "torchtune:model.lora_dropout OpenRLHF:ds.lora.dropout"},
     {TEXTS(lora_target_modules), .group = GROUP_LORA, .stages = IN_ALL, .initial = "all-linear",
@@ -161,7 +165,7 @@ const struct key recipe_keys[] = {
                   "OpenRLHF:data.max_len OpenRLHF:max_len TRL:max_seq_length TRL:max_prompt_length "
                   "OpenRLHF:prompt_max_len"},
     {CHOICE(on_too_long), .group = GROUP_DATA, .stages = IN_SFT | IN_REWARD, .choices = too_long, .initial = "drop",
-     .instead = {{IN_SFT, ALWAYS, "truncate"}},
+     .instead = {{IN_SFT, {ALWAYS}, "truncate"}},
      .help = "what to do with an example longer than max_length: truncate keeps its first tokens (SFT), drop leaves it "
              "out (in the reward stage: an answer out of its ranking), keep_end takes the beginning of its prompt away "
              "(reward stage). Counted each time",
@@ -180,7 +184,7 @@ const struct key recipe_keys[] = {
 
     /* Steps */
     {REAL(num_train_epochs), .group = GROUP_STEPS, .stages = IN_ALL, .unit = "passes over the data",
-     .range = "(0, 1e6]", .initial = "3", .instead = {{IN_REWARD | IN_PPO, ALWAYS, "1"}}, .may_change = true,
+     .range = "(0, 1e6]", .initial = "3", .instead = {{IN_REWARD | IN_PPO, {ALWAYS}, "1"}}, .may_change = true,
      .help = "how long to train; parts of an epoch are fine",
      .elsewhere =
          "axolotl:num_epochs torchtune:epochs OpenRLHF:train.max_epochs OpenRLHF:max_epochs OpenRLHF:num_episodes"},
@@ -190,7 +194,7 @@ const struct key recipe_keys[] = {
      .elsewhere = "torchtune:max_steps_per_epoch TRL:total_episodes TRL:total_ppo_epochs"},
     {WHOLE(per_device_train_batch_size), .group = GROUP_STEPS, .stages = IN_ALL,
      .unit = "examples; rankings in the reward stage; prompts of an iteration in PPO", .range = "[1, 1048576]",
-     .initial = "8", .instead = {{IN_PPO, ALWAYS, "64"}},
+     .initial = "8", .instead = {{IN_PPO, {ALWAYS}, "64"}},
      .help = "a micro-batch: what is counted together; memory may be saved by computing it in several passes (in PPO: "
              "an iteration)",
      .elsewhere = "axolotl:micro_batch_size torchtune:batch_size OpenRLHF:train.micro_batch_size "
@@ -212,16 +216,19 @@ const struct key recipe_keys[] = {
 
     /* Optimizer */
     {REAL(learning_rate), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .range = "[0, 10]", .initial = "2e-4",
-     .instead = {{IN_SFT, FULL, "2e-5"},
-                 {IN_REWARD, FULL, "1e-5"},
-                 {IN_REWARD, ALWAYS, "1e-4"},
-                 {IN_PPO, GRPO, "1e-6"},
-                 {IN_PPO, RLOO, "1e-6"},
-                 {IN_PPO, ALWAYS, "3e-6"}},
-     .help = "peak learning rate of AdamW",
+     .instead = {{IN_SFT, {FULL}, "2e-5"},
+                 {IN_REWARD, {FULL}, "1e-5"},
+                 {IN_REWARD, {ALWAYS}, "1e-4"},
+                 {IN_PPO, {FULL, GRPO}, "1e-6"},
+                 {IN_PPO, {FULL, RLOO}, "1e-6"},
+                 {IN_PPO, {FULL}, "3e-6"},
+                 {IN_PPO, {GRPO}, "1e-5"},
+                 {IN_PPO, {RLOO}, "1e-5"},
+                 {IN_PPO, {ALWAYS}, "3e-5"}},
+     .help = "peak learning rate of AdamW; an adapter wants about ten times that of full tuning",
      .elsewhere = "torchtune:optimizer.lr torchtune:lr OpenRLHF:adam.lr OpenRLHF:actor_learning_rate"},
     {CHOICE(lr_scheduler_type), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .choices = schedules, .initial = "cosine",
-     .instead = {{IN_PPO, ALWAYS, "warmup_stable_decay"}},
+     .instead = {{IN_PPO, {ALWAYS}, "warmup_stable_decay"}},
      .help = "how the learning rate falls after the warm-up; the curves are those of transformers",
      .elsewhere = "axolotl:lr_scheduler OpenRLHF:lr_scheduler"},
     {REAL(warmup_steps), .group = GROUP_OPTIMIZER, .stages = IN_ALL,
@@ -229,7 +236,7 @@ const struct key recipe_keys[] = {
      .help = "steps in which the learning rate rises from 0; where it is not given, warmup_ratio holds",
      .elsewhere = "torchtune:lr_scheduler.num_warmup_steps torchtune:num_warmup_steps"},
     {REAL(warmup_ratio), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .unit = "share of the run", .range = "[0, 1)",
-     .initial = "0.03", .instead = {{IN_PPO, ALWAYS, "0"}},
+     .initial = "0.03", .instead = {{IN_PPO, {ALWAYS}, "0"}},
      .help = "the older name of a warmup_steps below 1; a warmup_steps beside it wins",
      .elsewhere = "OpenRLHF:lr_warmup_ratio"},
     {REAL(min_lr_rate), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .unit = "share of learning_rate", .range = "[0, 1]",
@@ -243,7 +250,7 @@ const struct key recipe_keys[] = {
     {REAL(adam_beta2), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .range = "[0, 1)", .initial = "0.999",
      .help = "AdamW's memory of the squared gradient"},
     {REAL(adam_epsilon), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .range = "(0, 1]", .initial = "1e-8",
-     .instead = {{IN_PPO, ALWAYS, "1e-5"}}, .help = "AdamW's epsilon, added to the root as PyTorch does",
+     .instead = {{IN_PPO, {ALWAYS}, "1e-5"}}, .help = "AdamW's epsilon, added to the root as PyTorch does",
      .elsewhere = "OpenRLHF:adam.eps torchtune:optimizer.eps"},
     {REAL(max_grad_norm), .group = GROUP_OPTIMIZER, .stages = IN_ALL, .range = "[0, 1e9]", .initial = "1",
      .help = "the gradient is scaled down to this norm; 0 leaves it",
@@ -292,11 +299,11 @@ const struct key recipe_keys[] = {
 
     /* Rollouts */
     {WHOLE(response_length), .group = GROUP_ROLLOUTS, .stages = IN_PPO, .unit = "tokens", .range = "[1, 1048576]",
-     .initial = "53", .instead = {{IN_PPO, GRPO, "512"}, {IN_PPO, RLOO, "512"}}, .help = "longest answer",
+     .initial = "53", .instead = {{IN_PPO, {GRPO}, "512"}, {IN_PPO, {RLOO}, "512"}}, .help = "longest answer",
      .synonyms = "max_completion_length",
      .elsewhere = "OpenRLHF:generate_max_len LLaMA-Factory:max_new_tokens torchtune:max_generated_tokens"},
     {WHOLE(num_generations), .group = GROUP_ROLLOUTS, .stages = IN_PPO, .range = "[1, 4096]", .initial = "1",
-     .instead = {{IN_PPO, GRPO, "8"}, {IN_PPO, RLOO, "2"}}, .help = "answers sampled to each prompt",
+     .instead = {{IN_PPO, {GRPO}, "8"}, {IN_PPO, {RLOO}, "2"}}, .help = "answers sampled to each prompt",
      .elsewhere = "OpenRLHF:n_samples_per_prompt torchtune:grpo_samples TRL:rloo_k"},
     {WHOLE(rollout_batch_size), .group = GROUP_ROLLOUTS, .stages = IN_PPO, .unit = "answers", .range = "[1, 65536]",
      .initial = "16", .may_change = true,
@@ -304,7 +311,7 @@ const struct key recipe_keys[] = {
          "answers decoded side by side, a finished one replaced at once; costs KV cache, and no number depends on it",
      .elsewhere = "TRL:local_rollout_forward_batch_size OpenRLHF:micro_rollout_batch_size"},
     {REAL(temperature), .group = GROUP_ROLLOUTS, .stages = IN_PPO, .range = "(0, 100]", .initial = "0.7",
-     .instead = {{IN_PPO, GRPO, "1"}, {IN_PPO, RLOO, "1"}},
+     .instead = {{IN_PPO, {GRPO}, "1"}, {IN_PPO, {RLOO}, "1"}},
      .help = "logits are divided by it, in sampling and wherever log-probabilities are taken"},
     {WHOLE(top_k), .group = GROUP_ROLLOUTS, .stages = IN_PPO, .range = "[0, 16777216]", .initial = "0",
      .help = "sample from the k likeliest tokens only; 0 is off, and anything else makes the measured KL wrong"},
@@ -321,7 +328,7 @@ const struct key recipe_keys[] = {
      .help = "the policy loss is averaged over all tokens (dapo), over answers (grpo), or over answers of the "
              "longest length (dr_grpo)"},
     {WHOLE(num_ppo_epochs), .group = GROUP_UPDATE, .stages = IN_PPO, .range = "[1, 1000]", .initial = "4",
-     .instead = {{IN_PPO, GRPO, "1"}, {IN_PPO, RLOO, "1"}}, .help = "passes over the answers of an iteration",
+     .instead = {{IN_PPO, {GRPO}, "1"}, {IN_PPO, {RLOO}, "1"}}, .help = "passes over the answers of an iteration",
      .synonyms = "num_iterations", .elsewhere = "LLaMA-Factory:ppo_epochs torchtune:ppo_epochs"},
     {WHOLE(num_mini_batches), .group = GROUP_UPDATE, .stages = IN_PPO, .range = "[1, 65536]", .initial = "1",
      .help = "optimizer steps in each of these passes",
@@ -362,12 +369,12 @@ const struct key recipe_keys[] = {
 
     /* Distance to the reference policy */
     {REAL(kl_coef), .group = GROUP_REFERENCE, .stages = IN_PPO, .range = "[0, 1e6]", .initial = "0.05",
-     .instead = {{IN_PPO, GRPO, "0"}},
+     .instead = {{IN_PPO, {GRPO}, "0"}},
      .help = "price of a nat between policy and reference; in grpo inside the loss, else in the reward",
      .synonyms = "beta",
      .elsewhere = "OpenRLHF:init_kl_coef OpenRLHF:algo.kl.init_coef TRL:init_kl_coef torchtune:kl_coeff"},
     {CHOICE(kl_estimator), .group = GROUP_REFERENCE, .stages = IN_PPO, .choices = kl_estimators, .initial = "k1",
-     .instead = {{IN_PPO, GRPO, "k3"}},
+     .instead = {{IN_PPO, {GRPO}, "k3"}},
      .help = "with d = log p - log p_reference: k1 is d, k2 d^2 / 2, k3 exp(-d) - 1 + d",
      .elsewhere = "TRL:kl_penalty OpenRLHF:use_kl_estimator_k3"},
     {SWITCH(adaptive_kl), .group = GROUP_REFERENCE, .stages = IN_PPO, .initial = "false",
@@ -409,10 +416,10 @@ const struct key recipe_keys[] = {
              "begins anew; or a checkpoint's folder",
      .elsewhere = "axolotl:auto_resume_from_checkpoints OpenRLHF:ckpt.load_enable OpenRLHF:load_checkpoint"},
     {WHOLE(logging_steps), .group = GROUP_RUN, .stages = IN_ALL, .unit = "optimizer steps", .range = "[1, 1e12]",
-     .initial = "10", .instead = {{IN_PPO, ALWAYS, "1"}}, .may_change = true,
+     .initial = "10", .instead = {{IN_PPO, {ALWAYS}, "1"}}, .may_change = true,
      .help = "how often metrics.jsonl gets a record", .elsewhere = "torchtune:log_every_n_steps"},
     {WHOLE(save_steps), .group = GROUP_RUN, .stages = IN_ALL, .unit = "optimizer steps", .range = "[0, 1e12]",
-     .initial = "500", .instead = {{IN_PPO, ALWAYS, "50"}}, .may_change = true,
+     .initial = "500", .instead = {{IN_PPO, {ALWAYS}, "50"}}, .may_change = true,
      .help = "how often a checkpoint is written; 0: at the end only",
      .elsewhere = "torchtune:save_every_n_steps OpenRLHF:ckpt.save_steps"},
     {WHOLE(save_total_limit), .group = GROUP_RUN, .stages = IN_ALL, .unit = "checkpoints", .range = "[0, 1e6]",

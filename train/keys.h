@@ -47,14 +47,20 @@ struct key_choice {
     bool alias; /* understood, but not how it is written */
 };
 
-/* A default that holds in some stages only, or only beside one value of another key. */
+/* One value of another key. */
+struct key_condition {
+    const char *key; /* name of a KEY_CHOICE; NULL: no condition */
+    int value;
+};
+#define KEY_CONDITIONS_MAX 2
+
+/* A default that holds in some stages only, or only beside some values of other keys. */
 struct key_default {
-    unsigned stages;  /* 0 ends the list */
-    const char *when; /* name of a KEY_CHOICE, or NULL */
-    int when_value;   /* of that key */
+    unsigned stages; /* 0 ends the list */
+    struct key_condition when[KEY_CONDITIONS_MAX];
     const char *text;
 };
-#define KEY_DEFAULTS_MAX 6
+#define KEY_DEFAULTS_MAX 9
 
 struct key {
     const char *name;

@@ -18,13 +18,15 @@ static void put_default(struct strbuf *out, const struct key *key)
                 before = " and ";
             }
         }
-        const struct key *other = instead->when ? key_find(recipe_keys, recipe_key_count, instead->when) : NULL;
-        const struct key_choice *choice = other ? other->choices : NULL;
-        while (choice && choice->value != instead->when_value) {
-            choice++;
-        }
-        if (choice) {
-            strbuf_printf(out, " with %s: %s", other->name, choice->name);
+        before = " with ";
+        for (size_t c = 0; c < KEY_CONDITIONS_MAX && instead->when[c].key; c++) {
+            const struct key *other = key_find(recipe_keys, recipe_key_count, instead->when[c].key);
+            const struct key_choice *choice = other->choices;
+            while (choice->value != instead->when[c].value) {
+                choice++;
+            }
+            strbuf_printf(out, "%s%s: %s", before, other->name, choice->name);
+            before = " and ";
         }
     }
 }

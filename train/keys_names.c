@@ -174,10 +174,10 @@ const char *key_default_text(const struct key *key, const struct recipe *recipe)
     for (size_t i = 0; i < KEY_DEFAULTS_MAX && key->instead[i].stages; i++) {
         const struct key_default *instead = &key->instead[i];
         bool holds = true;
-        if (instead->when) {
-            const struct key *other = key_find(recipe_keys, recipe_key_count, instead->when);
+        for (size_t c = 0; c < KEY_CONDITIONS_MAX && instead->when[c].key; c++) {
+            const struct key *other = key_find(recipe_keys, recipe_key_count, instead->when[c].key);
             assert(other && other->type == KEY_CHOICE);
-            holds = *(const int *)((const char *)recipe + other->offset) == instead->when_value;
+            holds = holds && *(const int *)((const char *)recipe + other->offset) == instead->when[c].value;
         }
         if (holds && (instead->stages & (1u << recipe->stage))) {
             return instead->text;

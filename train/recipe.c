@@ -46,7 +46,7 @@ const char *recipe_choice(const struct recipe *recipe, const char *key)
 static bool depends_on_others(const struct key *key)
 {
     for (size_t i = 0; i < KEY_DEFAULTS_MAX && key->instead[i].stages; i++) {
-        if (key->instead[i].when) {
+        if (key->instead[i].when[0].key) {
             return true;
         }
     }

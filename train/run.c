@@ -76,13 +76,33 @@ static int write_state(const struct run *run, const char *folder, struct err *er
     }
     strbuf_puts(&text, "  \"numerics\": ");
     strbuf_put_json(&text, run->identity.numerics, strlen(run->identity.numerics));
-    strbuf_printf(&text, ",\n  \"base\": \"%s\",\n  \"data\": \"%s\"\n}\n", run->identity.base, run->identity.data);
+    strbuf_printf(&text, ",\n  \"base\": \"%s\",\n  \"data\": \"%s\"", run->identity.base, run->identity.data);
+    for (size_t i = 0; i < run->identity.role_count; i++)
+        strbuf_printf(&text, ",\n  \"%s\": \"%s\"", run->identity.roles[i].key, run->identity.roles[i].hash);
+    strbuf_puts(&text, "\n}\n");
     int rc = strbuf_check(&text, err);
     if (rc == 0)
         rc = file_write_whole(path, text.data, text.length, err);
     strbuf_free(&text);
     mem_free(path);
     return rc;
+}
+
+static int check_roles(const json_t *root, const struct run_identity *identity, const char *where, struct err *err)
+{
+    for (size_t i = 0; i < identity->role_count; i++) {
+        const struct run_role *role = &identity->roles[i];
+        const char *then = NULL;
+        if (json_need_string(root, role->key, &then, where, err) != 0)
+            return -1;
+        if (strcmp(then, role->hash) != 0)
+            return err_set(err,
+                           "%s: the %s of the run changed: %s does not hold what it held when the run began (%s then, "
+                           "%s now), so it would not go on as it began; put back what the folder held, or start anew "
+                           "in another output_dir",
+                           where, role->key, role->folder, then, role->hash);
+    }
+    return 0;
 }
 
 /* Identity against what the checkpoint was written with. */
@@ -107,7 +127,7 @@ static int check_identity(const json_t *root, const struct run_identity *identit
                            "%s: the %s of the run changed (%s then, %s now), so it would not go on as it began; %s",
                            where, checks[i].what, then, checks[i].now, checks[i].remedy);
     }
-    return 0;
+    return check_roles(root, identity, where, err);
 }
 
 static int parse_state(struct run *run, const json_t *root, const char *where, struct err *err)

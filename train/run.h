@@ -51,11 +51,21 @@ struct run_part {
     struct optimizer *optimizer;
 };
 
+/* A folder that takes part in a run without being trained: what it holds when the run goes on must be what it held. */
+struct run_role {
+    const char *key;    /* of the recipe, and in state.json */
+    const char *folder; /* its value */
+    char hash[HASH_TEXT_SIZE];
+};
+#define RUN_ROLES_MAX 2
+
 /* What decides the numbers besides the recipe; two runs that differ in it do not give the same bytes. */
 struct run_identity {
     const char *numerics; /* of the backend */
     char base[HASH_TEXT_SIZE];
     char data[HASH_TEXT_SIZE]; /* fingerprint of the tokenised examples */
+    struct run_role roles[RUN_ROLES_MAX];
+    size_t role_count;
 };
 
 /* `backend` lives as long as the identity. */

@@ -44,7 +44,7 @@ static int open_text(struct scorer *scorer, const struct scorer_options *options
     char *own = NULL;
     const char *chat_template = options->chat_template;
     if (!chat_template) {
-        if (folder_chat_template(&own, options->folder, STAGE_REWARD, err) != 0)
+        if (folder_chat_template(&own, options->folder, err) != 0)
             return -1;
         chat_template = own;
     }
@@ -99,40 +99,18 @@ void scorer_close(struct scorer *scorer)
     *scorer = (struct scorer){0};
 }
 
-/* Appends the fingerprint of the adapter's files and its base's, or of the model's. */
-static int put_weights(const struct scorer *scorer, struct strbuf *parts, struct err *err)
-{
-    char text[HASH_TEXT_SIZE];
-    if (!scorer->adapter) {
-        hash_text(text, model_fingerprint(scorer->model));
-        strbuf_printf(parts, " %s %.17g", text, scorer->model->score_offset);
-        return 0;
-    }
-    struct file_map file;
-    char *path = file_join(scorer->folder, "adapter_model.safetensors", err);
-    int rc = path ? file_map_open(&file, path, err) : -1;
-    if (rc == 0) {
-        hash_text(text, hash_bytes(file.data, file.size));
-        strbuf_printf(parts, " %s %s", text, scorer->adapter->base);
-        file_map_close(&file);
-    }
-    mem_free(path);
-    return rc;
-}
-
 int scorer_fingerprint(const struct scorer *scorer, struct hash *out, struct err *err)
 {
-    struct strbuf parts = {0};
-    char text[HASH_TEXT_SIZE];
-    hash_text(text, scorer->text.fingerprint);
-    strbuf_puts(&parts, text);
-    int rc = put_weights(scorer, &parts, err);
-    if (rc == 0)
-        rc = strbuf_check(&parts, err);
-    if (rc == 0)
-        *out = hash_bytes(parts.data, parts.length);
-    strbuf_free(&parts);
-    return rc;
+    const struct adapter *adapter = scorer->adapter;
+    struct {
+        struct hash text, model, adapter;
+        double offset;
+    } parts = {scorer->text.fingerprint, model_fingerprint(scorer->model), {0}, 0};
+    if (adapter && adapter_fingerprint(adapter, &parts.adapter, err) != 0)
+        return -1;
+    parts.offset = adapter ? adapter->score_offset : scorer->model->score_offset;
+    *out = hash_bytes(&parts, sizeof parts);
+    return 0;
 }
 
 /* ---- scoring ---- */

@@ -5,19 +5,27 @@
  * panel stays in the first-level cache while all rows of the task go by, its piece of the rows in the second. Between
  * passes sums wait in y or in scratch, in f32 as they were in the registers, so an element is one chain of additions
  * whatever the cuts.
+ *
+ * In bf16, where rows are many, a task takes all groups of panels, one after the other: its rows are rounded once.
  */
 #include "backend/cpu/internal.h"
 #include <string.h>
 
-#define ROW_BLOCK     96  /* a multiple of every tile's rows */
-#define INNER_BLOCK   512 /* a multiple of PAIR_ALIGNMENT */
-#define PANEL_GROUP   16
-#define GROUP_COLUMNS (PANEL_GROUP * PANEL)
+#define ROW_BLOCK        96  /* a multiple of every tile's rows */
+#define INNER_BLOCK      512 /* a multiple of PAIR_ALIGNMENT */
+#define PANEL_GROUP      16
+#define TASKS_PER_THREAD 4 /* they even out what else the machine does */
+#define GROUP_COLUMNS    (PANEL_GROUP * PANEL)
 
 /* A thread's scratch: the sums, and rows of x copied. Copied rows are a cache line more than INNER_BLOCK apart. */
 #define COPY_STRIDE (INNER_BLOCK + 16)
 #define SUMS_BYTES  ((size_t)ROW_BLOCK * GROUP_COLUMNS * sizeof(float))
 #define COPY_BYTES  ((size_t)ROW_BLOCK * COPY_STRIDE * sizeof(float))
+
+/* Rows of x rounded for all groups of a task, if they are no longer than this: they stay in the second-level cache. */
+#define ROUNDED_INNER  2048
+#define ROUNDED_STRIDE (ROUNDED_INNER + 32)
+#define ROUNDED_BYTES  ((size_t)ROW_BLOCK * ROUNDED_STRIDE * sizeof(uint16_t))
 
 /* Rows a multiple of this many floats (a page) apart would share a few sets of the caches. */
 #define PAGE_FLOATS 1024
@@ -27,6 +35,7 @@ struct job {
     const struct product *product;
     int32_t rows, panels; /* of a task */
     int64_t groups;
+    bool round_once;
 };
 
 /* What one task works on. */
@@ -38,12 +47,14 @@ struct block {
     float *sums;
     size_t sums_stride;
     void *copy;
+    uint16_t *rounded; /* the block's rows of x, ROUNDED_STRIDE apart; NULL: rounded by each pass */
 };
 
 /* Inner values first .. first + count - 1 of x panels^T or of u low^T. */
 struct pass {
     const float *x; /* row 0 of the block, value `first` */
     size_t x_stride;
+    const uint16_t *rounded; /* the same where x is rounded already, or NULL */
     const struct panels *panels;
     int32_t first, count;
     bool go_on, last;
@@ -55,28 +66,37 @@ struct operand {
     size_t stride, size; /* elements from row to row, bytes of an element */
 };
 
-/* Rows of x in bf16, or where there is no arithmetic for that in f32 rounded to bf16, filled up with zeros. */
-static struct operand rounded_rows(const struct block *block, const struct pass *pass)
+/*
+ * Rows of x [count] as products in bf16 read them: filled up with zeros, in bf16, or in f32 where there is no
+ * arithmetic for that.
+ */
+static void round_rows(const struct block *block, void *to, size_t to_stride, const float *x, size_t x_stride,
+                       int64_t count)
 {
     const struct cpu_kernels *kernels = &block->job->cpu->kernels;
     const bool bf16 = kernels->bf16 != NULL;
-    const int64_t count = pass->count, padded = divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
+    const size_t size = bf16 ? sizeof(uint16_t) : sizeof(float);
+    const int64_t padded = divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
     const int64_t multiple = bf16 ? kernels->bf16_multiple : 1;
     const int64_t rows = divide_up(block->rows, multiple) * multiple;
-    const struct operand operand = {
-        .x = block->copy,
-        .stride = COPY_STRIDE,
-        .size = bf16 ? sizeof(uint16_t) : sizeof(float),
-    };
     range_kernel *round = bf16 ? kernels->bf16_operand : kernels->round;
     for (int64_t row = 0; row < rows; row++) {
-        unsigned char *to = (unsigned char *)block->copy + (size_t)row * operand.stride * operand.size;
+        unsigned char *values = (unsigned char *)to + (size_t)row * to_stride * size;
         const int64_t there = row < block->rows ? count : 0;
-        const struct convert_args convert = {.src = pass->x + (size_t)row * pass->x_stride, .dst = to};
+        const struct convert_args convert = {.src = x + (size_t)row * x_stride, .dst = values};
         round(&convert, 0, there);
-        memset(to + (size_t)there * operand.size, 0, (size_t)(padded - there) * operand.size);
+        memset(values + (size_t)there * size, 0, (size_t)(padded - there) * size);
     }
-    return operand;
+}
+
+static struct operand rounded_rows(const struct block *block, const struct pass *pass)
+{
+    const bool bf16 = block->job->cpu->kernels.bf16 != NULL;
+    if (pass->rounded) {
+        return (struct operand){(const unsigned char *)pass->rounded, ROUNDED_STRIDE, sizeof *pass->rounded};
+    }
+    round_rows(block, block->copy, COPY_STRIDE, pass->x, pass->x_stride, pass->count);
+    return (struct operand){block->copy, COPY_STRIDE, bf16 ? sizeof(uint16_t) : sizeof(float)};
 }
 
 static struct operand rows_of(const struct block *block, const struct pass *pass)
@@ -181,14 +201,15 @@ static void run_pass(const struct block *block, const struct pass *pass)
 
 /* The passes of one of the two products; `first`, `last`: whether its sums begin at 0, and whether they are complete.
  */
-static void run_passes(const struct block *block, const float *x, size_t x_stride, const struct panels *panels,
-                       bool first, bool last)
+static void run_passes(const struct block *block, const float *x, size_t x_stride, const uint16_t *rounded,
+                       const struct panels *panels, bool first, bool last)
 {
     for (int32_t begin = 0; begin < panels->inner; begin += INNER_BLOCK) {
         const int32_t left = panels->inner - begin;
         const struct pass pass = {
             .x = x + (size_t)block->first_row * x_stride + begin,
             .x_stride = x_stride,
+            .rounded = rounded ? rounded + begin : NULL,
             .panels = panels,
             .first = begin,
             .count = left < INNER_BLOCK ? left : INNER_BLOCK,
@@ -199,44 +220,93 @@ static void run_passes(const struct block *block, const float *x, size_t x_strid
     }
 }
 
+/* The block's rows against panels `panel` .. + panels - 1, no more than PANEL_GROUP. */
+static void run_group(struct block *block, float *scratch, int32_t panel, int32_t panels)
+{
+    const struct product *product = block->job->product;
+    const int32_t first_column = panel * PANEL, columns = product->panels.outputs - first_column;
+    block->first_panel = panel;
+    block->columns = columns < panels * PANEL ? columns : panels * PANEL;
+    block->sums = scratch;
+    block->sums_stride = GROUP_COLUMNS;
+    /* Tiles write whole vectors, which are at most 16 floats. */
+    block->direct = !product->bias && product->scale == 1 && !product->accumulate && block->columns % 16 == 0;
+    if (block->direct) {
+        block->sums = product->y + (size_t)block->first_row * product->y_stride + first_column;
+        block->sums_stride = product->y_stride;
+    }
+    run_passes(block, product->x, product->x_stride, block->rounded, &product->panels, true, !product->u);
+    if (product->u) {
+        run_passes(block, product->u, product->u_stride, NULL, &product->low, false, true);
+    }
+}
+
 static void product_task(void *context, int64_t index)
 {
     const struct job *job = context;
     const struct product *product = job->product;
-    unsigned char *scratch = cpu_own(job->cpu, SUMS_BYTES + COPY_BYTES);
+    unsigned char *scratch = cpu_own(job->cpu, SUMS_BYTES + COPY_BYTES + ROUNDED_BYTES);
     struct block block = {
         .job = job,
         .first_row = (int32_t)(index / job->groups) * job->rows,
-        .first_panel = (int32_t)(index % job->groups) * job->panels,
-        .sums = (float *)(void *)scratch,
-        .sums_stride = GROUP_COLUMNS,
         .copy = scratch + SUMS_BYTES,
     };
-    const int32_t rows = product->rows - block.first_row, first_column = block.first_panel * PANEL;
-    const int32_t columns = product->panels.outputs - first_column;
+    const int32_t rows = product->rows - block.first_row;
     block.rows = rows < job->rows ? rows : job->rows;
-    block.columns = columns < job->panels * PANEL ? columns : job->panels * PANEL;
-    /* Tiles write whole vectors, which are at most 16 floats. */
-    block.direct = !product->bias && product->scale == 1 && !product->accumulate && block.columns % 16 == 0;
-    if (block.direct) {
-        block.sums = product->y + (size_t)block.first_row * product->y_stride + first_column;
-        block.sums_stride = product->y_stride;
+    if (job->round_once) {
+        block.rounded = (uint16_t *)(void *)(scratch + SUMS_BYTES + COPY_BYTES);
+        round_rows(&block, block.rounded, ROUNDED_STRIDE, product->x + (size_t)block.first_row * product->x_stride,
+                   product->x_stride, product->panels.inner);
     }
+    const int32_t first = (int32_t)(index % job->groups) * job->panels, all = panel_count(product->panels.outputs);
+    const int32_t end = first + job->panels < all ? first + job->panels : all;
     cpu_bf16_begin(job->cpu);
-    run_passes(&block, product->x, product->x_stride, &product->panels, true, !product->u);
-    if (product->u) {
-        run_passes(&block, product->u, product->u_stride, &product->low, false, true);
+    for (int32_t panel = first; panel < end; panel += PANEL_GROUP) {
+        run_group(&block, (float *)(void *)scratch, panel, end - panel < PANEL_GROUP ? end - panel : PANEL_GROUP);
     }
     cpu_bf16_end(job->cpu);
 }
 
 int64_t cpu_panel_groups(const struct cpu *cpu, int64_t blocks, int64_t panels, int64_t most)
 {
-    /* Four tasks a thread even out what else the machine does. */
-    const int64_t wanted = divide_up((int64_t)pool_threads(cpu->pool) * 4, blocks);
+    const int64_t wanted = divide_up((int64_t)pool_threads(cpu->pool) * TASKS_PER_THREAD, blocks);
     const int64_t least = divide_up(panels, most);
     const int64_t groups = wanted > least ? wanted : least;
     return groups < panels ? groups : panels;
+}
+
+static int64_t tile_rows_of(const struct cpu *cpu)
+{
+    return cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
+}
+
+static void cut_by_rows_and_panels(struct job *job)
+{
+    const struct product *product = job->product;
+    const int64_t panels = panel_count(product->panels.outputs), tile_rows = tile_rows_of(job->cpu);
+    const int64_t row_blocks = divide_up(product->rows, ROW_BLOCK);
+    const int64_t groups = cpu_panel_groups(job->cpu, row_blocks, panels, PANEL_GROUP);
+    job->rows = (int32_t)(divide_up(divide_up(product->rows, row_blocks), tile_rows) * tile_rows);
+    job->panels = (int32_t)divide_up(panels, groups);
+    job->groups = divide_up(panels, job->panels);
+}
+
+/* Blocks of rows for all panels: a multiple of the threads, and what is left over. False: they would be too few. */
+static bool cut_by_rows(struct job *job)
+{
+    const struct product *product = job->product;
+    const int64_t threads = pool_threads(job->cpu->pool), tile_rows = tile_rows_of(job->cpu);
+    const int64_t tiles = divide_up(product->rows, tile_rows);
+    const int64_t blocks = divide_up(divide_up(tiles * tile_rows, ROW_BLOCK), threads) * threads;
+    if (!cpu_multiplies_bf16(job->cpu) || product->panels.inner > ROUNDED_INNER ||
+        blocks < TASKS_PER_THREAD * threads) {
+        return false;
+    }
+    job->rows = (int32_t)(tiles / blocks * tile_rows);
+    job->panels = panel_count(product->panels.outputs);
+    job->groups = 1;
+    job->round_once = true;
+    return true;
 }
 
 void cpu_product(struct cpu *cpu, const struct product *product)
@@ -245,17 +315,10 @@ void cpu_product(struct cpu *cpu, const struct product *product)
     if (product->rows == 0) {
         return;
     }
-    const int64_t panels = panel_count(product->panels.outputs);
-    const int64_t row_blocks = divide_up(product->rows, ROW_BLOCK);
-    const int64_t groups = cpu_panel_groups(cpu, row_blocks, panels, PANEL_GROUP);
-    const int64_t tile_rows = cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
-    struct job job = {
-        .cpu = cpu,
-        .product = product,
-        .rows = (int32_t)(divide_up(divide_up(product->rows, row_blocks), tile_rows) * tile_rows),
-        .panels = (int32_t)divide_up(panels, groups),
-    };
-    job.groups = divide_up(panels, job.panels);
+    struct job job = {.cpu = cpu, .product = product};
+    if (!cut_by_rows(&job)) {
+        cut_by_rows_and_panels(&job);
+    }
     const double work = (double)product->rows * product->panels.inner * product->panels.outputs / 8;
     cpu_run(cpu, product_task, &job, divide_up(product->rows, job.rows) * job.groups, work);
 }
@@ -263,7 +326,7 @@ void cpu_product(struct cpu *cpu, const struct product *product)
 void product_scratch(struct scratch_need *need, const struct backend_limits *limits)
 {
     (void)limits;
-    scratch_want(&need->thread, SUMS_BYTES + COPY_BYTES);
+    scratch_want(&need->thread, SUMS_BYTES + COPY_BYTES + ROUNDED_BYTES);
 }
 
 /* ---- the slots ---- */

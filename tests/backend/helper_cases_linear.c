@@ -164,6 +164,9 @@ static const struct linear_spec linear_specs[] = {
     {.rows = 70, .inputs = 16, .outputs = 576},
     {.rows = 600, .inputs = 40, .outputs = 300, .bias = true},
     {.rows = 20, .inputs = 1100, .outputs = 1030, .dtype = DTYPE_BF16, .rank = 16},
+    {.rows = 790, .inputs = 600, .outputs = 70, .dtype = DTYPE_BF16, .rank = 5},
+    {.rows = 790, .inputs = 50, .outputs = 1100, .bias = true, .accumulate = true},
+    {.rows = 400, .inputs = 2100, .outputs = 33},
 };
 
 void cases_linear(case_visit visit, void *context)

@@ -1,36 +1,24 @@
 #!/bin/bash
 # attune, the front command: finds attune-<verb> beside itself and on PATH, and names the nearest verb for a mistyped one.
 # $1: folder of the binaries.
-set -euo pipefail
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/bin" "$scratch/path"
-cp "$1/attune" "$scratch/bin/attune"
+. "$(dirname "$0")/../support/shell_tests.sh"
+mkdir bin path
+cp "$attune" bin/attune
 
-# program <file>: one that prints its name and its arguments, and exits with 7
-program() {
+# make_program <file>: one that prints its name and its arguments, and exits with 7
+make_program() {
     printf '#!/bin/bash\necho "$(basename "$0")" "$@"\nexit 7\n' >"$1"
     chmod +x "$1"
 }
-program "$scratch/bin/attune-sft"
-program "$scratch/bin/attune-chat"
-program "$scratch/path/attune-sft-on-path"
-program "$scratch/path/attune-chat"
-touch "$scratch/bin/attune-ppo"      # not executable
-mkdir "$scratch/bin/attune-reward"   # a folder
+make_program bin/attune-sft
+make_program bin/attune-chat
+make_program path/attune-sft-on-path
+make_program path/attune-chat
+touch bin/attune-ppo      # not executable
+mkdir bin/attune-reward   # a folder
 export PATH=$scratch/path:$PATH
 
-# expect <exit status> <text in the output> <arguments>
-expect() {
-    local status=$1 text=$2 got=0
-    shift 2
-    "$scratch/bin/attune" "$@" >"$scratch/out" 2>&1 || got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$text" "$scratch/out"; then
-        echo "attune $*: expected exit $status and '$text', got exit $got and:"
-        cat "$scratch/out"
-        exit 1
-    fi
-}
+program=(bin/attune)
 expect 7 'attune-sft recipe.yaml --set a b' sft recipe.yaml --set 'a b'
 expect 7 'attune-sft-on-path' sft-on-path
 expect 7 "attune-chat " chat ''
@@ -42,31 +30,20 @@ expect 2 "there is no command '../bin/attune-sft'" ../bin/attune-sft
 expect 2 "there is no command ''" ''
 expect 2 "there is no option '--hepl'" --hepl
 expect 0 'attune ' --version
-grep -qxE 'attune [0-9]+\.[0-9]+\.[0-9]+' "$scratch/out"
+says '^attune [0-9]+\.[0-9]+\.[0-9]+$' out
 for call in '' --help -h; do
     expect 0 'usage: attune <command>' $call
-    grep -q '^  sft ' "$scratch/out"
-    if grep -qE '^  (ppo|reward|export) |^Data$' "$scratch/out"; then
-        echo 'attune --help lists a command that is not there:'
-        cat "$scratch/out"
-        exit 1
-    fi
+    says '^  sft ' out
+    if grep -qE '^  (ppo|reward|export) |^Data$' out; then fail 'attune --help lists a command that is not there'; fi
 done
-printf '\177ELF nonsense' >"$scratch/bin/attune-eval"
-chmod +x "$scratch/bin/attune-eval"
+printf '\177ELF nonsense' >bin/attune-eval
+chmod +x bin/attune-eval
 expect 1 "cannot start '" eval
-if [ -w /dev/full ] && "$scratch/bin/attune" --help >/dev/full; then
-    echo 'a full disk must fail'
-    exit 1
-fi
-PATH= "$scratch/bin/attune" --version >/dev/null
+if [ -w /dev/full ] && bin/attune --help >/dev/full; then fail 'a full disk must fail'; fi
+PATH= bin/attune --version >out
 
 # Every command that was built is listed, with what it is for.
-"$1/attune" >"$scratch/out"
-for command in "$1"/attune-*; do
-    verb=${command##*/attune-}
-    if ! grep -qE "^  $verb  *[a-z]" "$scratch/out"; then
-        echo "'attune --help' does not list '$verb'"
-        exit 1
-    fi
+"$attune" >out
+for command in "$attune"-*; do
+    says "^  ${command##*/attune-}  *[a-z]" out
 done

@@ -1,26 +1,8 @@
 #!/bin/bash
 # attune-data: the summary adds up, examples are shown with what is learned in brackets, no data set steers a terminal.
 # $1: folder of the binaries.
-set -euo pipefail
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-data=$1/attune-data
-cd "$scratch"
-
-fail() {
-    echo "data: $1"
-    cat out
-    exit 1
-}
-
-# expect <exit status> <text in the output> <arguments>
-expect() {
-    local status=$1 text=$2 got=0
-    shift 2
-    "$data" "$@" >out 2>&1 || got=$?
-    [ "$got" -eq "$status" ] || fail "$*: expected exit $status, got $got"
-    grep -qF -- "$text" out || fail "$*: '$text' is missing"
-}
+. "$(dirname "$0")/../support/shell_tests.sh"
+program=("$attune" data)
 
 for i in 1 2 3 4 5 6 7 8 9 10; do
     printf '{"messages":[{"role":"user","content":"Question %d?"},{"role":"assistant","content":"Answer %d."}]}\n' $i $i
@@ -49,7 +31,7 @@ expect 2 'on_too_long: keep_end is for the rankings of attune reward; write trun
 
 expect 0 '--- example 3: train.jsonl:3, ' r.yaml --show 2 --first 3
 grep -qxF '[[Answer 3.<|im_end|>]]' out || fail 'what is learned stands in brackets'
-[ "$(grep -c '^---' out)" -eq 2 ] || fail 'as many examples as asked for'
+lines 2 '^---' out # as many as asked for
 expect 0 '[[<|im_end|>]]' r.yaml --show 1 --tokens
 expect 0 '"trained":[0,' r.yaml --show 1 --json
 expect 0 'Question' r.yaml --show 1 --eval --eval_split 0.5
@@ -57,7 +39,7 @@ expect 1 'the recipe has no evaluation data' r.yaml --show 1 --eval
 expect 1 '--first 11 is too high' r.yaml --show 1 --first 11
 printf '{"prompt":"a\\u001b[31m","completion":"b\\u009b\\u0007"}\n' >train.jsonl
 expect 0 'a\x1B[31m[[b\x9B\x07<|endoftext|>]]' r.yaml --show 1
-grep -q $'\x1b' out && fail 'no escape gets through'
+if grep -q $'\x1b' out; then fail 'no escape gets through'; fi
 
 echo nonsense >>train.jsonl
 expect 1 'train.jsonl:2: ' r.yaml
@@ -81,7 +63,7 @@ expect 0 '"stage": "reward"' reward.yaml --json
 expect 0 '--- ranking 2: pairs.jsonl:2, 2 answers of ranks 1 2' reward.yaml --show 1 --first 2
 expect 0 'Good.[[<|im_end|>]]' reward.yaml --show 1 --first 2
 expect 0 'Bad\x1B[31m.[[<|im_end|>]]' reward.yaml --show 1 --first 2
-[ "$(grep -c '^--- rank ' out)" -eq 2 ] || fail 'each answer is shown'
+lines 2 '^--- rank ' out
 expect 0 '[[<|im_end|>]]' reward.yaml --show 1 --tokens
 expect 0 '"answers":[{"rank":1,"read_at":' reward.yaml --show 1 --json
 expect 0 'eval_split, held back from dataset' reward.yaml --eval_split 0.5
@@ -90,7 +72,7 @@ expect 1 '--first 3 is too high: there are 2 rankings' reward.yaml --show 1 --fi
 sed -i '/ties/d' reward.yaml
 expect 0 'examples' reward.yaml
 expect 0 '2 rankings' reward.yaml --stage reward
-"${data%-data}-prefs" init prefs.db >out 2>&1 && "${data%-data}-prefs" import prefs.db pairs.jsonl >out 2>&1 || fail 'no database could be made'
+"$attune" prefs init prefs.db >out 2>&1 && "$attune" prefs import prefs.db pairs.jsonl >out 2>&1 || fail 'no database could be made'
 expect 0 '2 rankings of 2 prompts' reward.yaml --stage reward --dataset.0.path prefs.db
 
 # Prompts of PPO.
@@ -99,10 +81,9 @@ expect 0 '3 prompts, ' ppo.yaml
 expect 0 'answers each in an iteration' ppo.yaml
 expect 0 '"stage": "ppo"' ppo.yaml --json
 expect 0 '--- prompt 2: ' ppo.yaml --show 2
-grep -q 'Question 2?' out || fail 'the prompt is shown'
+says 'Question 2\?' out
 expect 0 '"prompt":' ppo.yaml --show 1 --json
 expect 1 'so none is left' ppo.yaml --max_length 60
 expect 2 'num_generations must be at least 2' ppo.yaml --advantage_estimator grpo --num_generations 1
 expect 2 'takes one of sft, reward, ppo' ppo.yaml --stage pp
 [ ! -e run ] || fail 'nothing is written'
-exit 0

@@ -12,22 +12,12 @@ if [ -z "${ATTUNE_DISK_MOUNTED:-}" ]; then
     echo "skipped: a small file system cannot be mounted here ($reason)"
     exit 77
 fi
-attune=$1/attune
-scratch=$(mktemp -d)
+. "$(dirname "$0")/../support/shell_tests.sh"
 disk=$scratch/disk
 mkdir "$disk"
 mount -t tmpfs -o size=4m tmpfs "$disk"
 trap 'umount -l "$disk"; rm -rf "$scratch"' EXIT
-cd "$scratch"
 tried=0
-
-fail() {
-    echo "full_disk: $*"
-    for file in out log; do
-        [ ! -s $file ] || { echo "--- $file" && cat $file; }
-    done
-    exit 1
-}
 
 # Leaves so many blocks of the disk free.
 fill() {

@@ -1,11 +1,8 @@
 #!/bin/bash
 # attune report: the page of a run, the comparison of several, and what it says to mistakes. Where there is a Chromium, its
 # parser reads the pages, and the script shows the values under the pointer. $1: folder of the binaries.
-set -euo pipefail
-report=$1/attune-report
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
+. "$(dirname "$0")/../support/shell_tests.sh"
+program=("$attune" report)
 
 mkdir -p runs/one runs/two broken
 for step in 0 10 20 30; do
@@ -15,28 +12,17 @@ done
 echo '{"step": 0, "prompt": "<script>document.title = \"caught\"</script>", "answer": "</div><b>x"}' >runs/one/samples.jsonl
 echo 'nonsense' >broken/metrics.jsonl
 
-# expect <exit status> <text in the output> <arguments>
-expect() {
-    local status=$1 text=$2 got=0
-    shift 2
-    "$report" "$@" >out 2>&1 || got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$text" out; then
-        echo "attune report $*: expected exit $status and '$text', got exit $got and:"
-        cat out
-        exit 1
-    fi
-}
 expect 0 'runs/one/report.html' runs/one
-grep -q 'objective/kl' runs/one/report.html
+says 'objective/kl' runs/one/report.html
 cp runs/one/report.html before.html
 expect 0 'runs/one/report.html' "$scratch/runs/one"
-cmp runs/one/report.html before.html
+cmp runs/one/report.html before.html || fail 'the same run gives another page'
 expect 0 'report.html' runs/one runs/two
-grep -q 'Runs compared' report.html
+says 'Runs compared' report.html
 expect 0 'compared.html' runs/one runs/two --out compared.html
-cmp report.html compared.html
+cmp report.html compared.html || fail 'the same runs give another page'
 expect 1 'broken/metrics.jsonl:1' broken
-[ ! -e broken/report.html ]
+[ ! -e broken/report.html ] || fail 'a page was made of a broken run'
 expect 1 "there is no folder 'nowhere'" nowhere
 expect 1 '--out is for comparing several runs' runs/one --out x.html
 expect 2 'RUN'
@@ -57,11 +43,8 @@ sed "s|^</body>\$|<script nonce=\"${nonce#nonce-}\">${move//$'\n'/ }</script></b
     tail -n 3 chromium.log
     exit 0
 }
-grep -q '<title>Run</title>' dom.html
-tip=$(grep -o '<div id="tip".*' dom.html)
+says '<title>Run</title>' dom.html
+grep -o '<div id="tip".*' dom.html >tip || fail 'there is no place for the values under the pointer'
 for text in '>step 20<' '>loss<' '>20.25<'; do
-    if [[ "$tip" != *"$text"* ]]; then
-        echo "the values under the pointer lack '$text': $tip"
-        exit 1
-    fi
+    says "$text" tip
 done

@@ -1,40 +1,7 @@
 #!/bin/bash
 # Reward models through the built commands, with the tiny-score fixture: eval --reward, export, prefs score, generate --best-of; what they
 # print, how they end, and what the usual mistakes are answered with. $1: folder of the binaries.
-set -euo pipefail
-attune=$1/attune
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-
-fail() {
-    echo "scores: $*"
-    echo '--- standard output' && cat out
-    echo '--- standard error' && cat log
-    exit 1
-}
-run() { # <arguments of attune>: must succeed; standard output to ./out, standard error to ./log
-    "$attune" "$@" >out 2>log </dev/null || fail "attune $* ended with $?"
-}
-# mistake <exit status> <text in the message> <arguments of attune>: one sentence on standard error, nothing on standard output
-mistake() {
-    local expected=$1 text=$2 status=0
-    shift 2
-    "$attune" "$@" >out 2>log </dev/null || status=$?
-    [ $status -eq "$expected" ] || fail "attune $*: exit status $status instead of $expected"
-    grep -qF -- "$text" log || fail "attune $*: the message lacks '$text'"
-    [ ! -s out ] || fail "attune $*: a failing command printed to standard output"
-}
-says() { # <extended regular expression> <file>
-    grep -qE -- "$1" "$2" || fail "'$1' is not in $2"
-}
-number() { # <key> <file>: the first number behind "key": in JSON
-    grep -oE "\"$1\": -?[0-9.]+(e-?[0-9]+)?" "$2" | head -n 1 | sed 's/.*: //'
-}
-near() { # <number> <number> <bound>
-    awk -v a="$1" -v b="$2" -v bound="$3" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d <= bound && d >= -bound) }' ||
-        fail "$1 and $2 are more than $3 apart"
-}
+. "$(dirname "$0")/../support/shell_tests.sh"
 
 # The adapter names its base "base". Its scores of these answers are those of tests/fixtures/tiny-score/expected.json.
 cp -r "$ATTUNE_FIXTURES/tiny-score/base" base
@@ -59,7 +26,7 @@ run eval --reward reward pairs.jsonl --format pairs --out scores.jsonl --dtype f
 says '^6 answers to 3 prompts: mean score' out
 says '^right order in 50.0 % of 2 pairs' out
 says '^1 pairs of equal rank left out' out
-[ "$(wc -l <scores.jsonl)" -eq 3 ] || fail 'three prompts are not three lines'
+lines 3 '' scores.jsonl # one of each prompt
 near "$(number score scores.jsonl)" -0.29968 1e-4
 says '^\{"line": 1, "prompt": \[\{"role": "user", .*"text": "seven", "rank": 1, "score": -0\.2996' scores.jsonl
 run eval --reward reward --data pairs.jsonl --format pairs --json --dtype f32

@@ -1,40 +1,7 @@
 #!/bin/bash
 # The spine through the built commands, with the tiny-text model: sft, export --merge, eval, generate, chat; what they print, how
 # they end, and what the usual mistakes are answered with. $1: folder of the binaries.
-set -euo pipefail
-attune=$1/attune
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-
-fail() {
-    echo "spine: $*"
-    echo '--- standard output' && cat out
-    echo '--- standard error' && cat log
-    exit 1
-}
-run() { # <arguments of attune>: must succeed; standard output to ./out, standard error to ./log
-    "$attune" "$@" >out 2>log || fail "attune $* ended with $?"
-}
-# mistake <exit status> <text in the message> <arguments of attune>: one sentence on standard error, nothing on standard output
-mistake() {
-    local expected=$1 text=$2 status=0
-    shift 2
-    "$attune" "$@" >out 2>log </dev/null || status=$?
-    [ $status -eq "$expected" ] || fail "attune $*: exit status $status instead of $expected"
-    grep -qF -- "$text" log || fail "attune $*: the message lacks '$text'"
-    [ ! -s out ] || fail "attune $*: a failing command printed to standard output"
-}
-says() { # <extended regular expression> <file>
-    grep -qE -- "$1" "$2" || fail "'$1' is not in $2"
-}
-number() { # <key> <file>: the number behind "key": in JSON
-    sed -nE "s/.*\"$1\": (-?[0-9.]+(e-?[0-9]+)?).*/\1/p" "$2" | head -n 1
-}
-near() { # <number> <number> <bound>
-    awk -v a="$1" -v b="$2" -v bound="$3" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d <= bound && d >= -bound) }' ||
-        fail "$1 and $2 are more than $3 apart"
-}
+. "$(dirname "$0")/../support/shell_tests.sh"
 
 cp -r "$ATTUNE_FIXTURES/tiny-text" model
 run init model --deviation 0.2 --seed 11
@@ -83,10 +50,8 @@ run export run --merge --to merged --dtype f32 --json
 [ "$(cat out)" = '{"to": "merged"}' ] || fail 'attune export --json prints something else'
 run eval merged --data train.jsonl --json --dtype f32 --token-logprobs logprobs.jsonl
 near "$(number eval_loss out)" "$trained" 1e-5
-[ "$(wc -l <logprobs.jsonl)" -eq 3 ] || fail 'token log-probabilities of 3 records were expected'
-if grep -qvE '^\{"ids":\[[0-9]+(,[0-9]+)+\],"logprobs":\[null(,-?[0-9.]+(e-?[0-9]+)?)+\]\}$' logprobs.jsonl; then
-    fail 'a record of token log-probabilities has another form'
-fi
+lines 3 '' logprobs.jsonl
+lines 3 '^\{"ids":\[[0-9]+(,[0-9]+)+\],"logprobs":\[null(,-?[0-9.]+(e-?[0-9]+)?)+\]\}$' logprobs.jsonl
 # As many log-probabilities as ids; those of the answers have the mean that was printed.
 awk -F'[][]' '{ if (split($2, a, ",") != split($4, b, ",")) exit 1 }' logprobs.jsonl || fail 'ids and logprobs differ in number'
 run eval merged --data train.jsonl

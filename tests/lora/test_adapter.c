@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "support/fixture.h"
+#include "support/temporary.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,12 +182,13 @@ static void dropout_where_few_rows_predict(void **state)
     close_setting(&setting);
 }
 
-static char *scratch_folder(void)
+/* An empty folder of this name. */
+static const char *fresh_folder(const char *name)
 {
-    static char folder[] = "/tmp/attune-adapter-XXXXXX";
-    strcpy(folder, "/tmp/attune-adapter-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return folder;
+    struct err err;
+    remove_tree(temporary("%s", name));
+    must(file_make_dirs(temporary("%s", name), &err));
+    return temporary("%s", name);
 }
 
 /* Written and read again: the same names, ranks, scales and bits. */
@@ -195,7 +197,7 @@ static void round_trip(void **state)
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct err err;
-        char *folder = scratch_folder();
+        const char *folder = fresh_folder("again");
         struct backend *backend = fixture_backend();
         struct model *model = fixture_model(cases[c].base, backend, false);
         struct adapter *first = fixture_adapter(cases[c].name, model, false), *second;
@@ -219,7 +221,6 @@ static void round_trip(void **state)
         adapter_free(second);
         model_free(model);
         backend->free(backend);
-        must(file_remove_tree(folder, &err));
     }
 }
 
@@ -264,14 +265,6 @@ static void fresh_adapters(void **state)
     backend->free(backend);
 }
 
-static int copy_tensor(void *context, float *out, struct err *err)
-{
-    (void)err;
-    const struct safetensor *tensor = context;
-    safetensor_widen(out, tensor->data, tensor->dtype, tensor->count);
-    return 0;
-}
-
 static int fill_with_ones(void *context, float *out, struct err *err)
 {
     (void)err;
@@ -292,12 +285,7 @@ static void write_with_score(const char *folder, const char *from, int64_t rows,
     assert_true(count < 64);
     for (int32_t i = 0; i < count; i++) {
         const struct safetensor *tensor = safetensors_at(files, i);
-        specs[i] = (struct safetensor_spec){.name = tensor->name,
-                                            .dtype = DTYPE_F32,
-                                            .rank = tensor->rank,
-                                            .read = copy_tensor,
-                                            .context = (void *)(uintptr_t)tensor};
-        memcpy(specs[i].shape, tensor->shape, sizeof specs[i].shape);
+        specs[i] = copied_tensor(tensor);
         if (strstr(tensor->name, SCORE_TENSOR)) {
             ones = rows * tensor->shape[1];
             specs[i].shape[0] = rows;
@@ -320,7 +308,7 @@ static void score_heads(void **state)
 {
     (void)state;
     struct err err = {{0}};
-    char *folder = scratch_folder();
+    const char *folder = fresh_folder("scored");
     struct backend *backend = fixture_backend();
     struct model *model = fixture_model("tiny-score/base", backend, false);
     struct adapter *first = fixture_adapter("tiny-score/adapter", model, true), *second;
@@ -368,7 +356,6 @@ static void score_heads(void **state)
     adapter_free(first);
     model_free(model);
     backend->free(backend);
-    must(file_remove_tree(folder, &err));
 }
 
 /* A fresh adapter with a head: drawn by the seed, or what the base's files hold, with its offset. */
@@ -449,7 +436,7 @@ static void refusals(void **state)
     expect_refusal(model, &(struct adapter_options){.rank = 4, .alpha = 8}, "empty");
     /* An adapter of ours on another base of the same shapes is told by its fingerprint; PEFT's by shapes only. */
     struct adapter *adapter = fixture_adapter("tiny-lora", model, false), *opened;
-    char *folder = scratch_folder();
+    const char *folder = fresh_folder("other");
     must(adapter_save(adapter, folder, "tiny-llama", &err));
     assert_int_equal(adapter_open(&opened, other, folder, &err), -1);
     assert_non_null(strstr(err.text, "another base model"));
@@ -464,7 +451,6 @@ static void refusals(void **state)
     assert_non_null(strstr(err.text, "other weights"));
     strbuf_free(&bytes);
     mem_free(metadata_path);
-    must(file_remove_tree(folder, &err));
     adapter_free(adapter);
     model_free(model);
     model_free(other);
@@ -482,5 +468,5 @@ int main(void)
         cmocka_unit_test(fresh_score_heads),
         cmocka_unit_test(refusals),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

@@ -57,6 +57,45 @@ static void unchanged(void **state)
     remove_tree(temporary("out"));
 }
 
+/* What the template closes an answer with becomes an end, beside those that are named, or those of config.json. */
+static void ends(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *generation, *want;
+    } cases[] = {
+        {"{\"eos_token_id\": 0, \"temperature\": 0.7}", "{\"eos_token_id\": [0, 2], \"temperature\": 0.7}"},
+        {"{\"eos_token_id\": [0, 3], \"top_k\": 5}", "{\"eos_token_id\": [0, 3, 2], \"top_k\": 5}"},
+        {"{\"top_k\": 5}", "{\"top_k\": 5, \"eos_token_id\": [2]}"},
+        {NULL, "{\"bos_token_id\": 0, \"eos_token_id\": [0, 2], \"pad_token_id\": 3}"},
+    };
+    struct err err;
+    json_t *config = json_read_file(temporary("model/config.json"), 1 << 20, &err);
+    assert_int_equal(json_object_set_new(config, "eos_token_id", json_integer(0)), 0);
+    assert_int_equal(json_dump_file(config, temporary("model/config.json"), 0), 0);
+    json_decref(config);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        remove_tree(temporary("model/generation_config.json"));
+        if (cases[i].generation)
+            write_bytes(temporary("model/generation_config.json"), cases[i].generation, strlen(cases[i].generation));
+        struct model *model = tiny_model(), *again;
+        must(model_export(model, temporary("out"), &keep, &err));
+        json_t *got = json_read_file(temporary("out/generation_config.json"), 1 << 20, &err);
+        json_t *want = json_loads(cases[i].want, 0, NULL);
+        assert_true(got && want && json_equal(got, want));
+        json_decref(got);
+        json_decref(want);
+        model_free(model);
+        /* Now it is one, and nothing is added again. */
+        must(model_open(&again, temporary("out"), &err));
+        must(model_export(again, temporary("twice"), &keep, &err));
+        assert_true(same_bytes(temporary("out/generation_config.json"), temporary("twice/generation_config.json")));
+        model_free(again);
+        remove_tree(temporary("out"));
+        remove_tree(temporary("twice"));
+    }
+}
+
 /* Whichever write or fsync fails, or whichever allocation: no folder, nothing beside it, an error that says why. */
 static void whole_or_not_at_all(void **state)
 {
@@ -181,9 +220,8 @@ static void masters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unchanged), cmocka_unit_test(whole_or_not_at_all),
-        cmocka_unit_test(changes),   cmocka_unit_test(untied),
-        cmocka_unit_test(masters),
+        cmocka_unit_test(unchanged), cmocka_unit_test(ends),   cmocka_unit_test(whole_or_not_at_all),
+        cmocka_unit_test(changes),   cmocka_unit_test(untied), cmocka_unit_test(masters),
     };
     return cmocka_run_group_tests(tests, setup, temporary_teardown);
 }

@@ -1,11 +1,9 @@
 /* tests/ppo/helper_ppo.c - see helper_ppo.h. */
 #include "support/cmocka.h"
 
-#include "backend/cpu/cpu.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "ppo/helper_ppo.h"
-#include "support/fixture.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
 #include <limits.h>
@@ -29,9 +27,10 @@ static int count_in(const char *text, size_t length, const char *word)
 void ppo_score_if_asked(int argc, char **argv)
 {
     static char line[1 << 20];
-    if (argc != 3 || strcmp(argv[1], "count") != 0)
+    if (argc < 3 || strcmp(argv[1], "count") != 0)
         return;
-    while (fgets(line, sizeof line, stdin)) {
+    long most = argc > 3 ? strtol(argv[3], NULL, 10) : LONG_MAX;
+    for (long answers = 0; answers < most && fgets(line, sizeof line, stdin); answers++) {
         json_t *request = json_loads(line, JSON_ALLOW_NUL, NULL);
         const json_t *response = json_object_get(request, "response");
         if (!response)
@@ -57,14 +56,6 @@ int ppo_setup(void **state)
     return 0;
 }
 
-struct backend *ppo_cpu(enum dtype compute, int threads)
-{
-    struct err err;
-    struct backend *backend;
-    must(cpu_backend_create(&backend, &(struct cpu_options){.compute = compute, .threads = threads}, &err));
-    return backend;
-}
-
 const char *ppo_counting(const char *word)
 {
     static char line[PATH_MAX + 64];
@@ -75,29 +66,21 @@ const char *ppo_counting(const char *word)
     return line;
 }
 
+static void put_prompts_and_scores(struct strbuf *yaml, const char *lines)
+{
+    strbuf_printf(yaml, "dataset: %s\n", temporary("prompts.jsonl"));
+    if (!strstr(lines, "reward_"))
+        strbuf_puts(yaml, ppo_counting("e"));
+}
+
+const struct tested_stage tested_ppo = {.stage = STAGE_PPO, .run = ppo_run, .put_defaults = put_prompts_and_scores};
+
 struct recipe *ppo_recipe(const char *name, const char *lines)
 {
-    struct err err;
-    struct recipe *recipe;
-    struct strbuf yaml = {0};
-    strbuf_printf(&yaml, "model_name_or_path: %s\noutput_dir: %s\ndataset: %s\nthreads: 1\ndtype: f32\n",
-                  temporary("model"), temporary("%s", name), temporary("prompts.jsonl"));
-    if (!strstr(lines, "reward_"))
-        strbuf_puts(&yaml, ppo_counting("e"));
-    strbuf_puts(&yaml, lines);
-    must(strbuf_check(&yaml, &err));
-    must(recipe_load_text(&recipe, STAGE_PPO, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
-    strbuf_free(&yaml);
-    return recipe;
+    return stage_recipe(&tested_ppo, name, lines);
 }
 
 void ppo_finish(const char *name, const char *lines, struct backend *backend)
 {
-    struct err err;
-    struct recipe *recipe = ppo_recipe(name, lines);
-    if (!backend)
-        backend = ppo_cpu(DTYPE_F32, 2);
-    must(ppo_run(recipe, backend, &(struct stage_options){0}, &err));
-    backend->free(backend);
-    recipe_free(recipe);
+    stage_finish(&tested_ppo, name, lines, backend);
 }

@@ -3,7 +3,7 @@
 # statistics, metrics.jsonl, samples.jsonl and the journal of scores; see tests/support/kill_resume.sh. An iteration is rollout, scoring,
 # update and record, so a kill falls into any of them. $1: folder of the binaries.
 . "$(dirname "$0")/../support/kill_resume.sh"
-kill_resume_begin ppo "$1"
+kill_resume_begin ppo
 
 for ((n = 0; n < 40; n++)); do
     echo "{\"prompt\": [{\"role\": \"user\", \"content\": \"what is $((n * 7919))\"}]}"
@@ -19,29 +19,28 @@ while IFS= read -r line; do
 done
 END_OF_PROGRAM
 
-# Evaluations, records and checkpoints fall on different steps, and the last step is none of theirs.
-cat >common.yaml <<'END_OF_RECIPE'
-model_name_or_path: model
-dataset: prompts.jsonl
+common='dataset: prompts.jsonl
 eval_split: 0.2
 max_length: 100
 reward_command: bash score.sh
 response_length: 10
-dtype: f32
-threads: 1
 per_device_train_batch_size: 6
-logging_steps: 3
-eval_steps: 7
-save_steps: 4
-save_total_limit: 2
-learning_rate: 3.0e-3
 sample_max_new_tokens: 8
 num_ppo_epochs: 2
-num_mini_batches: 2
-END_OF_RECIPE
-{ cat common.yaml; echo 'lora_r: 4'; echo 'adaptive_kl: true'; echo 'kl_target: 0.5'; echo 'kl_horizon: 100'; echo 'use_score_norm: true'; } >gae.yaml
-{ cat common.yaml; echo 'lora_r: 4'; echo 'advantage_estimator: grpo'; echo 'num_generations: 3'; echo 'kl_coef: 0.1'; } >grpo.yaml
-{ cat common.yaml; echo 'finetuning_type: full'; } >full.yaml
+num_mini_batches: 2'
+kill_resume_recipe gae "$common
+lora_r: 4
+adaptive_kl: true
+kl_target: 0.5
+kl_horizon: 100
+use_score_norm: true"
+kill_resume_recipe grpo "$common
+lora_r: 4
+advantage_estimator: grpo
+num_generations: 3
+kl_coef: 0.1"
+kill_resume_recipe full "$common
+finetuning_type: full"
 steps=([gae]=62 [grpo]=50 [full]=38)
 result=([gae]=adapter_model.safetensors [grpo]=adapter_model.safetensors [full]=model.safetensors)
 

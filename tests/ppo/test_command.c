@@ -56,16 +56,6 @@ static int score(struct reward_command *command, double scores[COUNT], struct er
     return reward_command_score(command, requests, COUNT, scores, err);
 }
 
-static size_t lines_in(const char *path)
-{
-    struct strbuf text = read_bytes(path);
-    size_t lines = 0;
-    for (size_t i = 0; i < text.length; i++)
-        lines += text.data[i] == '\n';
-    strbuf_free(&text);
-    return lines;
-}
-
 /* The number that a program wrote into a file of the temporary folder. */
 static long number_in(const char *name)
 {

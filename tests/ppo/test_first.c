@@ -6,7 +6,6 @@
 
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
-#include "support/run_files.h"
 #include "support/temporary.h"
 #include <stdio.h>
 
@@ -26,7 +25,7 @@ static const char *const estimators[] = {
 /* With one epoch of one mini-batch every update is made by the policy that sampled. */
 static void old_and_new_are_equal(const char *lines, enum dtype compute)
 {
-    ppo_finish("run", lines, ppo_cpu(compute, 2));
+    ppo_finish("run", lines, cpu_backend(compute, 2));
     for (int step = 1; step <= 3; step++) {
         assert_true(run_metric("run", step, "val/ratio") == 1);
         assert_true(run_metric("run", step, "val/ratio_var") == 0);
@@ -68,7 +67,7 @@ static void learning_rate_zero(void **state)
         snprintf(lines, sizeof lines, "%snum_mini_batches: 2\n", estimators[i]);
         struct err err;
         struct recipe *recipe = ppo_recipe("run", lines);
-        struct backend *backend = ppo_cpu(DTYPE_F32, 1);
+        struct backend *backend = cpu_backend(DTYPE_F32, 1);
         recipe->learning_rate = 0;
         must(ppo_run(recipe, backend, &(struct stage_options){0}, &err));
         for (int step = 1; step <= 3; step++) {

@@ -6,7 +6,6 @@
 
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
-#include "support/run_files.h"
 #include "support/temporary.h"
 #include <stdio.h>
 

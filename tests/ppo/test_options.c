@@ -1,15 +1,13 @@
 /*
  * tests/ppo/test_options.c - keys of the recipe seen from the outside: when updates are left out or ended, what the
- * critic does before the policy moves, text beside the rewards, prices and penalties, and how runs fail.
+ * critic does before the policy moves, text beside the rewards, prices and penalties, and samples.
  */
 #include "support/cmocka.h"
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/safetensors.h"
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
-#include "support/run_files.h"
 #include "support/temporary.h"
 #include <math.h>
 #include <stdio.h>
@@ -163,84 +161,6 @@ static void samples(void **state)
     assert_true(at(0, "eval_response_length") > 0);
 }
 
-/* ---- failures ---- */
-
-/* A program that dies ends the run; when it is mended, the run goes on to the bytes of one that nothing happened to. */
-static void a_program_that_dies(void **state)
-{
-    (void)state;
-    struct strbuf lines = {0};
-    const char *good = strchr(ppo_counting("e"), '"') + 1;
-    int length = (int)(strrchr(good, '"') - good);
-    strbuf_printf(&lines, "%sreward_command: \"if [ -e %s ]; then %.*s; else %.*s | sed -u 21q; fi\"\n", LINES,
-                  temporary("mended"), length, good, length, good);
-    struct err err;
-    remove_tree(temporary("run"));
-    remove_tree(temporary("mended"));
-    struct recipe *recipe = ppo_recipe("run", lines.data);
-    strbuf_free(&lines);
-    for (int mended = 0; mended < 2; mended++) {
-        struct backend *backend = ppo_cpu(DTYPE_F32, 1);
-        enum loop_outcome outcome = ppo_run(recipe, backend, &(struct stage_options){0}, &err);
-        assert_int_equal(outcome, mended ? LOOP_FINISHED : LOOP_FAILED);
-        if (!mended)
-            assert_non_null(strstr(err.text, "reward_command"));
-        backend->free(backend);
-        write_bytes(temporary("mended"), "", 0);
-    }
-    recipe_free(recipe);
-    remove_tree(temporary("died"));
-    assert_int_equal(rename(temporary("run"), temporary("died")), 0);
-    finish("");
-    assert_true(same_bytes(temporary("run/" ADAPTER), temporary("died/" ADAPTER)));
-    assert_true(same_bytes(temporary("run/samples.jsonl"), temporary("died/samples.jsonl")));
-}
-
-/* The trained tensors of the newest checkpoint are numbers. Returns its step. */
-static int check_newest_checkpoint(int most)
-{
-    struct err err;
-    struct safetensors *tensors;
-    while (most > 0 && !file_exists(temporary("diverged/checkpoint-%d", most)))
-        most--;
-    assert_true(most > 0);
-    must(safetensors_open(&tensors, temporary("diverged/checkpoint-%d/" ADAPTER, most), &err));
-    for (int32_t t = 0; t < safetensors_count(tensors); t++) {
-        const struct safetensor *tensor = safetensors_at(tensors, t);
-        for (int64_t i = 0; i < tensor->count; i++)
-            assert_true(isfinite(((const float *)tensor->data)[i]));
-    }
-    safetensors_close(tensors);
-    return most;
-}
-
-/*
- * At a hundred times the rate of test_learning.c, which a warm-up comes to by and by, the run stops with advice. What
- * was saved before is whole: the run goes on from it, to the same end.
- */
-static void divergence(void **state)
-{
-    (void)state;
-    struct recipe *recipe = ppo_recipe("diverged", LINES "lora_modules_to_save: lm_head\nlr_scheduler_type: "
-                                                         "constant_with_warmup\nwarmup_steps: 40\n");
-    recipe->max_steps = 60;
-    recipe->learning_rate = 100 * 1e-2;
-    int steps[2];
-    for (int again = 0; again < 2; again++) {
-        struct err err;
-        struct backend *backend = ppo_cpu(DTYPE_F32, 1);
-        assert_int_equal(ppo_run(recipe, backend, &(struct stage_options){0}, &err), LOOP_FAILED);
-        assert_non_null(strstr(err.text, "learning_rate"));
-        assert_non_null(strstr(err.text, "kl_coef"));
-        assert_false(file_exists(temporary("diverged/state.json")));
-        steps[again] = check_newest_checkpoint(60);
-        backend->free(backend);
-    }
-    print_message("diverged after %d iterations\n", steps[0]);
-    assert_int_equal(steps[0], steps[1]);
-    recipe_free(recipe);
-}
-
 int main(int argc, char **argv)
 {
     ppo_score_if_asked(argc, argv);
@@ -252,8 +172,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_price_of_a_nat),
         cmocka_unit_test(penalties_and_bonuses),
         cmocka_unit_test(samples),
-        cmocka_unit_test(a_program_that_dies),
-        cmocka_unit_test(divergence),
     };
     return cmocka_run_group_tests(tests, ppo_setup, temporary_teardown);
 }

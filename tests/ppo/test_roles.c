@@ -10,11 +10,10 @@
 #include "model/init.h"
 #include "ppo/helper_ppo.h"
 #include "ppo/judge.h"
-#include "ppo/roles.h"
+#include "ppo/rollout.h"
 #include "reward/reward.h"
 #include "sft/sft.h"
 #include "support/fixture.h"
-#include "support/run_files.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
 #include <math.h>
@@ -24,6 +23,8 @@
 #define PPO                                                                                                            \
     "response_length: 10\nper_device_train_batch_size: 8\nmax_steps: 3\nlearning_rate: 1e-3\ntemperature: 1\n"         \
     "num_ppo_epochs: 2\n"
+
+#define WIDE "model_name_or_path: @/wide\n"
 
 /* ---- what the roles are made of ---- */
 
@@ -45,19 +46,22 @@ static void write_records(void)
     strbuf_free(&pairs);
 }
 
-/* A model of another shape with the same tokenizer. */
-static void make_deeper(void)
+/* A model with the same tokenizer whose config.json has `to` in place of `from`. */
+static void make_other_model(const char *name, const char *from, const char *to)
 {
     struct err err;
-    tiny_text_make(temporary("deep"));
-    struct strbuf config = read_bytes(temporary("deep/config.json"));
-    char *layers = strstr(config.data, "\"num_hidden_layers\": 2");
-    assert_non_null(layers);
-    layers[strlen("\"num_hidden_layers\": ")] = '3';
-    write_bytes(temporary("deep/config.json"), config.data, config.length);
+    tiny_text_make(temporary("%s", name));
+    struct strbuf config = read_bytes(temporary("%s/config.json", name)), changed = {0};
+    const char *at = strstr(config.data, from);
+    assert_non_null(at);
+    strbuf_append(&changed, config.data, (size_t)(at - config.data));
+    strbuf_puts(&changed, to);
+    strbuf_puts(&changed, at + strlen(from));
+    write_bytes(temporary("%s/config.json", name), changed.data, changed.length);
     strbuf_free(&config);
-    must(file_remove_tree(temporary("deep/model.safetensors"), &err));
-    must(model_write_random(temporary("deep"), TINY_TEXT_DEVIATION, 12, &err));
+    strbuf_free(&changed);
+    must(file_remove_tree(temporary("%s/model.safetensors", name), &err));
+    must(model_write_random(temporary("%s", name), TINY_TEXT_DEVIATION, 12, &err));
 }
 
 static void run_stage(enum stage stage, const char *model, const char *name, const char *data, const char *lines)
@@ -69,7 +73,7 @@ static void run_stage(enum stage stage, const char *model, const char *name, con
                   temporary("%s", model), temporary("%s", name), temporary("%s", data), lines);
     must(recipe_load_text(&recipe, stage, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
     strbuf_free(&yaml);
-    struct backend *backend = ppo_cpu(DTYPE_F32, 2);
+    struct backend *backend = cpu_backend(DTYPE_F32, 2);
     struct stage_options options = {0};
     must(stage == STAGE_SFT ? sft_run(recipe, backend, &options, &err) : reward_run(recipe, backend, &options, &err));
     backend->free(backend);
@@ -84,7 +88,8 @@ static int setup(void **state)
     run_stage(STAGE_SFT, "model", "sft", "answers.jsonl", "lora_r: 4\nlora_dropout: 0.1\n");
     run_stage(STAGE_REWARD, "model", "reward", "pairs.jsonl", "lora_r: 8\nlora_dropout: 0\n");
     run_stage(STAGE_REWARD, "model", "reward-full", "pairs.jsonl", "finetuning_type: full\n");
-    make_deeper();
+    make_other_model("deep", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+    make_other_model("wide", "\"vocab_size\": 320", "\"vocab_size\": 352");
     run_stage(STAGE_REWARD, "deep", "reward-deep", "pairs.jsonl", "lora_r: 4\nlora_dropout: 0\n");
     return 0;
 }
@@ -104,7 +109,7 @@ static struct recipe *recipe_with(const char *reward, const char *adapter, const
 
 static int run_with(struct recipe *recipe, struct err *err)
 {
-    struct backend *backend = ppo_cpu(DTYPE_F32, 2);
+    struct backend *backend = cpu_backend(DTYPE_F32, 2);
     enum loop_outcome outcome = ppo_run(recipe, backend, &(struct stage_options){0}, err);
     backend->free(backend);
     return outcome;
@@ -135,7 +140,7 @@ static void one_base(void **state)
     assert_ptr_equal(roles.policy.model, roles.reference_model);
     assert_non_null(roles.reference_adapter);
     assert_false(roles.critic_is_fresh);
-    struct backend *backend = ppo_cpu(DTYPE_F32, 1);
+    struct backend *backend = cpu_backend(DTYPE_F32, 1);
     must(ppo_roles_plan(&roles, backend, &plan, &err));
     must(model_plan(roles.policy.model, backend, &(struct model_options){.backward = true}, &base, &err));
     assert_int_equal(plan.bytes[MEMORY_PREPARED], base.bytes[MEMORY_PREPARED]);
@@ -201,7 +206,7 @@ static void planned_is_taken(const char *reward, const char *adapter, const char
 {
     struct err err;
     struct recipe *recipe = recipe_with(reward, adapter, lines);
-    struct backend *backend = ppo_cpu(DTYPE_F32, 1);
+    struct backend *backend = cpu_backend(DTYPE_F32, 1);
     inner_alloc = backend->alloc;
     backend->alloc = counting_alloc;
     taken = 0;
@@ -227,6 +232,38 @@ static void memory(void **state)
     planned_is_taken("reward-deep", NULL, "rollout_batch_size: 2\n");
     planned_is_taken("reward-full", NULL, "finetuning_type: full\n");
     planned_is_taken("reward", NULL, "finetuning_type: full\nadvantage_estimator: grpo\n");
+}
+
+/* Bytes that the plan of a run has for what stands on the host. */
+static json_int_t planned_on_host(const char *lines)
+{
+    struct err err;
+    finish("reward", NULL, lines);
+    json_t *root = json_read_file(temporary("run/memory.json"), 1 << 16, &err);
+    json_int_t bytes =
+        json_integer_value(json_object_get(json_object_get(root, "plan"), memory_kind_name(MEMORY_DATA)));
+    json_decref(root);
+    remove_tree(temporary("run"));
+    return bytes;
+}
+
+/* Answers of an evaluation are kept as those of an iteration are, and a reward model makes them ready beside that. */
+static void what_stands_on_the_host(void **state)
+{
+    (void)state;
+    enum { PROMPTS = 24, ITERATION = 8 };
+    char lines[256];
+    json_int_t plain = planned_on_host("sample_max_new_tokens: 100\n"), evaluated[2];
+    for (int i = 0; i < 2; i++) {
+        snprintf(lines, sizeof lines, "sample_max_new_tokens: %d\neval_dataset: %s\n", 100 * (i + 1),
+                 temporary("prompts.jsonl"));
+        evaluated[i] = planned_on_host(lines);
+    }
+    int64_t answers = PROMPTS - ITERATION; /* more than there are in an iteration */
+    assert_true(evaluated[0] - plain >= episodes_size(answers, answers * 100) + (int64_t)rollout_size(answers, 100));
+    int64_t tokens = PROMPTS * 100, ids = (2 * JUDGE_FAMILIES + 1) * 100 * (int64_t)sizeof(int32_t);
+    assert_int_equal(evaluated[1] - evaluated[0], episodes_size(0, tokens) + (int64_t)rollout_size(PROMPTS, 200) -
+                                                      (int64_t)rollout_size(PROMPTS, 100) + ids);
 }
 
 /* Reward models and policies, trained by adapters and in full, in every combination. */
@@ -284,25 +321,39 @@ static void mistakes(void **state)
     recipe_free(recipe);
 }
 
-/* A run does not go on against another reward model, or from another reference. */
+/* A run does not go on against another reward model, or from another reference, and says which it is. */
 static void roles_that_changed(void **state)
 {
     (void)state;
-    static const char *const folders[] = {"reward", "sft"};
-    for (int i = 0; i < 2; i++) {
+    static const struct {
+        const char *folder, *file, *from, *to; /* from NULL: one of the last bytes */
+        const char *key;
+    } cases[] = {
+        {"reward", "adapter_model.safetensors", NULL, NULL, "the reward_model of the run changed"},
+        {"reward", "recipe.resolved.yaml", "chat_template: null", "chat_template: phi3", "the reward_model of the run"},
+        {"sft", "adapter_model.safetensors", NULL, NULL, "the adapter_name_or_path of the run changed"},
+        {"sft", "adapter_config.json", "\"lora_alpha\": 32", "\"lora_alpha\": 31", "the adapter_name_or_path of the"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         finish("reward", "sft", "");
-        const char *path = temporary("%s/adapter_model.safetensors", folders[i]);
-        struct strbuf kept = read_bytes(path);
-        kept.data[kept.length - 2] ^= 1;
-        write_bytes(path, kept.data, kept.length);
+        const char *path = temporary("%s/%s", cases[i].folder, cases[i].file);
+        struct strbuf bytes = read_bytes(path), kept = read_bytes(path);
+        char *at = cases[i].from ? strstr(bytes.data, cases[i].from) : NULL;
+        assert_true(at || !cases[i].from);
+        if (at)
+            memcpy(at, cases[i].to, strlen(cases[i].to));
+        else
+            bytes.data[bytes.length - 2] ^= 1;
+        write_bytes(path, bytes.data, bytes.length);
         struct err err;
         struct recipe *recipe = recipe_with("reward", "sft", "");
         recipe->max_steps = 5;
         assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
-        assert_non_null(strstr(err.text, "changed"));
-        kept.data[kept.length - 2] ^= 1;
+        if (!strstr(err.text, cases[i].key) || !strstr(err.text, temporary("%s", cases[i].folder)))
+            fail_msg("'%s' does not say '%s' and the folder", err.text, cases[i].key);
         write_bytes(path, kept.data, kept.length);
         strbuf_free(&kept);
+        strbuf_free(&bytes);
         must(run_with(recipe, &err));
         recipe_free(recipe);
         remove_tree(temporary("run"));
@@ -311,50 +362,105 @@ static void roles_that_changed(void **state)
 
 /* ---- the reward model's own text ---- */
 
+/* A judge that stands alone. */
+struct judging {
+    struct recipe *recipe;
+    struct backend *backend;
+    struct ppo_roles roles;
+    struct ppo_data data;
+    struct pass *pass;
+    struct judge judge;
+};
+
+static void judging_open(struct judging *judging, const char *reward, const char *lines)
+{
+    struct err err;
+    judging->recipe = recipe_with(reward, NULL, lines);
+    judging->backend = cpu_backend(DTYPE_F32, 1);
+    must(ppo_roles_open(&judging->roles, judging->recipe, &err));
+    must(ppo_data_open(&judging->data, judging->recipe, &err));
+    must(judge_open(&judging->judge, judging->recipe, &judging->data, &judging->roles.reward,
+                    judging->roles.policy.model, &err));
+    must(ppo_roles_load(&judging->roles, judging->backend, &err));
+    struct pass_limits limits = judging->judge.limits;
+    limits.scorer = false;
+    must(pass_create(&judging->pass, judging->roles.policy.model, &limits, &err));
+    must(judge_start(&judging->judge, judging->pass, &(struct judge_most){.group = 2, .prompt = 64, .length = 64},
+                     &err));
+}
+
+static void judging_close(struct judging *judging)
+{
+    judge_close(&judging->judge);
+    pass_free(judging->pass);
+    ppo_roles_close(&judging->roles);
+    ppo_data_close(&judging->data);
+    judging->backend->free(judging->backend);
+    recipe_free(judging->recipe);
+}
+
+/* The tokens of a text as an answer, which was cut off or ended with its end-of-turn token. */
+static void add_answer(const struct judging *judging, struct episodes *episodes, const char *text, bool ended)
+{
+    struct err err;
+    struct token_list tokens = {0};
+    must(tokenizer_encode(judging->data.text.tokenizer, text, strlen(text), 0, &tokens, &err));
+    if (ended)
+        must(tokenizer_encode(judging->data.text.tokenizer, "<|im_end|>", 10, 0, &tokens, &err));
+    episodes_append(episodes, tokens.ids, (int64_t)tokens.count, ended);
+    token_list_free(&tokens);
+}
+
 /* Scores of two texts that were tokenised as the tokenizer does it, one cut off and one that ended. */
-static void score_texts(const char *reward, bool *anew, double scores[2])
+static void score_texts(const char *reward, const char *lines, bool *anew, double scores[2])
 {
     static const char *const texts[] = {"the sea is a whale", "it lives"};
     struct err err;
-    struct recipe *recipe = recipe_with(reward, NULL, "advantage_estimator: grpo\nnum_generations: 2\n");
-    struct ppo_roles roles;
-    struct ppo_data data;
-    struct judge judge;
-    struct pass *pass;
+    struct judging judging;
     struct episodes episodes;
     struct strbuf words[2] = {{0}};
-    struct backend *backend = ppo_cpu(DTYPE_F32, 1);
-    must(ppo_roles_open(&roles, recipe, &err));
-    must(ppo_data_open(&data, recipe, &err));
-    must(judge_open(&judge, recipe, &data, &roles.reward, roles.policy.model, &err));
-    must(ppo_roles_load(&roles, backend, &err));
-    struct pass_limits limits = judge.limits;
-    limits.scorer = false;
-    must(pass_create(&pass, roles.policy.model, &limits, &err));
-    must(judge_start(&judge, pass, &(struct judge_most){2, 2, 64}, &err));
+    char all[256];
+    snprintf(all, sizeof all, "%sadvantage_estimator: grpo\nnum_generations: 2\n", lines);
+    judging_open(&judging, reward, all);
     must(episodes_create(&episodes, 2, 128, 2, &err));
     for (int i = 0; i < 2; i++) {
-        struct token_list tokens = {0};
         strbuf_puts(&words[i], texts[i]);
-        must(tokenizer_encode(data.text.tokenizer, texts[i], strlen(texts[i]), 0, &tokens, &err));
-        if (i == 1) /* it ends with its end-of-turn token, the other one was cut off */
-            must(tokenizer_encode(data.text.tokenizer, "<|im_end|>", 10, 0, &tokens, &err));
-        episodes_append(&episodes, tokens.ids, (int64_t)tokens.count, i == 1);
-        token_list_free(&tokens);
+        add_answer(&judging, &episodes, texts[i], i == 1);
     }
-    must(judge_score(&judge, data.train.items, &episodes, words, &err));
-    *anew = judge.anew;
+    must(judge_score(&judging.judge, judging.data.train.items, &episodes, words, &err));
+    *anew = judging.judge.anew;
     for (int i = 0; i < 2; i++) {
         scores[i] = episodes.items[i].score;
         strbuf_free(&words[i]);
     }
     episodes_free(&episodes);
-    judge_close(&judge);
-    pass_free(pass);
-    ppo_roles_close(&roles);
-    ppo_data_close(&data);
-    backend->free(backend);
-    recipe_free(recipe);
+    judging_close(&judging);
+}
+
+/* More prompts than are made ready at once: the same ones over and over, which get the same scores each time. */
+static void many_prompts(void **state)
+{
+    (void)state;
+    enum { MANY = 2 * JUDGE_FAMILIES + 5 };
+    static const char *const texts[] = {"the sea", "a whale", "it is the sea and a whale"};
+    struct err err;
+    struct judging judging;
+    struct episodes episodes;
+    const struct prompt *prompts[MANY];
+    judging_open(&judging, "reward", "");
+    int period = (int)judging.data.train.count * 3;
+    assert_in_range(period, JUDGE_FAMILIES / 2, MANY - JUDGE_FAMILIES / 2);
+    must(episodes_create(&episodes, MANY, MANY * 64, 1, &err));
+    for (int i = 0; i < MANY; i++) {
+        prompts[i] = judging.data.train.items[i % (int)judging.data.train.count];
+        add_answer(&judging, &episodes, texts[i % 3], true);
+    }
+    must(judge_score(&judging.judge, prompts, &episodes, NULL, &err));
+    assert_true(episodes.items[0].score != episodes.items[1].score);
+    for (int i = period; i < MANY; i++)
+        assert_true(episodes.items[i].score == episodes.items[i - period].score);
+    episodes_free(&episodes);
+    judging_close(&judging);
 }
 
 /* A tokenizer that is the policy's but for a byte of its file: the words are rendered anew, to the same scores. */
@@ -364,7 +470,7 @@ static void another_tokenizer(void **state)
     struct err err;
     bool anew;
     double scores[2], again[2];
-    score_texts("reward-full", &anew, scores);
+    score_texts("reward-full", "", &anew, scores);
     assert_false(anew);
     assert_true(scores[0] != scores[1]);
     must(file_make_dirs(temporary("other"), &err));
@@ -375,7 +481,7 @@ static void another_tokenizer(void **state)
     strbuf_puts(&text, "\n");
     write_bytes(temporary("other/tokenizer.json"), text.data, text.length);
     strbuf_free(&text);
-    score_texts("other", &anew, again);
+    score_texts("other", "", &anew, again);
     assert_true(anew);
     assert_true(scores[0] == again[0] && scores[1] == again[1]);
     finish("other", NULL, "lora_r: 4\n"); /* with a fresh critic */
@@ -384,14 +490,116 @@ static void another_tokenizer(void **state)
     refuse("other", "lora_r: 4\ncritic_init: reward\n", "another tokenizer");
 }
 
+/* The chat template that the reward run was trained with: chatml, and `system` for system messages. */
+static void set_template(const char *system)
+{
+    struct strbuf template = {0}, recipe = {0}, kept = read_bytes(temporary("kept.yaml"));
+    strbuf_printf(&template,
+                  "{%% for m in messages %%}{%% if m.role == 'system' %%}%s{%% else %%}<|im_start|>{{ m.role }}\n"
+                  "{{ m.content }}<|im_end|>\n{%% endif %%}{%% endfor %%}{%% if add_generation_prompt %%}"
+                  "<|im_start|>assistant\n{%% endif %%}",
+                  system);
+    write_bytes(temporary("other.jinja"), template.data, template.length);
+    const char *at = strstr(kept.data, "chat_template: null");
+    assert_non_null(at);
+    strbuf_append(&recipe, kept.data, (size_t)(at - kept.data));
+    strbuf_printf(&recipe, "chat_template: %s", temporary("other.jinja"));
+    strbuf_puts(&recipe, at + strlen("chat_template: null"));
+    write_bytes(temporary("reward/recipe.resolved.yaml"), recipe.data, recipe.length);
+    strbuf_free(&template);
+    strbuf_free(&recipe);
+    strbuf_free(&kept);
+}
+
+/* Templates that agree on all prompts but the last. */
+static void the_last_prompt_counts(void **state)
+{
+    (void)state;
+    static const char last[] = "{\"prompt\": [{\"role\": \"system\", \"content\": \"be brief\"}, "
+                               "{\"role\": \"user\", \"content\": \"what is it\"}]}\n";
+    bool anew;
+    double scores[2];
+    struct strbuf prompts = read_bytes(temporary("prompts.jsonl")), more = {0};
+    struct strbuf recipe = read_bytes(temporary("reward/recipe.resolved.yaml"));
+    write_bytes(temporary("kept.yaml"), recipe.data, recipe.length);
+    strbuf_printf(&more, "%s%s", strbuf_text(&prompts), last);
+    set_template("<|im_start|>system\nNote: {{ m.content }}<|im_end|>\n");
+    score_texts("reward", "", &anew, scores);
+    assert_false(anew);
+    write_bytes(temporary("prompts.jsonl"), more.data, more.length);
+    score_texts("reward", "", &anew, scores);
+    assert_true(anew);
+    set_template("{{ raise_exception('no notes, please') }}");
+    refuse("reward", "", "no notes, please");
+    refuse("reward", "", "the prompt 'what is it'");
+    write_bytes(temporary("reward/recipe.resolved.yaml"), recipe.data, recipe.length);
+    write_bytes(temporary("prompts.jsonl"), prompts.data, prompts.length);
+    strbuf_free(&recipe);
+    strbuf_free(&prompts);
+    strbuf_free(&more);
+}
+
+/*
+ * A policy whose vocabulary is padded to more rows than the tokenizer has tokens, as many are, and a reward model that
+ * has no such rows: the same scores, and a token that is no text counts for nothing.
+ */
+static void a_larger_vocabulary(void **state)
+{
+    (void)state;
+    static const char *const rewards[] = {"reward", "reward-full"};
+    static const int32_t no_text[] = {351, 320};
+    for (size_t r = 0; r < 2; r++) {
+        struct err err;
+        struct judging judging;
+        struct episodes episodes;
+        bool anew;
+        double narrow[2], wide[2];
+        score_texts(rewards[r], "", &anew, narrow);
+        score_texts(rewards[r], WIDE, &anew, wide);
+        assert_false(anew);
+        assert_memory_equal(narrow, wide, sizeof wide);
+
+        judging_open(&judging, rewards[r], WIDE "advantage_estimator: grpo\nnum_generations: 2\n");
+        assert_false(judge_shares_pass(&judging.judge, judging.roles.policy.model));
+        must(episodes_create(&episodes, 2, 128, 2, &err));
+        struct token_list tokens = {0};
+        must(tokenizer_encode(judging.data.text.tokenizer, "it lives", 8, 0, &tokens, &err));
+        episodes_append(&episodes, tokens.ids, (int64_t)tokens.count, false);
+        int32_t padded[64] = {no_text[0]};
+        memcpy(padded + 1, tokens.ids, tokens.count * sizeof *tokens.ids);
+        padded[tokens.count + 1] = no_text[1];
+        episodes_append(&episodes, padded, (int64_t)tokens.count + 2, false);
+        token_list_free(&tokens);
+        must(judge_score(&judging.judge, judging.data.train.items, &episodes, NULL, &err));
+        assert_true(episodes.items[0].score == wide[1]);
+        assert_true(episodes.items[1].score == wide[1]);
+        episodes_free(&episodes);
+        judging_close(&judging);
+
+        finish(rewards[r], NULL, WIDE "lora_r: 4\n"); /* with a fresh critic */
+        assert_true(run_metric("run", 1, "objective/kl") == 0);
+        assert_true(isfinite(run_metric("run", 3, "objective/scores")));
+        remove_tree(temporary("run"));
+        refuse(rewards[r], WIDE "lora_r: 4\ncritic_init: reward\n", "another shape");
+    }
+}
+
 int main(int argc, char **argv)
 {
     ppo_score_if_asked(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_base),           cmocka_unit_test(from_adapters),
-        cmocka_unit_test(combinations),       cmocka_unit_test(critic_begins_as_the_reward_model),
-        cmocka_unit_test(mistakes),           cmocka_unit_test(memory),
-        cmocka_unit_test(roles_that_changed), cmocka_unit_test(another_tokenizer),
+        cmocka_unit_test(one_base),
+        cmocka_unit_test(from_adapters),
+        cmocka_unit_test(combinations),
+        cmocka_unit_test(critic_begins_as_the_reward_model),
+        cmocka_unit_test(mistakes),
+        cmocka_unit_test(memory),
+        cmocka_unit_test(roles_that_changed),
+        cmocka_unit_test(another_tokenizer),
+        cmocka_unit_test(a_larger_vocabulary),
+        cmocka_unit_test(the_last_prompt_counts),
+        cmocka_unit_test(many_prompts),
+        cmocka_unit_test(what_stands_on_the_host),
     };
     return cmocka_run_group_tests(tests, setup, temporary_teardown);
 }

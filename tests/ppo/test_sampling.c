@@ -151,7 +151,7 @@ static void draws_of(enum dtype compute)
     struct err err;
     struct model *model;
     double p[VOCABULARY];
-    struct backend *backend = ppo_cpu(compute, 2);
+    struct backend *backend = cpu_backend(compute, 2);
     must(model_open(&model, temporary("model"), &err));
     must(model_load(model, backend, &(struct model_options){.backward = true}, &err));
     draw(model);

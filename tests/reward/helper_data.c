@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "reward/helper_reward.h"
 #include "support/byte_tokenizer.h"
 #include "support/cmocka.h"
 #include "support/fixture.h"
@@ -19,14 +20,14 @@ int data_setup(void **state)
     log_set_quiet(true);
     struct err err;
     struct strbuf json = {0}, config = {0};
-    must(file_make_dirs(temporary("bytes"), &err));
+    must(file_make_dirs(temporary("model"), &err));
     byte_tokenizer_json(&json, false);
     const char *chatml = chat_template_builtin_source("chatml");
     strbuf_puts(&config, "{\"eos_token\": \"<|im_end|>\", \"chat_template\": ");
     strbuf_put_json(&config, chatml, strlen(chatml));
     strbuf_puts(&config, "}");
-    write_bytes(temporary("bytes/tokenizer.json"), json.data, json.length);
-    write_bytes(temporary("bytes/tokenizer_config.json"), config.data, config.length);
+    write_bytes(temporary("model/tokenizer.json"), json.data, json.length);
+    write_bytes(temporary("model/tokenizer_config.json"), config.data, config.length);
     strbuf_free(&json);
     strbuf_free(&config);
     return 0;
@@ -37,21 +38,11 @@ void data_write(const char *name, const char *text)
     write_bytes(temporary("%s", name), text, strlen(text));
 }
 
+/* Two threads: tokenizing is divided among them. */
 static struct recipe *load_recipe(const char *lines)
 {
-    struct err err;
-    struct recipe *recipe;
-    struct strbuf yaml = {0};
-    strbuf_printf(&yaml, "model_name_or_path: %s\noutput_dir: %s\nthreads: 2\n", temporary("bytes"), temporary("run"));
-    for (const char *at = lines; *at; at++) {
-        if (*at == '@')
-            strbuf_puts(&yaml, temporary("%s", ""));
-        else
-            strbuf_putc(&yaml, *at);
-    }
-    must(strbuf_check(&yaml, &err));
-    must(recipe_load_text(&recipe, STAGE_REWARD, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
-    strbuf_free(&yaml);
+    struct recipe *recipe = reward_recipe("run", lines);
+    recipe->threads = 2;
     return recipe;
 }
 

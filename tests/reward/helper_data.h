@@ -9,7 +9,7 @@
 
 #include "reward/data.h"
 
-/* Group setup of cmocka: a temporary folder (support/temporary.h) with the model folder `bytes`. */
+/* Group setup of cmocka: a temporary folder (support/temporary.h) with the model folder `model`. */
 int data_setup(void **state);
 
 /* Writes a file of the temporary folder. */
@@ -19,7 +19,7 @@ struct opened_data {
     struct recipe *recipe;
     struct reward_data data;
 };
-/* Opens the data of a recipe with these keys, in YAML; @ stands for the temporary folder. */
+/* Opens the data of a recipe with these keys (support/stage_runs.h). */
 struct opened_data data_open(const char *lines);
 void data_close(struct opened_data *opened);
 /* -1 with the sentence; 0 and closed again where it works. */

@@ -1,6 +1,5 @@
 /* tests/reward/helper_reward.c - see helper_reward.h. */
 #include "reward/helper_reward.h"
-#include "backend/cpu/cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -84,59 +83,21 @@ int reward_setup(void **state)
     return 0;
 }
 
-struct backend *reward_cpu(int threads)
-{
-    struct err err;
-    struct backend *backend;
-    must(cpu_backend_create(&backend, &(struct cpu_options){.compute = DTYPE_F32, .threads = threads}, &err));
-    return backend;
-}
-
-/* Appends the lines, @ being the temporary folder. */
-static void put_lines(struct strbuf *yaml, const char *lines)
-{
-    for (; *lines; lines++)
-        if (*lines == '@')
-            strbuf_puts(yaml, temporary("."));
-        else
-            strbuf_putc(yaml, *lines);
-}
+const struct tested_stage tested_reward = {.stage = STAGE_REWARD, .run = reward_run};
 
 struct recipe *reward_recipe(const char *name, const char *lines)
 {
-    struct err err;
-    struct recipe *recipe;
-    struct strbuf yaml = {0};
-    strbuf_printf(&yaml, "output_dir: %s\nthreads: 1\ndtype: f32\n", temporary("%s", name));
-    if (!strstr(lines, "model_name_or_path"))
-        strbuf_printf(&yaml, "model_name_or_path: %s\n", temporary("model"));
-    put_lines(&yaml, lines);
-    must(strbuf_check(&yaml, &err));
-    must(recipe_load_text(&recipe, STAGE_REWARD, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
-    strbuf_free(&yaml);
-    return recipe;
+    return stage_recipe(&tested_reward, name, lines);
 }
 
 void reward_finish(const char *name, const char *lines, struct backend *backend)
 {
-    struct err err;
-    struct recipe *recipe = reward_recipe(name, lines);
-    if (!backend)
-        backend = reward_cpu(2);
-    must(reward_run(recipe, backend, &(struct stage_options){0}, &err));
-    backend->free(backend);
-    recipe_free(recipe);
+    stage_finish(&tested_reward, name, lines, backend);
 }
 
 void reward_refuse(const char *name, const char *lines, struct err *err)
 {
-    struct recipe *recipe = reward_recipe(name, lines);
-    struct backend *backend = reward_cpu(1);
-    err->text[0] = 0;
-    assert_int_equal(reward_run(recipe, backend, &(struct stage_options){0}, err), LOOP_FAILED);
-    assert_true(err->text[0] != 0);
-    backend->free(backend);
-    recipe_free(recipe);
+    stage_fail(&tested_reward, name, lines, cpu_backend(DTYPE_F32, 1), err);
 }
 
 float *reward_first_gradient(const char *name, const char *tensor, int64_t *count)

@@ -1,6 +1,6 @@
 /*
- * tests/reward/helper_reward.h - reward runs of the tiny-text model: made from a few lines of YAML, and looked at
- * afterwards (support/run_files.h).
+ * tests/reward/helper_reward.h - reward runs of the tiny-text model (support/stage_runs.h), and what their first step
+ * did.
  *
  * Everything here fails the running test with a sentence where it cannot do what it is for.
  */
@@ -10,6 +10,7 @@
 #include "model/safetensors.h"
 #include "reward/reward.h"
 #include "support/run_files.h"
+#include "support/stage_runs.h"
 
 /*
  * Group setup of cmocka: a temporary folder (support/temporary.h) with `model` (tiny-text with random weights),
@@ -21,18 +22,11 @@ int reward_setup(void **state);
 /* Pairs whose preferred answer is the one with the word "whale"; prompts first .. first + count - 1. */
 void reward_write_pairs(const char *path, int first, int count);
 
-/* The CPU's backend in f32. */
-struct backend *reward_cpu(int threads);
+extern const struct tested_stage tested_reward;
 
-/*
- * A recipe for the temporary folder's model, with `name` in that folder as output_dir; `lines` are the other keys, in
- * YAML, with @ for that folder where they name files in it. Free with recipe_free().
- */
+/* stage_recipe(), stage_finish() and stage_fail() of it. */
 struct recipe *reward_recipe(const char *name, const char *lines);
-
-/* Runs it to its end; frees the backend where it is not NULL, and takes the CPU's with two threads where it is. */
 void reward_finish(const char *name, const char *lines, struct backend *backend);
-/* The same for a run that must fail: its sentence. */
 void reward_refuse(const char *name, const char *lines, struct err *err);
 
 /*

@@ -17,7 +17,7 @@ static void test_pairs(void **state)
 {
     (void)state;
     data_write("pairs.jsonl", PAIR("Hi", "good", "bad") END PAIR("Ho", "yes", "yet") END);
-    struct opened_data opened = data_open("dataset: @pairs.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/pairs.jsonl\n");
     const struct reward_set *set = opened.data.train;
     assert_string_equal(data_shown_all(set), "Hi: 1 good, 2 bad / Ho: 1 yes, 2 yet");
     assert_string_equal(data_tokens(&set->rankings[0]), "{start}user\nHi{end}\n{start}assistant\n|good{end}|bad{end}");
@@ -52,7 +52,7 @@ static void test_ranked_answers(void **state)
                "{\"role\": \"assistant\", \"text\": \"good\", \"rank\": 0},"
                "{\"role\": \"assistant\", \"text\": \"fair\", \"rank\": 1},"
                "{\"role\": \"assistant\", \"text\": \"even\", \"rank\": 1}]}}\n");
-    struct opened_data opened = data_open("dataset: @trees.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/trees.jsonl\n");
     const struct reward_set *set = opened.data.train;
     assert_string_equal(data_shown_all(set), "Hi: 1 good, 2 fair, 2 even, 3 poor");
     assert_int_equal(set->pairs, 5);
@@ -70,7 +70,7 @@ static void test_conversations(void **state)
         "{\"chosen\": \"\\n\\nHuman: 1\\n\\nAssistant: 2\\n\\nHuman: 3\\n\\nAssistant: 4\", \"rejected\": "
         "\"\\n\\nHuman: 1\\n\\nAssistant: 2\\n\\nHuman: 3\\n\\nAssistant: 5\"}\n"
         "{\"chosen\": \"\\n\\nHuman: 1\\n\\nAssistant: 6\", \"rejected\": \"\\n\\nHuman: 1\\n\\nAssistant: 7\"}\n");
-    struct opened_data opened = data_open("dataset: @talk.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/talk.jsonl\n");
     const struct reward_ranking *rankings = opened.data.train->rankings;
     assert_string_equal(data_shown_all(opened.data.train), "3: 1 4, 2 5 / 1: 1 6, 2 7");
     assert_true(rankings[0].prompt_hash != rankings[1].prompt_hash);
@@ -87,7 +87,7 @@ static void test_long_texts_are_cut_to_be_shown(void **state)
         strbuf_puts(&text, "\xC3\xA9");
     strbuf_puts(&text, "x\", \"rejected\": \"bad\"}\n");
     data_write("long.jsonl", text.data);
-    struct opened_data opened = data_open("dataset: @long.jsonl\nmax_length: 8000\n");
+    struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 8000\n");
     const struct reward_ranking *ranking = &opened.data.train->rankings[0];
     assert_int_equal(ranking->characters[0], REWARD_SHOWN_MAX + 1);
     assert_int_equal(strlen(ranking->texts[0]), REWARD_SHOWN_MAX + 3);
@@ -103,19 +103,19 @@ static void test_ties(void **state)
     (void)state;
     data_write("ties.jsonl",
                PAIR("Hi", "good", "bad") ", \"tie\": false" END PAIR("Ho", "yes", "yet") ", \"tie\": true" END);
-    struct opened_data opened = data_open("dataset: @ties.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/ties.jsonl\n");
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 good, 2 bad");
     assert_int_equal(opened.data.train->counts.all_ties, 1);
     data_close(&opened);
 
-    opened = data_open("dataset: @ties.jsonl\nties: half\n");
+    opened = data_open("dataset: @/ties.jsonl\nties: half\n");
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 good, 2 bad / Ho: 1 yes, 1 yet");
     assert_int_equal(opened.data.train->ties, 1);
     assert_int_equal(opened.data.train->counts.all_ties, 0);
     data_close(&opened);
 
     data_write("all-ties.jsonl", PAIR("Ho", "yes", "yet") ", \"tie\": true" END);
-    data_refuse("dataset: @all-ties.jsonl\n", "all-ties.jsonl", "all of its 1 judgments are ties", "ties: half", NULL);
+    data_refuse("dataset: @/all-ties.jsonl\n", "all-ties.jsonl", "all of its 1 judgments are ties", "ties: half", NULL);
 }
 
 static void test_one_answer(void **state)
@@ -125,14 +125,14 @@ static void test_one_answer(void **state)
                             "{\"instruction\": \"Ho\", \"completions\": ["
                             "{\"response\": \"a\", \"annotations\": {\"x\": {\"Rating\": \"1\"}}},"
                             "{\"response\": \"b\", \"annotations\": {\"x\": {\"Rating\": \"4\"}}}]}\n");
-    struct opened_data opened = data_open("dataset: @one.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/one.jsonl\n");
     assert_string_equal(data_shown_all(opened.data.train), "Ho: 1 b, 2 a");
     assert_int_equal(opened.data.train->counts.one_answer, 1);
     assert_int_equal(opened.data.train->counts.read, 2);
     data_close(&opened);
 
     data_write("only-one.jsonl", "{\"instruction\": \"Hi\", \"completions\": [{\"response\": \"a\"}]}\n");
-    data_refuse("dataset: @only-one.jsonl\n", "only-one.jsonl' gives no ranking", "1 rank fewer than two answers",
+    data_refuse("dataset: @/only-one.jsonl\n", "only-one.jsonl' gives no ranking", "1 rank fewer than two answers",
                 NULL);
 }
 
@@ -141,7 +141,7 @@ static void test_too_long(void **state)
     (void)state;
     data_write("long.jsonl", PAIR("Hi", "good", "bad") END PAIR("Hello there", "good", "bad")
                                  END PAIR("Ho", "012345678901234567890123456789", "bad") END);
-    struct opened_data opened = data_open("dataset: @long.jsonl\nmax_length: 26\n");
+    struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 26\n");
     const struct reward_counts *counts = &opened.data.train->counts;
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 good, 2 bad");
     assert_int_equal(counts->too_long_answers, 3);
@@ -149,7 +149,7 @@ static void test_too_long(void **state)
     assert_int_equal(counts->truncated, 0);
     data_close(&opened);
 
-    opened = data_open("dataset: @long.jsonl\nmax_length: 26\non_too_long: keep_end\n");
+    opened = data_open("dataset: @/long.jsonl\nmax_length: 26\non_too_long: keep_end\n");
     counts = &opened.data.train->counts;
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 good, 2 bad / Hello there: 1 good, 2 bad");
     assert_string_equal(data_tokens(&opened.data.train->rankings[1]),
@@ -160,15 +160,16 @@ static void test_too_long(void **state)
     assert_int_equal(opened.data.train->longest, 26);
     data_close(&opened);
 
-    data_refuse("dataset: @long.jsonl\nmax_length: 10\n", "gives no ranking", "3 too long", "look at max_length", NULL);
+    data_refuse("dataset: @/long.jsonl\nmax_length: 10\n", "gives no ranking", "3 too long", "look at max_length",
+                NULL);
 }
 
 static void test_bad_records(void **state)
 {
     (void)state;
     data_write("bad.jsonl", PAIR("Hi", "good", "bad") END PAIR("Ho", "same", "same") END "{]\n");
-    data_refuse("dataset: @bad.jsonl\n", "bad.jsonl:2: two answers are the same", "on_bad_record: skip", NULL);
-    struct opened_data opened = data_open("dataset: @bad.jsonl\non_bad_record: skip\n");
+    data_refuse("dataset: @/bad.jsonl\n", "bad.jsonl:2: two answers are the same", "on_bad_record: skip", NULL);
+    struct opened_data opened = data_open("dataset: @/bad.jsonl\non_bad_record: skip\n");
     const struct reward_source *source = &opened.data.train->sources[0];
     assert_int_equal(opened.data.train->count, 1);
     assert_int_equal(source->counts.bad, 2);
@@ -185,8 +186,9 @@ static void test_records_the_template_refuses(void **state)
     data_write("picky.jinja", "{% for m in messages %}{% if m.content == 'Ho' %}{{ raise_exception('no Ho') }}{% endif "
                               "%}{{ m.content }}{% endfor %}");
     data_write("pairs.jsonl", PAIR("Hi", "good", "bad") END PAIR("Ho", "yes", "no") END);
-    data_refuse("dataset: @pairs.jsonl\nchat_template: @picky.jinja\n", "pairs.jsonl:2: ", "no Ho", NULL);
-    struct opened_data opened = data_open("dataset: @pairs.jsonl\nchat_template: @picky.jinja\non_bad_record: skip\n");
+    data_refuse("dataset: @/pairs.jsonl\nchat_template: @/picky.jinja\n", "pairs.jsonl:2: ", "no Ho", NULL);
+    struct opened_data opened =
+        data_open("dataset: @/pairs.jsonl\nchat_template: @/picky.jinja\non_bad_record: skip\n");
     assert_int_equal(opened.data.train->count, 1);
     assert_int_equal(opened.data.train->counts.bad, 1);
     data_close(&opened);
@@ -196,15 +198,15 @@ static void test_files_that_hold_nothing(void **state)
 {
     (void)state;
     data_write("empty.jsonl", "\n");
-    data_refuse("dataset: @empty.jsonl\n", "dataset: '", "empty.jsonl' holds no preference record", NULL);
-    data_refuse("dataset: @missing.jsonl\n", "missing.jsonl", NULL);
+    data_refuse("dataset: @/empty.jsonl\n", "dataset: '", "empty.jsonl' holds no preference record", NULL);
+    data_refuse("dataset: @/missing.jsonl\n", "missing.jsonl", NULL);
     data_write("pairs.jsonl", PAIR("Hi", "good", "bad") END);
-    data_refuse("dataset:\n  - {path: @pairs.jsonl, project: p}\n", "is no prefs.db, so 'project' says nothing", NULL);
-    data_refuse("dataset:\n  - {path: @pairs.jsonl, annotators: [a]}\n", "'annotators'", NULL);
-    data_refuse("dataset:\n  - {path: @pairs.jsonl, format: prefs}\n", "is no prefs.db", NULL);
-    data_refuse("dataset:\n  - {path: @pairs.jsonl, format: alpaca}\n", "unknown format 'alpaca'", NULL);
+    data_refuse("dataset:\n  - {path: @/pairs.jsonl, project: p}\n", "is no prefs.db, so 'project' says nothing", NULL);
+    data_refuse("dataset:\n  - {path: @/pairs.jsonl, annotators: [a]}\n", "'annotators'", NULL);
+    data_refuse("dataset:\n  - {path: @/pairs.jsonl, format: prefs}\n", "is no prefs.db", NULL);
+    data_refuse("dataset:\n  - {path: @/pairs.jsonl, format: alpaca}\n", "unknown format 'alpaca'", NULL);
     data_write("chat.jsonl", "{\"messages\": []}\n");
-    data_refuse("dataset: @chat.jsonl\n", "chat.jsonl:1: this looks like no preference format", NULL);
+    data_refuse("dataset: @/chat.jsonl\n", "chat.jsonl:1: this looks like no preference format", NULL);
 }
 
 /* ---- Thumbs ---- */
@@ -218,7 +220,7 @@ static void test_thumbs(void **state)
     data_write("thumbs.jsonl", THUMB("Hi", "good", "true") THUMB("Ho", "alone", "true") THUMB("Hi", "bad", "false")
                                    THUMB("Hi", "poor", "false") THUMB("Hi", "mixed", "true")
                                        THUMB("Hi", "mixed", "false") THUMB("Hi", "poor", "false"));
-    struct opened_data opened = data_open("dataset: @thumbs.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/thumbs.jsonl\n");
     const struct reward_set *set = opened.data.train;
     assert_int_equal(set->count, 1);
     const struct reward_ranking *ranking = &set->rankings[0];
@@ -234,7 +236,7 @@ static void test_thumbs(void **state)
     data_close(&opened);
 
     data_write("up.jsonl", THUMB("Hi", "good", "true") THUMB("Hi", "better", "true"));
-    data_refuse("dataset: @up.jsonl\n", "2 are thumbs without a counterpart", NULL);
+    data_refuse("dataset: @/up.jsonl\n", "2 are thumbs without a counterpart", NULL);
 }
 
 /* 20 good and 18 bad answers to a prompt: rankings of at most 16, no answer twice, what is left over is counted. */
@@ -246,7 +248,7 @@ static void test_many_thumbs(void **state)
         strbuf_printf(&text, "{\"prompt\": \"Hi\", \"completion\": \"answer %d\", \"label\": %s}\n", i,
                       i < 20 ? "true" : "false");
     data_write("many.jsonl", text.data);
-    struct opened_data opened = data_open("dataset: @many.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/many.jsonl\n");
     const struct reward_set *set = opened.data.train;
     int64_t answers = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -274,13 +276,14 @@ static void test_duplicates(void **state)
                PAIR("Hi", "good", "bad") SAYS("ann") PAIR("Hi", "good", "bad") SAYS("ben") PAIR("Hi", "good", "bad")
                    SAYS("ann") PAIR("Hi", "bad", "good") SAYS("ann") PAIR(
                        "Ho", "good", "bad") ", \"tie\": false" END PAIR("Ho", "good", "bad") ", \"tie\": false" END);
-    struct opened_data opened = data_open("dataset: @twice.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/twice.jsonl\n");
     assert_int_equal(opened.data.train->count, 4);
     assert_int_equal(opened.data.train->counts.duplicates, 2);
     assert_int_equal(opened.data.train->rankings[2].place, 4); /* the first of each stays */
     data_close(&opened);
 
-    opened = data_open("dataset:\n  - path: @twice.jsonl\n  - path: @twice.jsonl\n"); /* named twice is wanted twice */
+    opened =
+        data_open("dataset:\n  - path: @/twice.jsonl\n  - path: @/twice.jsonl\n"); /* named twice is wanted twice */
     assert_int_equal(opened.data.train->count, 8);
     assert_int_equal(opened.data.train->counts.duplicates, 4);
     data_close(&opened);
@@ -293,7 +296,7 @@ static void test_agreement_and_contradictions(void **state)
     data_write("split.jsonl",
                PAIR("Hi", "good", "bad") SAYS("a") PAIR("Hi", "good", "bad") SAYS("b") PAIR("Hi", "bad", "good")
                    SAYS("c") PAIR("Hi", "good", "bad") SAYS("d") PAIR("Ho", "good", "bad") SAYS("a"));
-    struct opened_data opened = data_open("dataset: @split.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/split.jsonl\n");
     const struct reward_set *set = opened.data.train;
     for (int i = 0; i < 4; i++)
         assert_true(set->rankings[i].agreement == 0.5);
@@ -305,7 +308,7 @@ static void test_agreement_and_contradictions(void **state)
     assert_true(set->rankings[0].weight == 1);
     data_close(&opened);
 
-    opened = data_open("dataset: @split.jsonl\nweight_by_agreement: true\n");
+    opened = data_open("dataset: @/split.jsonl\nweight_by_agreement: true\n");
     assert_true(opened.data.train->rankings[0].weight == 0.5 && opened.data.train->rankings[4].weight == 1);
     data_close(&opened);
 }
@@ -315,12 +318,12 @@ static void test_no_agreement_at_all(void **state)
     (void)state;
     data_write("quarrel.jsonl", PAIR("Hi", "good", "bad") SAYS("a") PAIR("Hi", "bad", "good") SAYS("b")
                                     PAIR("Ho", "good", "bad") SAYS("a"));
-    struct opened_data opened = data_open("dataset: @quarrel.jsonl\nweight_by_agreement: true\n");
+    struct opened_data opened = data_open("dataset: @/quarrel.jsonl\nweight_by_agreement: true\n");
     assert_string_equal(data_shown_all(opened.data.train), "Ho: 1 good, 2 bad");
     assert_int_equal(opened.data.train->counts.weightless, 2);
     data_close(&opened);
     data_write("only-quarrel.jsonl", PAIR("Hi", "good", "bad") SAYS("a") PAIR("Hi", "bad", "good") SAYS("b"));
-    data_refuse("dataset: @only-quarrel.jsonl\nweight_by_agreement: true\n", "agree on none of them", NULL);
+    data_refuse("dataset: @/only-quarrel.jsonl\nweight_by_agreement: true\n", "agree on none of them", NULL);
 }
 
 /* ---- Margins ---- */
@@ -330,7 +333,7 @@ static void test_margins(void **state)
     (void)state;
     data_write("strength.jsonl", PAIR("Hi", "good", "bad") ", \"tie\": false, \"strength\": 3" END PAIR(
                                      "Ho", "good", "bad") ", \"tie\": false" END);
-    struct opened_data opened = data_open("dataset: @strength.jsonl\nmargin: strength\nmargin_scale: 0.5\n");
+    struct opened_data opened = data_open("dataset: @/strength.jsonl\nmargin: strength\nmargin_scale: 0.5\n");
     const struct reward_ranking *rankings = opened.data.train->rankings;
     assert_int_equal(rankings[0].strength, 3);
     assert_float_equal(reward_margin(&rankings[0], 0, 1), 1.5, 0);
@@ -340,7 +343,7 @@ static void test_margins(void **state)
 
     data_write("column.jsonl", PAIR("Hi", "good", "bad") ", \"margin\": 0.25" END PAIR(
                                    "Ho", "good", "bad") ", \"score_chosen\": 4, \"score_rejected\": 1.5" END);
-    opened = data_open("dataset: @column.jsonl\nmargin: column\nmargin_scale: 2\n");
+    opened = data_open("dataset: @/column.jsonl\nmargin: column\nmargin_scale: 2\n");
     rankings = opened.data.train->rankings;
     assert_float_equal(reward_margin(&rankings[0], 0, 1), 0.5, 0);
     assert_float_equal(reward_margin(&rankings[1], 0, 1), 5, 0);
@@ -351,16 +354,16 @@ static void test_margins(void **state)
                               "{\"response\": \"a\", \"annotations\": {\"x\": {\"Rating\": \"1\"}}},"
                               "{\"response\": \"b\", \"annotations\": {\"x\": {\"Rating\": \"4\"}}},"
                               "{\"response\": \"c\", \"annotations\": {\"x\": {\"Rating\": \"2\"}}}]}\n");
-    opened = data_open("dataset: @rated.jsonl\nmargin: column\n");
+    opened = data_open("dataset: @/rated.jsonl\nmargin: column\n");
     rankings = opened.data.train->rankings;
     assert_string_equal(data_shown(&rankings[0]), "Ho: 1 b, 2 c, 3 a");
     assert_float_equal(reward_margin(&rankings[0], 0, 2), 3, 0);
     assert_float_equal(reward_margin(&rankings[0], 1, 2), 1, 0);
     data_close(&opened);
 
-    data_refuse("dataset: @column.jsonl\nmargin: strength\n", "margin: strength, but no ranking of dataset has one",
+    data_refuse("dataset: @/column.jsonl\nmargin: strength\n", "margin: strength, but no ranking of dataset has one",
                 "leave margin out", NULL);
-    data_refuse("dataset: @strength.jsonl\nmargin: column\n", "margin: column, but no ranking", NULL);
+    data_refuse("dataset: @/strength.jsonl\nmargin: column\n", "margin: column, but no ranking", NULL);
 }
 
 /* ---- Want of memory ---- */
@@ -376,7 +379,7 @@ static void test_allocations_may_fail(void **state)
         struct recipe_datasets entries = {&entry, 1};
         struct model_text text;
         struct reward_set *set = NULL;
-        assert_int_equal(model_text_open(&text, temporary("bytes"), NULL, &err), 0);
+        assert_int_equal(model_text_open(&text, temporary("model"), NULL, &err), 0);
         struct reward_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat},
                                              .skip_bad_records = true};
         mem_fail_at(n);

@@ -92,7 +92,7 @@ static void test_judgments(void **state)
     label(store, project, ann, "Ho", "good bad", "12", 3);
     prefs_close(store);
 
-    struct opened_data opened = data_open("dataset: @judged.db\n");
+    struct opened_data opened = data_open("dataset: @/judged.db\n");
     const struct reward_set *set = opened.data.train;
     assert_int_equal(set->count, 3);
     const struct reward_ranking *rankings = set->rankings;
@@ -108,14 +108,14 @@ static void test_judgments(void **state)
     assert_non_null(strstr(set->sources[0].sentence, "judged.db: project 'default', judgments of 2 annotators"));
     data_close(&opened);
 
-    opened = data_open("dataset:\n  - {path: @judged.db, annotators: [ben], format: prefs}\n");
+    opened = data_open("dataset:\n  - {path: @/judged.db, annotators: [ben], format: prefs}\n");
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 one, 2 two, 3 three");
     data_close(&opened);
-    data_refuse("dataset:\n  - {path: @judged.db, annotators: [eve]}\n", "no annotator 'eve'", "it has 'ann', 'ben'",
+    data_refuse("dataset:\n  - {path: @/judged.db, annotators: [eve]}\n", "no annotator 'eve'", "it has 'ann', 'ben'",
                 NULL);
-    data_refuse("dataset:\n  - {path: @judged.db, project: other}\n", "no project 'other'; it has 'default'", NULL);
-    data_refuse("dataset:\n  - {path: @judged.db, split: eval}\n", "no split 'eval'", "train, valid and test", NULL);
-    data_refuse("dataset:\n  - {path: @judged.db, format: hh}\n", "is a prefs.db, and no file of format 'hh'", NULL);
+    data_refuse("dataset:\n  - {path: @/judged.db, project: other}\n", "no project 'other'; it has 'default'", NULL);
+    data_refuse("dataset:\n  - {path: @/judged.db, split: eval}\n", "no split 'eval'", "train, valid and test", NULL);
+    data_refuse("dataset:\n  - {path: @/judged.db, format: hh}\n", "is a prefs.db, and no file of format 'hh'", NULL);
 }
 
 static void test_agreement(void **state)
@@ -136,7 +136,7 @@ static void test_agreement(void **state)
     judge(store, people[1], other, slots, "21", -1, 0);
     prefs_close(store);
 
-    struct opened_data opened = data_open("dataset: @agreed.db\n");
+    struct opened_data opened = data_open("dataset: @/agreed.db\n");
     const struct reward_set *set = opened.data.train;
     assert_int_equal(set->count, 5);
     for (size_t i = 0; i < 5; i++) /* two of three pairs of answers alike by all, the third by one pair of three */
@@ -146,10 +146,10 @@ static void test_agreement(void **state)
     assert_true(fabs(set->best_accuracy - 9.0 / 11.0) < 1e-12);
     data_close(&opened);
 
-    opened = data_open("dataset:\n  - {path: @agreed.db, min_agreement: 0.5}\n");
+    opened = data_open("dataset:\n  - {path: @/agreed.db, min_agreement: 0.5}\n");
     assert_int_equal(opened.data.train->count, 3);
     data_close(&opened);
-    data_refuse("dataset:\n  - {path: @agreed.db, min_agreement: 0.9}\n",
+    data_refuse("dataset:\n  - {path: @/agreed.db, min_agreement: 0.9}\n",
                 "no judgment that counts in project 'default'", "with the entry's split, annotators and min_agreement",
                 NULL);
 }
@@ -176,7 +176,7 @@ static void test_labelled_in_order(void **state)
     snprintf(expected, sizeof expected, "Hi: 1 %s, 2 %s, 3 %s", prefs_task_answer(&task, 1),
              prefs_task_answer(&task, 2), prefs_task_answer(&task, 0));
 
-    struct opened_data opened = data_open("dataset: @shown.db\n");
+    struct opened_data opened = data_open("dataset: @/shown.db\n");
     const struct reward_ranking *ranking = &opened.data.train->rankings[0];
     assert_string_equal(data_shown(ranking), expected);
     assert_int_equal(ranking->positions[0], 1);
@@ -189,7 +189,7 @@ static void test_labelled_in_order(void **state)
     assert_int_equal(prefs_undo(store, project, ann, nonce, PREFS_CLIENT_WEB, &err), 1);
     prefs_task_free(&task);
     prefs_close(store);
-    data_refuse("dataset: @shown.db\n", "holds no judgment that counts", "attune prefs serve", NULL);
+    data_refuse("dataset: @/shown.db\n", "holds no judgment that counts", "attune prefs serve", NULL);
 }
 
 static void test_all_projects_or_one(void **state)
@@ -203,14 +203,14 @@ static void test_all_projects_or_one(void **state)
     label(store, two, ann, "Ho", "yes no", "21", -1);
     prefs_close(store);
 
-    struct opened_data opened = data_open("dataset: @two.db\n");
+    struct opened_data opened = data_open("dataset: @/two.db\n");
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 good, 2 bad / Ho: 1 no, 2 yes");
     assert_non_null(strstr(opened.data.train->sources[0].sentence, "project 'one', 'empty', 'two'"));
     data_close(&opened);
-    opened = data_open("dataset:\n  - {path: @two.db, project: two}\n");
+    opened = data_open("dataset:\n  - {path: @/two.db, project: two}\n");
     assert_string_equal(data_shown_all(opened.data.train), "Ho: 1 no, 2 yes");
     data_close(&opened);
-    data_refuse("dataset:\n  - {path: @two.db, project: empty}\n", "no judgment that counts in project 'empty'", NULL);
+    data_refuse("dataset:\n  - {path: @/two.db, project: empty}\n", "no judgment that counts in project 'empty'", NULL);
 }
 
 static void test_thumbs(void **state)
@@ -225,7 +225,7 @@ static void test_thumbs(void **state)
         judge(store, ann, item, slots, "1", -1, i == 0 ? 1 : -1);
     }
     prefs_close(store);
-    struct opened_data opened = data_open("dataset: @thumbs.db\n");
+    struct opened_data opened = data_open("dataset: @/thumbs.db\n");
     const struct reward_ranking *ranking = &opened.data.train->rankings[0];
     assert_int_equal(opened.data.train->count, 1);
     assert_string_equal(ranking->texts[0], "good");
@@ -246,13 +246,13 @@ static void test_splits(void **state)
         label(store, project, ann, prompt, "good bad", "12", -1);
     }
     prefs_close(store);
-    struct opened_data opened = data_open("dataset:\n  - {path: @split.db, split: train}\n"
-                                          "eval_dataset:\n  - {path: @split.db, split: valid}\n");
+    struct opened_data opened = data_open("dataset:\n  - {path: @/split.db, split: train}\n"
+                                          "eval_dataset:\n  - {path: @/split.db, split: valid}\n");
     size_t train = opened.data.train->count, valid = opened.data.eval->count;
     assert_true(train > valid && valid > 0 && train + valid < 60);
     assert_non_null(strstr(opened.data.train->sources[0].sentence, "split train"));
     data_close(&opened);
-    opened = data_open("dataset: @split.db\neval_dataset:\n  - {path: @split.db, split: valid}\n");
+    opened = data_open("dataset: @/split.db\neval_dataset:\n  - {path: @/split.db, split: valid}\n");
     assert_int_equal(opened.data.train->count, 60 - valid);
     assert_int_equal(opened.data.eval->count, valid);
     data_close(&opened);
@@ -265,26 +265,26 @@ static void test_empty(void **state)
     (void)state;
     struct prefs *store = new_store("empty.db");
     prefs_close(store);
-    data_refuse("dataset: @empty.db\n", "dataset: ", "empty.db is empty: it has no project yet", NULL);
+    data_refuse("dataset: @/empty.db\n", "dataset: ", "empty.db is empty: it has no project yet", NULL);
 
     store = new_store("unlabelled.db");
     int slots[PREFS_ANSWERS_MAX];
     int64_t project = add_project(store, "default"), item = add_item(store, project, "Hi", "good bad", slots);
     prefs_close(store);
-    data_refuse("dataset: @unlabelled.db\n", "no judgment that counts in project 'default'; have answers labelled",
+    data_refuse("dataset: @/unlabelled.db\n", "no judgment that counts in project 'default'; have answers labelled",
                 NULL);
 
     struct err err;
     must(prefs_open(&store, temporary("unlabelled.db"), PREFS_WRITE, &err));
     judge(store, add_person(store, "ann"), item, slots, "11", 0, 0);
     prefs_close(store);
-    data_refuse("dataset: @unlabelled.db\n", "all of its 1 judgments are ties; ties: half", NULL);
-    struct opened_data opened = data_open("dataset: @unlabelled.db\nties: half\n");
+    data_refuse("dataset: @/unlabelled.db\n", "all of its 1 judgments are ties; ties: half", NULL);
+    struct opened_data opened = data_open("dataset: @/unlabelled.db\nties: half\n");
     assert_int_equal(opened.data.train->ties, 1);
     data_close(&opened);
 
     write_bytes(temporary("broken.db"), "SQLite format 3\0 and nothing else", 34);
-    data_refuse("dataset: @broken.db\n", "dataset: ", "broken.db", "not", NULL);
+    data_refuse("dataset: @/broken.db\n", "dataset: ", "broken.db", "not", NULL);
 }
 
 static void test_allocations_may_fail(void **state)
@@ -296,7 +296,7 @@ static void test_allocations_may_fail(void **state)
     prefs_close(store);
     struct err err;
     struct model_text text;
-    must(model_text_open(&text, temporary("bytes"), NULL, &err));
+    must(model_text_open(&text, temporary("model"), NULL, &err));
     bool done = false;
     for (long n = 1; !done; n++) {
         char *annotators[] = {"ann"};

@@ -70,7 +70,7 @@ static int64_t openings(const struct reward_set *set)
 static void test_split_keeps_conversations_together(void **state)
 {
     (void)state;
-    struct opened_data opened = data_open("dataset: @talks.jsonl\neval_split: 0.25\n");
+    struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_split: 0.25\n");
     const struct reward_set *train = opened.data.train, *eval = opened.data.eval;
     assert_int_equal(train->count + eval->count, 2 * PROMPTS + (PROMPTS + 2) / 3);
     assert_int_equal(openings(eval), PROMPTS / 4);
@@ -78,12 +78,12 @@ static void test_split_keeps_conversations_together(void **state)
     for (size_t i = 0; i < train->count; i++)
         assert_false(holds(eval, train->rankings[i].opening_hash));
 
-    struct opened_data other = data_open("dataset: @backwards.jsonl\neval_split: 0.25\n");
+    struct opened_data other = data_open("dataset: @/backwards.jsonl\neval_split: 0.25\n");
     assert_int_equal(other.data.eval->count, eval->count); /* the order of the file decides nothing */
     for (size_t i = 0; i < eval->count; i++)
         assert_true(holds(other.data.eval, eval->rankings[i].opening_hash));
     data_close(&other);
-    other = data_open("dataset: @talks.jsonl\neval_split: 0.25\nseed: 7\n");
+    other = data_open("dataset: @/talks.jsonl\neval_split: 0.25\nseed: 7\n");
     int same = 0;
     for (size_t i = 0; i < eval->count; i++)
         same += holds(other.data.eval, eval->rankings[i].opening_hash);
@@ -92,21 +92,21 @@ static void test_split_keeps_conversations_together(void **state)
     data_close(&opened);
 
     data_write("one.jsonl", "{\"prompt\": \"Hi\", \"chosen\": \"a\", \"rejected\": \"b\"}\n");
-    data_refuse("dataset: @one.jsonl\neval_split: 0.5\n", "eval_split", "give an eval_dataset", NULL);
+    data_refuse("dataset: @/one.jsonl\neval_split: 0.5\n", "eval_split", "give an eval_dataset", NULL);
 }
 
 /* others.jsonl has five prompts of talks.jsonl: these are not trained on. */
 static void test_prompts_of_eval_are_not_trained_on(void **state)
 {
     (void)state;
-    struct opened_data opened = data_open("dataset: @talks.jsonl\neval_dataset: @others.jsonl\n");
+    struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_dataset: @/others.jsonl\n");
     assert_int_equal(openings(opened.data.train), PROMPTS - 5);
     assert_int_equal(openings(opened.data.eval), 20);
     for (size_t i = 0; i < opened.data.train->count; i++)
         assert_false(holds(opened.data.eval, opened.data.train->rankings[i].opening_hash));
     assert_int_equal(opened.data.eval_order[3], 3);
     data_close(&opened);
-    data_refuse("dataset: @talks.jsonl\neval_dataset: @talks.jsonl\n", "every prompt of dataset is in eval_dataset",
+    data_refuse("dataset: @/talks.jsonl\neval_dataset: @/talks.jsonl\n", "every prompt of dataset is in eval_dataset",
                 NULL);
 }
 
@@ -117,17 +117,18 @@ static void test_splits_of_files(void **state)
     data_write("named.jsonl", "{\"prompt\": \"1\", \"chosen\": \"a\", \"rejected\": \"b\", \"split\": \"train\"}\n"
                               "{\"prompt\": \"2\", \"chosen\": \"a\", \"rejected\": \"b\", \"split\": \"valid\"}\n"
                               "{\"prompt\": \"3\", \"chosen\": \"a\", \"rejected\": \"b\"}\n");
-    struct opened_data opened = data_open("dataset:\n  - {path: @named.jsonl, split: train}\n"
-                                          "eval_dataset:\n  - {path: @named.jsonl, split: valid}\n");
+    struct opened_data opened = data_open("dataset:\n  - {path: @/named.jsonl, split: train}\n"
+                                          "eval_dataset:\n  - {path: @/named.jsonl, split: valid}\n");
     assert_string_equal(data_shown_all(opened.data.train), "1: 1 a, 2 b");
     assert_string_equal(data_shown_all(opened.data.eval), "2: 1 a, 2 b");
     assert_non_null(strstr(opened.data.train->sources[0].sentence, "of split 'train'"));
     data_close(&opened);
-    data_refuse("dataset:\n  - {path: @named.jsonl, split: test}\n", "no record of split 'test'",
+    data_refuse("dataset:\n  - {path: @/named.jsonl, split: test}\n", "no record of split 'test'",
                 "its records name 'train', 'valid'", NULL);
-    data_refuse("dataset:\n  - {path: @talks.jsonl, split: test}\n", "have no member \"split\"; leave split out", NULL);
+    data_refuse("dataset:\n  - {path: @/talks.jsonl, split: test}\n", "have no member \"split\"; leave split out",
+                NULL);
 
-    opened = data_open("dataset:\n  - {path: @, split: named}\n");
+    opened = data_open("dataset:\n  - {path: @/, split: named}\n");
     assert_int_equal(opened.data.train->count, 3);
     data_close(&opened);
 }
@@ -137,8 +138,8 @@ static void test_splits_of_files(void **state)
 static void test_weights(void **state)
 {
     (void)state;
-    struct opened_data opened = data_open("dataset:\n  - {path: @talks.jsonl, weight: 2.5}\n"
-                                          "  - {path: @others.jsonl, weight: 0.5}\n");
+    struct opened_data opened = data_open("dataset:\n  - {path: @/talks.jsonl, weight: 2.5}\n"
+                                          "  - {path: @/others.jsonl, weight: 0.5}\n");
     const struct reward_set *set = opened.data.train;
     size_t talks = 2 * PROMPTS + (PROMPTS + 2) / 3, others = 2 * 20 + 7, count[4] = {0};
     assert_int_equal(set->count, 2 * talks + talks / 2 + (others + 1) / 2);
@@ -161,7 +162,7 @@ static void test_weights(void **state)
 static void test_steps(void **state)
 {
     (void)state;
-    struct opened_data opened = data_open("dataset: @talks.jsonl\nper_device_train_batch_size: 4\n"
+    struct opened_data opened = data_open("dataset: @/talks.jsonl\nper_device_train_batch_size: 4\n"
                                           "gradient_accumulation_steps: 2\nnum_train_epochs: 1.5\n");
     struct reward_data *data = &opened.data;
     int64_t rankings = (int64_t)data->train->count, taken = 0;
@@ -192,7 +193,7 @@ static void test_steps(void **state)
     assert_true(changed > 0);
     data_close(&opened);
 
-    opened = data_open("dataset: @talks.jsonl\nshuffle: false\nper_device_train_batch_size: 3\nmax_steps: 1000\n");
+    opened = data_open("dataset: @/talks.jsonl\nshuffle: false\nper_device_train_batch_size: 3\nmax_steps: 1000\n");
     assert_int_equal(opened.data.total_steps, 1000);
     assert_int_equal(reward_data_step(&opened.data, 1, &numbers), 3);
     assert_int_equal(numbers[0], 3);
@@ -203,7 +204,7 @@ static void test_steps(void **state)
 static void test_passes(void **state)
 {
     (void)state;
-    struct opened_data opened = data_open("dataset: @talks.jsonl\neval_dataset: @others.jsonl\n"
+    struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_dataset: @/others.jsonl\n"
                                           "per_device_train_batch_size: 64\nper_device_eval_batch_size: 2\n");
     struct reward_data *data = &opened.data;
     struct reward_batch_limits limits = reward_data_limits(data);
@@ -254,7 +255,7 @@ static void test_limits_of_a_long_ranking(void **state)
     strbuf_puts(&text, "\", \"rejected\": \"b\"}\n{\"prompt\": \"b\", \"chosen\": \"c\", \"rejected\": \"d\"}\n");
     data_write("long.jsonl", text.data);
     strbuf_free(&text);
-    struct opened_data opened = data_open("dataset: @long.jsonl\nmax_length: 4000\nper_device_train_batch_size: 8\n");
+    struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 4000\nper_device_train_batch_size: 8\n");
     struct reward_batch_limits limits = reward_data_limits(&opened.data);
     assert_int_equal(limits.tokens, family_tokens(&opened.data.train->rankings[0].family));
     assert_int_equal(limits.segments, 6);
@@ -277,11 +278,11 @@ static struct hash fingerprint(const char *lines)
 static void test_fingerprint(void **state)
 {
     (void)state;
-    struct hash two = fingerprint("dataset: @talks.jsonl\neval_split: 0.1\n");
-    struct hash again = fingerprint("dataset: @talks.jsonl\neval_split: 0.1\n");
-    struct hash seed = fingerprint("dataset: @talks.jsonl\neval_split: 0.1\nseed: 2\n");
-    struct hash order = fingerprint("dataset: @backwards.jsonl\neval_split: 0.1\n");
-    struct hash weighted = fingerprint("dataset:\n  - {path: @talks.jsonl, weight: 2}\neval_split: 0.1\n");
+    struct hash two = fingerprint("dataset: @/talks.jsonl\neval_split: 0.1\n");
+    struct hash again = fingerprint("dataset: @/talks.jsonl\neval_split: 0.1\n");
+    struct hash seed = fingerprint("dataset: @/talks.jsonl\neval_split: 0.1\nseed: 2\n");
+    struct hash order = fingerprint("dataset: @/backwards.jsonl\neval_split: 0.1\n");
+    struct hash weighted = fingerprint("dataset:\n  - {path: @/talks.jsonl, weight: 2}\neval_split: 0.1\n");
     assert_memory_equal(&two, &again, sizeof two);
     assert_memory_not_equal(&two, &seed, sizeof two);
     assert_memory_not_equal(&two, &order, sizeof two);
@@ -295,7 +296,7 @@ static void test_threads_change_nothing(void **state)
     struct model_text text;
     struct err err;
     struct hash hashes[2];
-    assert_int_equal(model_text_open(&text, temporary("bytes"), NULL, &err), 0);
+    assert_int_equal(model_text_open(&text, temporary("model"), NULL, &err), 0);
     for (int i = 0; i < 2; i++) {
         struct recipe_dataset entry = {.path = (char *)temporary("talks.jsonl"), .weight = 1};
         struct recipe_datasets entries = {&entry, 1};

@@ -38,7 +38,7 @@ struct naive {
 static void naive_open(struct naive *naive, const char *lines)
 {
     struct err err;
-    *naive = (struct naive){.recipe = reward_recipe("naive", lines), .backend = reward_cpu(1)};
+    *naive = (struct naive){.recipe = reward_recipe("naive", lines), .backend = cpu_backend(DTYPE_F32, 1)};
     must(trainable_open(&naive->trainable, naive->recipe, &err));
     must(reward_data_open(&naive->data, naive->recipe, &err));
     must(trainable_load(&naive->trainable, naive->backend, &err));

@@ -61,7 +61,7 @@ static float *scores_of_result(const char *name, const struct reward_set *set)
     struct err err;
     struct models models = {0};
     struct scorer scorer;
-    struct backend *backend = reward_cpu(1);
+    struct backend *backend = cpu_backend(DTYPE_F32, 1);
     struct pass *pass;
     struct batch batch;
     const struct scorer_options options = {.folder = temporary("%s", name)};
@@ -207,7 +207,7 @@ static void a_dry_run_and_too_little_memory(void **state)
     (void)state;
     struct err err;
     struct recipe *recipe = reward_recipe("dry", "dataset: @/train.jsonl\n");
-    struct backend *backend = reward_cpu(1);
+    struct backend *backend = cpu_backend(DTYPE_F32, 1);
     must(reward_run(recipe, backend, &(struct stage_options){.dry_run = true}, &err));
     assert_false(file_exists(temporary("dry")));
     backend->free(backend);

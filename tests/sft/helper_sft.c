@@ -1,14 +1,11 @@
 /* tests/sft/helper_sft.c - see helper_sft.h. */
 #include "sft/helper_sft.h"
-#include "backend/cpu/cpu.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strbuf.h"
 #include "support/cmocka.h"
-#include "support/fixture.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
-#include <string.h>
 
 /* Conversations of very different lengths, so that batches, rows and steps hold different numbers of trained tokens. */
 static void write_records(const char *path, int count, uint64_t seed)
@@ -40,35 +37,10 @@ int sft_setup(void **state)
     return 0;
 }
 
-struct backend *sft_cpu(int threads)
+static void put_dataset(struct strbuf *yaml, const char *lines)
 {
-    struct err err;
-    struct backend *backend;
-    must(cpu_backend_create(&backend, &(struct cpu_options){.compute = DTYPE_F32, .threads = threads}, &err));
-    return backend;
+    (void)lines;
+    strbuf_printf(yaml, "dataset: %s\n", temporary("train.jsonl"));
 }
 
-struct recipe *sft_recipe(const char *name, const char *lines)
-{
-    struct err err;
-    struct recipe *recipe;
-    struct strbuf yaml = {0};
-    strbuf_printf(&yaml, "model_name_or_path: %s\noutput_dir: %s\ndataset: %s\nthreads: 1\ndtype: f32\n",
-                  temporary("model"), temporary("%s", name), temporary("train.jsonl"));
-    strbuf_puts(&yaml, lines);
-    must(strbuf_check(&yaml, &err));
-    must(recipe_load_text(&recipe, STAGE_SFT, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
-    strbuf_free(&yaml);
-    return recipe;
-}
-
-void sft_finish(const char *name, const char *lines, struct backend *backend)
-{
-    struct err err;
-    struct recipe *recipe = sft_recipe(name, lines);
-    if (!backend)
-        backend = sft_cpu(2);
-    must(sft_run(recipe, backend, &(struct stage_options){0}, &err));
-    backend->free(backend);
-    recipe_free(recipe);
-}
+const struct tested_stage tested_sft = {.stage = STAGE_SFT, .run = sft_run, .put_defaults = put_dataset};

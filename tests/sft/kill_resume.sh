@@ -2,7 +2,7 @@
 # An SFT run that is killed and started again gives the bytes of one that was left alone: adapter or model, metrics.jsonl and
 # samples.jsonl; see tests/support/kill_resume.sh. $1: folder of the binaries.
 . "$(dirname "$0")/../support/kill_resume.sh"
-kill_resume_begin sft "$1"
+kill_resume_begin sft
 
 record() { # <number>: answers of very different lengths
     local answer="it is" i
@@ -12,26 +12,20 @@ record() { # <number>: answers of very different lengths
 for ((n = 0; n < 60; n++)); do record $n; done >train.jsonl
 for ((n = 60; n < 66; n++)); do record $n; done >eval.jsonl
 
-# Evaluations, records and checkpoints fall on different steps, and the last step is none of theirs.
-cat >common.yaml <<'END_OF_RECIPE'
-model_name_or_path: model
-dataset: train.jsonl
+common='dataset: train.jsonl
 eval_dataset: eval.jsonl
 max_length: 250
-dtype: f32
-threads: 1
 per_device_train_batch_size: 2
 gradient_accumulation_steps: 2
-logging_steps: 3
-eval_steps: 7
-save_steps: 4
-save_total_limit: 2
-learning_rate: 3.0e-3
 sample_prompts: [what is the sea]
-sample_max_new_tokens: 8
-END_OF_RECIPE
-{ cat common.yaml; echo 'packing: true'; echo 'lora_r: 4'; echo 'lora_dropout: 0.1'; } >lora.yaml
-{ cat common.yaml; echo 'finetuning_type: full'; echo 'load_best_model_at_end: true'; } >full.yaml
+sample_max_new_tokens: 8'
+kill_resume_recipe lora "$common
+packing: true
+lora_r: 4
+lora_dropout: 0.1"
+kill_resume_recipe full "$common
+finetuning_type: full
+load_best_model_at_end: true"
 steps=([lora]=122 [full]=62)
 result=([lora]=adapter_model.safetensors [full]=model.safetensors)
 compared=(samples.jsonl)

@@ -40,7 +40,7 @@ static void every_way(const char *method, const char *keys)
             char lines[512], what[128];
             snprintf(lines, sizeof lines, ONE_STEP "%s%sgradient_checkpointing: %s\n", keys, ways[w].lines,
                      checkpointing ? "true" : "false");
-            sft_finish("run", lines, NULL);
+            stage_finish(&tested_sft, "run", lines, NULL);
             double got = run_metric("run", 1, "loss");
             if (w == 0 && !checkpointing) {
                 loss = got;

@@ -6,7 +6,6 @@
  */
 #include "support/cmocka.h"
 
-#include "backend/cpu/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -192,9 +191,8 @@ static struct recipe *recipe_of(const char *name)
 static void run(const char *name, enum dtype compute)
 {
     struct err err;
-    struct backend *backend;
     struct recipe *recipe = recipe_of(name);
-    must(cpu_backend_create(&backend, &(struct cpu_options){.compute = compute}, &err));
+    struct backend *backend = cpu_backend(compute, 0);
     must(sft_run(recipe, backend, &(struct stage_options){0}, &err));
     backend->free(backend);
     recipe_free(recipe);

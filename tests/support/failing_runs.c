@@ -16,6 +16,13 @@
 /* Under a sanitizer fewer of them. */
 #define SANITIZED_MOST 150
 
+/* What fails, and how many of them a run made. */
+struct failure {
+    void (*fail_at)(long);
+    long (*count)(void);
+    long n, made;
+};
+
 void failing_runs_begin(void)
 {
     mem_hook_libraries(); /* jansson's allocations fail too */
@@ -23,21 +30,24 @@ void failing_runs_begin(void)
         setenv("TMPDIR", "/dev/shm", 0); /* thousands of runs need not wait for a disk */
 }
 
-void failure_begin(const struct failure *failure)
+/* A run of a method while the n-th allocation, or write, fails; 0: none. True: it was finished. */
+static bool run_failing(const struct failing_runs *runs, size_t method, struct failure *failure, struct err *err)
 {
+    struct recipe *recipe = stage_recipe(runs->stage, "run", runs->methods[method].lines);
+    struct backend *backend = cpu_backend(DTYPE_F32, 1);
     failure->fail_at(failure->n);
-}
-
-void failure_end(struct failure *failure)
-{
+    enum loop_outcome outcome = runs->stage->run(recipe, backend, &(struct stage_options){0}, err);
     failure->made = failure->count();
     failure->fail_at(0);
+    backend->free(backend);
+    recipe_free(recipe);
+    return outcome == LOOP_FINISHED;
 }
 
 /* Undisturbed. */
 static bool run(const struct failing_runs *runs, size_t method, struct err *err)
 {
-    return runs->run(method, &(struct failure){.fail_at = mem_fail_at, .count = mem_count}, err);
+    return run_failing(runs, method, &(struct failure){.fail_at = mem_fail_at, .count = mem_count}, err);
 }
 
 static bool ends_with_a_line(const char *path)
@@ -96,7 +106,7 @@ static void check_folder(const struct failing_runs *runs, size_t method, bool is
     bool finished = file_exists(temporary("run/state.json"));
     if (is_finished)
         assert_true(finished);
-    if (finished && !file_exists(temporary("run/%s", runs->results[method])))
+    if (finished && !file_exists(temporary("run/%s", runs->methods[method].result)))
         fail_msg("failure %ld left a run without its result that says it is finished", n);
 }
 
@@ -132,14 +142,14 @@ static void inject(const struct failing_runs *runs, size_t method, struct failur
     remove_tree(temporary("run")); /* of a test that failed */
     make_whole(runs, method);
     failure.n = LONG_MAX; /* far behind the end: they are counted */
-    assert_true(runs->run(method, &failure, &err));
+    assert_true(run_failing(runs, method, &failure, &err));
     long most = SANITIZED ? SANITIZED_MOST : runs->most ? runs->most : LONG_MAX, total = failure.made;
     long stride = 1 + (total - 1) / most, failures = 0;
     remove_tree(temporary("run"));
     for (long n = 1 + (long)method * stride / 2; n <= total; n += stride) {
         failure.n = n;
         err.text[0] = 0;
-        bool finished = runs->run(method, &failure, &err);
+        bool finished = run_failing(runs, method, &failure, &err);
         if (!finished) {
             failures++;
             if (!strstr(err.text, want))
@@ -154,15 +164,17 @@ static void inject(const struct failing_runs *runs, size_t method, struct failur
     assert_true(failures > 0);
 }
 
-void failing_allocations(const struct failing_runs *runs)
+void failing_allocations(void **state)
 {
-    for (size_t method = 0; method < runs->methods; method++)
+    const struct failing_runs *runs = *state;
+    for (size_t method = 0; method < runs->count; method++)
         inject(runs, method, (struct failure){.fail_at = mem_fail_at, .count = mem_count}, "allocation", "memory");
 }
 
-void failing_writes(const struct failing_runs *runs)
+void failing_writes(void **state)
 {
-    for (size_t method = 0; method < runs->methods; method++)
+    const struct failing_runs *runs = *state;
+    for (size_t method = 0; method < runs->count; method++)
         inject(runs, method, (struct failure){.fail_at = file_fail_at, .count = file_count}, "write",
                "No space left on device");
 }

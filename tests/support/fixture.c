@@ -18,15 +18,22 @@ const char *fixture_path(const char *name, const char *file)
     return path;
 }
 
+struct backend *cpu_backend(enum dtype compute, int threads)
+{
+    struct err err;
+    struct backend *backend;
+    must(cpu_backend_create(&backend, &(struct cpu_options){.compute = compute, .threads = threads}, &err));
+    return backend;
+}
+
 struct backend *fixture_backend(void)
 {
     struct err err;
     struct backend *backend;
     const char *which = getenv("ATTUNE_TEST_BACKEND");
-    if (which && strcmp(which, "reference") == 0)
-        must(reference_backend_create(&backend, DTYPE_F32, &err));
-    else
-        must(cpu_backend_create(&backend, &(struct cpu_options){.compute = DTYPE_F32, .threads = 2}, &err));
+    if (!which || strcmp(which, "reference") != 0)
+        return cpu_backend(DTYPE_F32, 2);
+    must(reference_backend_create(&backend, DTYPE_F32, &err));
     return backend;
 }
 
@@ -95,6 +102,25 @@ float *fetch(struct backend *backend, const float *device, int64_t count)
     assert_non_null(host);
     must(backend->download(backend, host, device, (size_t)count * sizeof *host, &err));
     return host;
+}
+
+static int copy_tensor(void *context, float *out, struct err *err)
+{
+    (void)err;
+    const struct safetensor *tensor = context;
+    safetensor_widen(out, tensor->data, tensor->dtype, tensor->count);
+    return 0;
+}
+
+struct safetensor_spec copied_tensor(const struct safetensor *tensor)
+{
+    struct safetensor_spec spec = {.name = tensor->name,
+                                   .dtype = DTYPE_F32,
+                                   .rank = tensor->rank,
+                                   .read = copy_tensor,
+                                   .context = (void *)(uintptr_t)tensor};
+    memcpy(spec.shape, tensor->shape, sizeof spec.shape);
+    return spec;
 }
 
 const struct parameter *find_parameter(const struct parameter_list *list, const char *name)

@@ -9,9 +9,13 @@
 #include "base/json.h"
 #include "lora/adapter.h"
 #include "model/pass.h"
+#include "model/safetensors.h"
 
 /* <fixtures>/<name>/<file>, in a static buffer that the fourth next call overwrites. */
 const char *fixture_path(const char *name, const char *file);
+
+/* The CPU's backend; 0 threads: as many as there are cores. */
+struct backend *cpu_backend(enum dtype compute, int threads);
 
 /* The backend the parity tests of this run use: the CPU's in f32, or with ATTUNE_TEST_BACKEND=reference the reference
  * one. */
@@ -29,6 +33,9 @@ double largest_difference(const float *a, const float *b, int64_t count);
 
 /* A device array as a host array; free with mem_free(). */
 float *fetch(struct backend *backend, const float *device, int64_t count);
+
+/* A tensor of a file as it is written into another, in f32. */
+struct safetensor_spec copied_tensor(const struct safetensor *tensor);
 
 /* A parameter by name; fails when there is none. */
 const struct parameter *find_parameter(const struct parameter_list *list, const char *name);

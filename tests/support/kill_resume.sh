@@ -1,8 +1,9 @@
 # tests/support/kill_resume.sh - a run that is killed and started again gives the bytes of one that was left alone; SIGTERM and
 # SIGINT save and stop; a finished run is left as it is. Sourced by tests/<stage>/kill_resume.sh:
 #
-#   kill_resume_begin STAGE BINARIES    works in a scratch folder that holds `model`, tiny-text with random weights
-#   (the stage writes its data, and a recipe METHOD.yaml for each method)
+#   kill_resume_begin STAGE             works in a scratch folder that holds `model`, tiny-text with random weights
+#   (the stage writes its data)
+#   kill_resume_recipe METHOD LINES     a recipe of it with these lines
 #   steps[METHOD]=..                    max_steps; result[METHOD]: the file of the trained tensors
 #   compared=(FILE ..)                  further files of the run's folder that must have the same bytes
 #   kill_resume_method METHOD           three kills, SIGTERM, SIGINT
@@ -10,30 +11,35 @@
 #                                       DATA is a file of the recipe whose last line can be taken away
 #
 # metrics.jsonl is compared without times, which stand last in a record.
-set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/shell_tests.sh"
 declare -A steps result
 compared=()
 
-fail() {
-    echo "kill_resume: $*"
-    cat log 2>/dev/null || true
-    exit 1
-}
-
-kill_resume_begin() { # <stage> <folder of the binaries>
+kill_resume_begin() { # <stage>
     stage=$1
-    attune=$2/attune
     seed=${ATTUNE_TEST_SEED:-$RANDOM}
     RANDOM=$seed
     echo "seed $seed (ATTUNE_TEST_SEED=$seed repeats the moments)"
-    scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"' EXIT
-    cd "$scratch"
     cp -r "$ATTUNE_FIXTURES/tiny-text" model
-    "$attune" init model --deviation 0.2 --seed 11 2>log
+    run init model --deviation 0.2 --seed 11
 }
 
-run() { # <method> <output_dir>; in a subshell, which it becomes
+# Evaluations, records and checkpoints fall on different steps, and the last step should be none of theirs.
+kill_resume_recipe() { # <method> <lines of the recipe>
+    cat >"$1.yaml" <<END_OF_RECIPE
+model_name_or_path: model
+dtype: f32
+threads: 1
+logging_steps: 3
+eval_steps: 7
+save_steps: 4
+save_total_limit: 2
+learning_rate: 3.0e-3
+$2
+END_OF_RECIPE
+}
+
+train() { # <method> <output_dir>; in a subshell, which it becomes
     exec "$attune" "$stage" "$1.yaml" --output_dir "$2" --max_steps "${steps[$1]}"
 }
 without_times() {
@@ -63,7 +69,7 @@ killed() { # <method>
     all=$(wc -l <"$1-alone/metrics.jsonl")
     for part in 10 35 60; do # percent of the records, and a random bit on top
         records=$((all * (part + RANDOM % 25) / 100))
-        (run "$1" "$1-killed") 2>log &
+        (train "$1" "$1-killed") 2>log &
         process=$!
         if wait_for_records "$1-killed" $records $process; then
             sleep "0.0$((RANDOM % 30))"
@@ -73,7 +79,7 @@ killed() { # <method>
         echo "$1: killed at record $records of $all; checkpoints: $(cd "$1-killed" 2>/dev/null && echo check*)"
     done
     [ $hits -gt 0 ] || return 1
-    (run "$1" "$1-killed") 2>log || fail "$1: the killed run did not go on"
+    (train "$1" "$1-killed") 2>log || fail "$1: the killed run did not go on"
     same_as_alone "$1" "$1-killed" "after three kills"
 }
 
@@ -92,7 +98,7 @@ stopped() { # <method> <signal> <its number>
     local last
     last=$(grep -oE 'goes on from checkpoint-[0-9]+' log | grep -oE '[0-9]+$')
     [ -e "stopped/checkpoint-$last/state.json" ] || fail "$1: SIG$2: checkpoint-$last is not there"
-    (run "$1" stopped) 2>log || fail "$1: the stopped run did not go on"
+    (train "$1" stopped) 2>log || fail "$1: the stopped run did not go on"
     grep -q "resumed from stopped/checkpoint-$last" log || fail "$1: SIG$2: it did not go on from checkpoint-$last"
     same_as_alone "$1" stopped "after SIG$2"
 }
@@ -108,7 +114,7 @@ in_time() { # <what> <method> ...
 }
 
 kill_resume_method() { # <method>
-    (run "$1" "$1-alone") 2>log || fail "$1: the run left alone failed"
+    (train "$1" "$1-alone") 2>log || fail "$1: the run left alone failed"
     in_time killed "$1"
     in_time stopped "$1" TERM 15
     in_time stopped "$1" INT 2
@@ -130,7 +136,7 @@ refused() { # <method> <text in the message> <arguments>
 kill_resume_finished() { # <method> <DATA> <what a changed file of it is called>
     local last=${steps[$1]} further=$((${steps[$1]} + 8))
     sums_of "$1-alone" >before
-    (run "$1" "$1-alone") 2>log || fail "a finished run started again failed"
+    (train "$1" "$1-alone") 2>log || fail "a finished run started again failed"
     grep -q "is finished ($last steps); nothing to do" log || fail "a finished run does not say that it is"
     sums_of "$1-alone" | cmp before - || fail "a finished run was changed"
     refused "$1" 'already holds a finished run' --max_steps "$last" --resume_from_checkpoint never

@@ -1,19 +1,9 @@
 /* tests/support/real.c - see real.h. */
 #include "support/real.h"
 #include "base/file.h"
+#include "support/sanitized.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 const char *real_model(void)
 {

@@ -57,6 +57,16 @@ void write_bytes(const char *path, const void *bytes, size_t size)
     assert_int_equal(fclose(file), 0);
 }
 
+size_t lines_in(const char *path)
+{
+    struct strbuf text = read_bytes(path);
+    size_t lines = 0;
+    for (size_t i = 0; i < text.length; i++)
+        lines += text.data[i] == '\n';
+    strbuf_free(&text);
+    return lines;
+}
+
 bool same_bytes(const char *path, const char *other)
 {
     struct strbuf a = read_bytes(path), b = read_bytes(other);

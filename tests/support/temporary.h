@@ -17,6 +17,8 @@ const char *temporary(const char *format, ...) __attribute__((format(printf, 1, 
 /* The bytes of a file; free with strbuf_free(). */
 struct strbuf read_bytes(const char *path);
 void write_bytes(const char *path, const void *bytes, size_t size);
+/* How many lines a file has. */
+size_t lines_in(const char *path);
 /* Whether both files hold the same bytes. */
 bool same_bytes(const char *path, const char *other);
 void remove_tree(const char *path);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "support/byte_tokenizer.h"
+#include "support/temporary.h"
 #include "text/helper_dataset.h"
 #include <cmocka.h>
 #include <limits.h>
@@ -15,40 +16,21 @@
 
 #define SHOWN_SIZE 4096
 
-static char folder[64];
 static struct tokenizer *tokenizers[2];
 static struct chat_template *chatml_template;
 
-int dataset_setup(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attune-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
 int dataset_teardown(void **state)
 {
-    (void)state;
-    struct err err;
     tokenizer_free(tokenizers[0]);
     tokenizer_free(tokenizers[1]);
     chat_template_free(chatml_template);
-    return file_remove_tree(folder, &err);
-}
-
-const char *scratch_path(const char *name)
-{
-    static char paths[8][PATH_MAX];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, PATH_MAX, "%s/%s", folder, name);
-    return path;
+    return temporary_teardown(state);
 }
 
 const char *scratch_bytes(const char *name, const char *bytes, size_t length)
 {
     struct err err;
-    const char *path = scratch_path(name);
+    const char *path = temporary("%s", name);
     if (file_write_whole(path, bytes, length, &err) != 0) {
         fail_msg("%s", err.text);
     }
@@ -62,7 +44,7 @@ const char *scratch_file(const char *name, const char *text)
 
 const char *scratch_gzip(const char *name, const char *text)
 {
-    const char *path = scratch_path(name);
+    const char *path = temporary("%s", name);
     gzFile file = gzopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(gzwrite(file, text, (unsigned)strlen(text)), strlen(text));
@@ -76,7 +58,7 @@ static void write_tokenizer(const char *name, bool bos)
     struct strbuf json = {0};
     char file[64];
     byte_tokenizer_json(&json, bos);
-    assert_int_equal(file_make_dirs(scratch_path(name), &err), 0);
+    assert_int_equal(file_make_dirs(temporary("%s", name), &err), 0);
     snprintf(file, sizeof file, "%s/tokenizer.json", name);
     scratch_file(file, json.data);
     snprintf(file, sizeof file, "%s/tokenizer_config.json", name);
@@ -90,7 +72,7 @@ const struct tokenizer *byte_tokenizer(enum byte_tokenizer kind)
     if (!tokenizers[kind]) {
         struct err err;
         write_tokenizer(name, kind == WITH_BOS);
-        if (tokenizer_open(&tokenizers[kind], scratch_path(name), &err) != 0) {
+        if (tokenizer_open(&tokenizers[kind], temporary("%s", name), &err) != 0) {
             fail_msg("%s", err.text);
         }
     }

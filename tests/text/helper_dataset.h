@@ -1,22 +1,20 @@
 /*
- * A scratch folder, the tokenizer of support/byte_tokenizer.h with <|im_end|> as its end of text, and examples as text,
- * for the tests of datasets.
+ * Files of the temporary folder (support/temporary.h), the tokenizer of support/byte_tokenizer.h with <|im_end|> as its
+ * end of text, and examples as text, for the tests of datasets.
  */
 #ifndef ATTUNE_TESTS_TEXT_HELPER_DATASET_H
 #define ATTUNE_TESTS_TEXT_HELPER_DATASET_H
 
 #include "text/dataset.h"
 
-/* Group setup and teardown of cmocka. */
-int dataset_setup(void **state);
+/* Group teardown of cmocka; the setup is temporary_setup(). */
 int dataset_teardown(void **state);
 
-/* Writes a file of the scratch folder and returns its path, valid until the eighth call from now. */
+/* Writes a file of the folder and returns its path, as temporary() does. */
 const char *scratch_file(const char *name, const char *text);
 const char *scratch_bytes(const char *name, const char *bytes, size_t length);
 /* The same, compressed. */
 const char *scratch_gzip(const char *name, const char *text);
-const char *scratch_path(const char *name);
 
 enum byte_tokenizer { WITHOUT_BOS, WITH_BOS };
 /* With WITH_BOS the post-processor puts <s> in front. Opened once, freed by dataset_teardown(). */

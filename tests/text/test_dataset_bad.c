@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "support/temporary.h"
 #include "text/helper_dataset.h"
 #include <cmocka.h>
 #include <stdlib.h>
@@ -66,12 +67,12 @@ static void broken_files(void **state)
     refuse("[" GOOD GOOD "]", "line 2: a comma or a bracket is expected");
     refuse("[" GOOD "] x", "something stands behind the closing bracket");
     refuse("[" GOOD ",{\"text\":]", "record 2 is not valid JSON");
-    expect_load_error(scratch_path("nowhere.jsonl"), NULL, &options, "there is no such file");
-    assert_int_equal(file_make_dirs(scratch_path("empty"), &err), 0);
-    expect_load_error(scratch_path("empty"), NULL, &options, "holds no train.jsonl");
+    expect_load_error(temporary("nowhere.jsonl"), NULL, &options, "there is no such file");
+    assert_int_equal(file_make_dirs(temporary("empty"), &err), 0);
+    expect_load_error(temporary("empty"), NULL, &options, "holds no train.jsonl");
     scratch_gzip("cut.jsonl.gz", GOOD GOOD GOOD GOOD);
     struct strbuf bytes = {0};
-    assert_int_equal(file_read(&bytes, scratch_path("cut.jsonl.gz"), 1 << 20, &err), 0);
+    assert_int_equal(file_read(&bytes, temporary("cut.jsonl.gz"), 1 << 20, &err), 0);
     expect_load_error(scratch_bytes("cut.jsonl.gz", bytes.data, bytes.length - 12), NULL, &options, "ends too early");
     strbuf_free(&bytes);
 }
@@ -185,8 +186,8 @@ static void a_huge_line(void **state)
     assert_int_equal(dataset->count, 2);
     dataset_free(dataset);
     free(line);
-    remove(scratch_path("huge.jsonl"));
-    remove(scratch_path("huge.json"));
+    remove(temporary("huge.jsonl"));
+    remove(temporary("huge.json"));
 }
 
 static void deep_json(void **state)
@@ -285,5 +286,5 @@ int main(void)
         cmocka_unit_test(deep_json),
         cmocka_unit_test(memory_runs_out),
     };
-    return cmocka_run_group_tests(tests, dataset_setup, dataset_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, dataset_teardown);
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "support/temporary.h"
 #include "text/helper_dataset.h"
 #include <cmocka.h>
 #include <string.h>
@@ -155,7 +156,7 @@ static void plain_files_are_cut_into_pieces(void **state)
     assert_int_equal(dataset->counts.truncated, 0);
     assert_true(dataset->examples[0].prompt_hash != dataset->examples[1].prompt_hash);
     dataset_free(dataset);
-    expect_load_error(scratch_path("book.txt"), "alpaca", &options, "is one text: it has no format 'alpaca'");
+    expect_load_error(temporary("book.txt"), "alpaca", &options, "is one text: it has no format 'alpaca'");
 }
 
 /* Array, lines, CRLF, byte order mark, gzip, blank lines: the same examples. */
@@ -255,5 +256,5 @@ int main(void)
         cmocka_unit_test(a_named_format_wins),
         cmocka_unit_test(tools),
     };
-    return cmocka_run_group_tests(tests, dataset_setup, dataset_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, dataset_teardown);
 }

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "support/temporary.h"
 #include "text/helper_dataset.h"
 #include <cmocka.h>
 #include <string.h>
@@ -136,7 +137,7 @@ static void prompts_that_cannot_be_used(void **state)
 {
     (void)state;
     struct dataset_options options = plain_options();
-    expect_error(scratch_path("nowhere.jsonl"), &options, "there is no such file");
+    expect_error(temporary("nowhere.jsonl"), &options, "there is no such file");
     expect_error(scratch_file("e.txt", "\n"), &options, "holds no prompt");
     expect_error(scratch_file("b.jsonl", "{\"prompt\":\"a\"}\n{\"prompt\":5}\n"), &options,
                  "b.jsonl:2: \"prompt\" must be");
@@ -149,7 +150,7 @@ static void prompts_that_cannot_be_used(void **state)
     options.chat = NULL;
     expect_error(scratch_file("z.jsonl", "{\"prompt\":\"\"}\n"), &options, "z.jsonl:1: the prompt is empty");
     options.skip_bad_records = true;
-    struct prompt_list *list = load(scratch_path("b.jsonl"), &options);
+    struct prompt_list *list = load(temporary("b.jsonl"), &options);
     assert_int_equal(list->count, 1);
     assert_int_equal(list->skipped, 1);
     prompt_list_free(list);
@@ -188,5 +189,5 @@ int main(void)
         cmocka_unit_test(lines_of_a_text_file),   cmocka_unit_test(prompts_that_cannot_be_used),
         cmocka_unit_test(memory_runs_out),
     };
-    return cmocka_run_group_tests(tests, dataset_setup, dataset_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, dataset_teardown);
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "support/temporary.h"
 #include "text/helper_dataset.h"
 #include "text/helper_tokenizer.h"
 #include "text/model_text.h"
@@ -25,7 +26,7 @@ static int open_all(void **state)
 {
     struct err err;
     const char *data = real_data("alpaca-1k.json"), *model = real_model();
-    if (dataset_setup(state) != 0) {
+    if (temporary_setup(state) != 0) {
         return -1;
     }
     if (!data || !model) {

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "support/temporary.h"
 #include "text/helper_dataset.h"
 #include <cmocka.h>
 #include <string.h>
@@ -48,12 +49,12 @@ static void too_long_examples_keep_their_beginning(void **state)
     dataset_free(dataset);
 
     options.max_length = whole; /* fits */
-    dataset = load_one(scratch_path("t.jsonl"), NULL, &options);
+    dataset = load_one(temporary("t.jsonl"), NULL, &options);
     assert_int_equal(dataset->counts.truncated, 0);
     dataset_free(dataset);
 
     options.max_length = whole - 1; /* only the line end behind the end of the turn goes */
-    dataset = load_one(scratch_path("t.jsonl"), NULL, &options);
+    dataset = load_one(temporary("t.jsonl"), NULL, &options);
     assert_string_equal(shown(&dataset->examples[0]), "{start}user\na{end}\n{start}assistant\n[b{end}]");
     assert_true(dataset->examples[0].truncated);
     assert_int_equal(dataset->counts.truncated, 1);
@@ -61,13 +62,13 @@ static void too_long_examples_keep_their_beginning(void **state)
     dataset_free(dataset);
 
     options.max_length = whole - 2; /* the end of the turn goes, and that is said */
-    dataset = load_one(scratch_path("t.jsonl"), NULL, &options);
+    dataset = load_one(temporary("t.jsonl"), NULL, &options);
     assert_string_equal(shown(&dataset->examples[0]), "{start}user\na{end}\n{start}assistant\n[b]");
     assert_int_equal(dataset->counts.cut_turns, 1);
     dataset_free(dataset);
 
     options.max_length = whole - 3; /* nothing to learn is left */
-    expect_load_error(scratch_path("t.jsonl"), NULL, &options,
+    expect_load_error(temporary("t.jsonl"), NULL, &options,
                       "gives no example: of 1 records 0 are bad, 0 too long, 1 have nothing");
 }
 
@@ -243,12 +244,12 @@ static void parts_of_files_and_folders(void **state)
 {
     (void)state;
     struct err err;
-    assert_int_equal(file_make_dirs(scratch_path("folder"), &err), 0);
+    assert_int_equal(file_make_dirs(temporary("folder"), &err), 0);
     scratch_file("folder/train.jsonl", "{\"text\":\"learn\"}\n");
     scratch_gzip("folder/test.json.gz", "[{\"text\":\"check\"}]");
-    const struct dataset_source folder = {.path = scratch_path("folder")},
-                                test = {.path = scratch_path("folder"), .split = "test"},
-                                missing = {.path = scratch_path("folder"), .split = "dev"};
+    const struct dataset_source folder = {.path = temporary("folder")},
+                                test = {.path = temporary("folder"), .split = "test"},
+                                missing = {.path = temporary("folder"), .split = "dev"};
     struct dataset *dataset = load_mixed(&folder, 1);
     assert_string_equal(shown(&dataset->examples[0]), "l[earn{end}]");
     dataset_free(dataset);
@@ -284,5 +285,5 @@ int main(void)
         cmocka_unit_test(one_prompt_cannot_be_split),
         cmocka_unit_test(parts_of_files_and_folders),
     };
-    return cmocka_run_group_tests(tests, dataset_setup, dataset_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, dataset_teardown);
 }

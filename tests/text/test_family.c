@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "support/byte_tokenizer.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "text/family.h"
 #include "text/helper_dataset.h"
 #include <stdlib.h>
@@ -121,10 +122,10 @@ static struct tokenizer *edited_tokenizer(const struct edit *edits, size_t count
     }
     char config[64];
     snprintf(config, sizeof config, end ? "{\"eos_token\":\"%s\"}" : "{}", end);
-    assert_int_equal(file_make_dirs(scratch_path("edited"), &err), 0);
+    assert_int_equal(file_make_dirs(temporary("edited"), &err), 0);
     scratch_file("edited/tokenizer.json", text);
     scratch_file("edited/tokenizer_config.json", config);
-    if (tokenizer_open(&tokenizer, scratch_path("edited"), &err) != 0) {
+    if (tokenizer_open(&tokenizer, temporary("edited"), &err) != 0) {
         fail_msg("%s", err.text);
     }
     mem_free(text);
@@ -428,5 +429,5 @@ int main(void)
         cmocka_unit_test(test_append),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
-    return cmocka_run_group_tests(tests, dataset_setup, dataset_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, dataset_teardown);
 }

@@ -5,32 +5,17 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "text/helper_tokenizer.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/attune-tokenizer-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    struct err err;
-    return file_remove_tree(folder, &err);
-}
-
 static void put_file(const char *name, const char *text)
 {
     struct err err;
-    char *path = file_join(folder, name, &err);
+    char *path = file_join(temporary("."), name, &err);
     assert_non_null(path);
     assert_int_equal(file_write_whole(path, text, strlen(text), &err), 0);
     mem_free(path);
@@ -50,7 +35,7 @@ static struct tokenizer *open_folder(void)
 {
     struct tokenizer *tokenizer = NULL;
     struct err err;
-    if (tokenizer_open(&tokenizer, folder, &err) != 0) {
+    if (tokenizer_open(&tokenizer, temporary("."), &err) != 0) {
         fail_msg("%s", err.text);
     }
     return tokenizer;
@@ -180,7 +165,7 @@ static void test_bad_files_beside_it(void **state)
         struct tokenizer *tokenizer = NULL;
         struct err err;
         put_file("tokenizer_config.json", bad[i].config);
-        assert_int_equal(tokenizer_open(&tokenizer, folder, &err), -1);
+        assert_int_equal(tokenizer_open(&tokenizer, temporary("."), &err), -1);
         if (!strstr(err.text, bad[i].part)) {
             fail_msg("'%s' does not say '%s'", err.text, bad[i].part);
         }
@@ -191,7 +176,7 @@ static void same_file(const char *name, const char *other_folder, bool there)
 {
     struct err err;
     struct strbuf one = {0}, other = {0};
-    char *from = file_join(folder, name, &err), *to = file_join(other_folder, name, &err);
+    char *from = file_join(temporary("."), name, &err), *to = file_join(other_folder, name, &err);
     assert_int_equal(file_exists(to), there);
     if (there) {
         read_whole(&one, from);
@@ -214,7 +199,7 @@ static void test_save(void **state)
     put_file("tokenizer.model", "bytes");
     put_file("config.json", "{}");
     struct tokenizer *tokenizer = open_folder();
-    char *out = file_join(folder, "out/put", &err);
+    char *out = file_join(temporary("."), "out/put", &err);
     assert_int_equal(tokenizer_save(tokenizer, out, &err), 0);
     same_file("tokenizer.json", out, true);
     same_file("tokenizer_config.json", out, true);
@@ -225,7 +210,7 @@ static void test_save(void **state)
 
     /* One that was opened by its file becomes a tokenizer.json whatever its name was. */
     put_file("other.json", small);
-    char *path = file_join(folder, "other.json", &err);
+    char *path = file_join(temporary("."), "other.json", &err);
     assert_int_equal(tokenizer_open(&tokenizer, path, &err), 0);
     assert_string_equal(tokenizer_bos_token(tokenizer), "<s>");
     assert_int_equal(tokenizer_save(tokenizer, out, &err), 0);
@@ -353,9 +338,9 @@ int main(void)
         cmocka_unit_test(test_names_and_ids),
         cmocka_unit_test(test_ranges_through_a_normalizer),
         cmocka_unit_test(test_lists_are_appended_to),
-        cmocka_unit_test_setup_teardown(test_files_beside_it, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_bad_files_beside_it, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_save, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_files_beside_it, temporary_setup, temporary_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_files_beside_it, temporary_setup, temporary_teardown),
+        cmocka_unit_test_setup_teardown(test_save, temporary_setup, temporary_teardown),
         cmocka_unit_test(test_stream_holds_back_parts_of_characters),
         cmocka_unit_test(test_a_part_of_a_character_has_its_bytes),
         cmocka_unit_test(test_threads_share_a_tokenizer),

@@ -59,27 +59,3 @@ void assert_says(const char *where, ...)
     }
     va_end(texts);
 }
-
-static char scratch[64];
-
-int scratch_setup(void **state)
-{
-    (void)state;
-    strcpy(scratch, "/tmp/attune-test-XXXXXX");
-    return mkdtemp(scratch) ? 0 : -1;
-}
-
-int scratch_teardown(void **state)
-{
-    (void)state;
-    struct err err;
-    return file_remove_tree(scratch, &err);
-}
-
-const char *in_scratch(const char *name)
-{
-    static char path[256];
-    int length = snprintf(path, sizeof path, "%s/%s", scratch, name);
-    assert_in_range(length, 1, sizeof path - 1);
-    return path;
-}

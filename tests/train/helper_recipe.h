@@ -1,4 +1,4 @@
-/* tests/train/helper_recipe.h - recipes made from text in a test, and a scratch folder. */
+/* tests/train/helper_recipe.h - recipes made from text in a test. */
 #ifndef ATTUNE_TESTS_TRAIN_HELPER_RECIPE_H
 #define ATTUNE_TESTS_TRAIN_HELPER_RECIPE_H
 
@@ -15,11 +15,5 @@ struct recipe *recipe_of(enum stage stage, const char *yaml, ...) __attribute__(
 const char *mistakes_of(enum stage stage, const char *yaml, ...) __attribute__((sentinel));
 /* Fails the test unless each text (NULL ends) is in `where`. */
 void assert_says(const char *where, ...) __attribute__((sentinel));
-
-/* Group setup and teardown of cmocka: makes an empty folder, and removes it with everything in it. */
-int scratch_setup(void **state);
-int scratch_teardown(void **state);
-/* "<folder>/<name>"; valid until the next call. */
-const char *in_scratch(const char *name);
 
 #endif

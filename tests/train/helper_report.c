@@ -3,6 +3,7 @@
 #include "base/strbuf.h"
 #include "helper_recipe.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "train/report.h"
 #include <ctype.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@ static char folder[300];
 void begin_run(const char *name)
 {
     struct err err;
-    snprintf(folder, sizeof folder, "%s", in_scratch(name));
+    snprintf(folder, sizeof folder, "%s", temporary("%s", name));
     assert_int_equal(file_remove_tree(folder, &err), 0);
     assert_int_equal(file_make_dirs(folder, &err), 0);
 }

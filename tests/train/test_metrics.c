@@ -5,6 +5,7 @@
 #include "base/strbuf.h"
 #include "helper_recipe.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "train/metrics.h"
 #include <math.h>
 #include <string.h>
@@ -39,8 +40,8 @@ static void records(void **state)
     (void)state;
     struct metrics *metrics;
     struct err err;
-    unlink(in_scratch("m.jsonl"));
-    assert_int_equal(metrics_open(&metrics, in_scratch("m.jsonl"), &err), 0);
+    unlink(temporary("m.jsonl"));
+    assert_int_equal(metrics_open(&metrics, temporary("m.jsonl"), &err), 0);
     put(metrics, 1, 0.1);
     metrics_begin(metrics, 2, 0.5);
     metrics_real(metrics, "loss", NAN);
@@ -52,16 +53,16 @@ static void records(void **state)
     assert_int_equal(metrics_end(metrics, &err), 0);
     assert_int_equal(metrics_sync(metrics, &err), 0);
     assert_holds(
-        in_scratch("m.jsonl"), /* flushed: read before it is closed */
+        temporary("m.jsonl"), /* flushed: read before it is closed */
         "{\"step\": 1, \"epoch\": 0.25, \"loss\": 0.1, \"seconds\": 1.25}\n"
         "{\"step\": 2, \"epoch\": 0.5, \"loss\": null, \"grad_norm\": null, \"num_tokens\": 9007199254740993, "
         "\"note\": \"a \\\"quoted\\\"\\nline\", \"tokens_per_second\": 290.125, \"peak_memory_mib\": 1.0e-07}\n");
     metrics_close(metrics);
-    assert_int_equal(metrics_open(&metrics, in_scratch("m.jsonl"), &err), 0);
+    assert_int_equal(metrics_open(&metrics, temporary("m.jsonl"), &err), 0);
     put(metrics, 3, 1);
     metrics_close(metrics);
     struct strbuf whole = {0};
-    assert_int_equal(file_read(&whole, in_scratch("m.jsonl"), 1 << 20, &err), 0);
+    assert_int_equal(file_read(&whole, temporary("m.jsonl"), 1 << 20, &err), 0);
     assert_says(strbuf_text(&whole), "{\"step\": 1, ", "\n{\"step\": 3, \"epoch\": 0.75, \"loss\": 1.0, ", NULL);
     strbuf_free(&whole);
 }
@@ -69,7 +70,7 @@ static void records(void **state)
 static void cuts_back(void **state)
 {
     (void)state;
-    const char *path = in_scratch("cut.jsonl");
+    const char *path = temporary("cut.jsonl");
     const char *text = "{\"step\": 0, \"eval_loss\": 2}\n{\"step\":2,  \"loss\": 1e-1}\n{\"step\": 4, \"loss\": 3}\n"
                        "{\"step\": 4, \"eval_loss\": 1.50}\n{\"step\": 6, \"loss\": 3}\n";
     struct err err;
@@ -87,8 +88,8 @@ static void cuts_back(void **state)
     assert_int_equal(metrics_cut(path, 0, &err), 0);
     assert_holds(path, "");
     assert_int_equal(metrics_cut(path, 0, &err), 0);
-    assert_int_equal(metrics_cut(in_scratch("never-written.jsonl"), 5, &err), 0);
-    assert_false(file_exists(in_scratch("never-written.jsonl")));
+    assert_int_equal(metrics_cut(temporary("never-written.jsonl"), 5, &err), 0);
+    assert_false(file_exists(temporary("never-written.jsonl")));
 }
 
 static void leaves_what_it_cannot_read(void **state)
@@ -99,10 +100,10 @@ static void leaves_what_it_cannot_read(void **state)
         "{\"step\": 1}\n{\"step\": -1}\n",          "{\"step\": 1}\n{\"step\": 1.5}\n", "{\"step\": 1}\n\n"};
     struct err err;
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
-        write_file(in_scratch("b.jsonl"), broken[i]);
-        assert_int_equal(metrics_cut(in_scratch("b.jsonl"), 9, &err), -1);
+        write_file(temporary("b.jsonl"), broken[i]);
+        assert_int_equal(metrics_cut(temporary("b.jsonl"), 9, &err), -1);
         assert_says(err.text, "b.jsonl:2", "mend the line or remove the file", NULL);
-        assert_holds(in_scratch("b.jsonl"), broken[i]);
+        assert_holds(temporary("b.jsonl"), broken[i]);
     }
 }
 
@@ -113,14 +114,14 @@ static void cutting_fails_whole(void **state)
     struct err err;
     long n = 1;
     for (bool done = false; !done; n++) {
-        write_file(in_scratch("f.jsonl"), text);
+        write_file(temporary("f.jsonl"), text);
         file_fail_at(n);
-        int status = metrics_cut(in_scratch("f.jsonl"), 2, &err);
+        int status = metrics_cut(temporary("f.jsonl"), 2, &err);
         done = file_count() < n;
         file_fail_at(0);
         assert_int_equal(status, done ? 0 : -1);
         struct strbuf whole = {0};
-        assert_int_equal(file_read(&whole, in_scratch("f.jsonl"), 1 << 20, &err), 0);
+        assert_int_equal(file_read(&whole, temporary("f.jsonl"), 1 << 20, &err), 0);
         bool old = strcmp(strbuf_text(&whole), text) == 0,
              cut = strcmp(strbuf_text(&whole), "{\"step\": 1}\n{\"step\": 2}\n") == 0;
         assert_true(done ? cut : old || cut);
@@ -136,9 +137,9 @@ static void without_memory(void **state)
     long n = 1;
     for (bool done = false; !done; n++) {
         struct metrics *metrics = NULL;
-        write_file(in_scratch("n.jsonl"), "{\"step\": 1}\n");
+        write_file(temporary("n.jsonl"), "{\"step\": 1}\n");
         mem_fail_at(n);
-        int status = metrics_open(&metrics, in_scratch("n.jsonl"), &err);
+        int status = metrics_open(&metrics, temporary("n.jsonl"), &err);
         if (status == 0) {
             metrics_begin(metrics, 2, 1);
             metrics_real(metrics, "loss", 2);
@@ -149,7 +150,7 @@ static void without_memory(void **state)
         mem_fail_at(0);
         metrics_close(metrics);
         assert_int_equal(status, done ? 0 : -1);
-        assert_holds(in_scratch("n.jsonl"),
+        assert_holds(temporary("n.jsonl"),
                      done ? "{\"step\": 1}\n{\"step\": 2, \"epoch\": 1.0, \"loss\": 2.0, \"seconds\": 1.0}\n"
                           : "{\"step\": 1}\n");
     }
@@ -174,8 +175,8 @@ static void a_sink_gets_each_record(void **state)
     struct metrics *metrics;
     struct err err;
     struct strbuf kept = {0};
-    unlink(in_scratch("s.jsonl"));
-    assert_int_equal(metrics_open(&metrics, in_scratch("s.jsonl"), &err), 0);
+    unlink(temporary("s.jsonl"));
+    assert_int_equal(metrics_open(&metrics, temporary("s.jsonl"), &err), 0);
     put(metrics, 1, 0.5);
     metrics_set_sink(metrics, keep_record, &kept);
     put(metrics, 2, 0.25);
@@ -193,7 +194,7 @@ static void bad_places(void **state)
     (void)state;
     struct metrics *metrics;
     struct err err;
-    assert_int_equal(metrics_open(&metrics, in_scratch("no/such/folder.jsonl"), &err), -1);
+    assert_int_equal(metrics_open(&metrics, temporary("no/such/folder.jsonl"), &err), -1);
     assert_says(err.text, "folder.jsonl", "No such file", NULL);
     if (access("/dev/full", W_OK) == 0) {
         assert_int_equal(metrics_open(&metrics, "/dev/full", &err), 0);
@@ -216,5 +217,5 @@ int main(void)
         cmocka_unit_test(a_sink_gets_each_record),
         cmocka_unit_test(bad_places),
     };
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

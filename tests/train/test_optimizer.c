@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "support/fixture.h"
+#include "support/temporary.h"
 #include "train/optimizer.h"
 #include <math.h>
 #include <stdio.h>
@@ -155,18 +156,14 @@ static void state_through_files(void **state)
     struct err err;
     struct setting first, second;
     double loss[2], norm[2];
-    char folder[] = "/tmp/attune-optimizer-XXXXXX";
-    assert_non_null(mkdtemp(folder));
-    char *path = file_join(folder, "optimizer.safetensors", &err),
-         *weights = file_join(folder, "adapter_model.safetensors", &err);
     open_setting(&first, "lora");
     for (size_t step = 0; step < 3; step++)
         take_step(&first, step, &loss[0], &norm[0]);
-    must(optimizer_save(first.optimizer, path, &err));
-    must(adapter_save(first.adapter, folder, "tiny-llama", &err));
+    must(optimizer_save(first.optimizer, temporary("optimizer.safetensors"), &err));
+    must(adapter_save(first.adapter, temporary("."), "tiny-llama", &err));
     open_setting(&second, "lora");
-    must(parameters_load(second.parameters, second.backend, weights, &err));
-    must(optimizer_load(second.optimizer, path, &err));
+    must(parameters_load(second.parameters, second.backend, temporary("adapter_model.safetensors"), &err));
+    must(optimizer_load(second.optimizer, temporary("optimizer.safetensors"), &err));
     assert_int_equal(second.optimizer->steps, 3);
     take_step(&first, 3, &loss[0], &norm[0]);
     take_step(&second, 3, &loss[1], &norm[1]);
@@ -181,9 +178,6 @@ static void state_through_files(void **state)
     }
     close_setting(&first);
     close_setting(&second);
-    mem_free(path);
-    mem_free(weights);
-    must(file_remove_tree(folder, &err));
 }
 
 /* A gradient that is not finite changes nothing. */
@@ -217,5 +211,5 @@ int main(void)
         cmocka_unit_test(state_through_files),
         cmocka_unit_test(not_finite),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

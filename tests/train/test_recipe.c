@@ -49,9 +49,10 @@ static void defaults_by_stage_and_method(void **state)
         {STAGE_SFT, "finetuning_type: full\n", 2e-5, 3, 1e-8, 0.03},
         {STAGE_REWARD, "", 1e-4, 1, 1e-8, 0.03},
         {STAGE_REWARD, "finetuning_type: full\n", 1e-5, 1, 1e-8, 0.03},
-        {STAGE_PPO, "reward_model: r\n", 3e-6, 1, 1e-5, 0},
+        {STAGE_PPO, "reward_model: r\n", 3e-5, 1, 1e-5, 0},
         {STAGE_PPO, "reward_model: r\nfinetuning_type: full\n", 3e-6, 1, 1e-5, 0},
-        {STAGE_PPO, "reward_model: r\nmax_length: 2048\nadvantage_estimator: grpo\n", 1e-6, 1, 1e-5, 0},
+        {STAGE_PPO, "reward_model: r\nmax_length: 2048\nadvantage_estimator: grpo\n", 1e-5, 1, 1e-5, 0},
+        {STAGE_PPO, "reward_model: r\nadvantage_estimator: rloo\nfinetuning_type: full\n", 1e-6, 1, 1e-5, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char yaml[512];

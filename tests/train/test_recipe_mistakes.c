@@ -1,6 +1,7 @@
 /* What a user is told about a recipe that is not right: all of it, each with its place and a way out. */
 #include "helper_recipe.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "train/keys.h"
 #include <stdlib.h>
 #include <string.h>
@@ -317,16 +318,16 @@ static void files(void **state)
     (void)state;
     struct recipe *recipe;
     struct err err;
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, in_scratch("none.yaml"), 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, STAGE_SFT, temporary("none.yaml"), 0, NULL, &err), -1);
     assert_says(err.text, "none.yaml", NULL);
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, in_scratch(""), 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, STAGE_SFT, temporary("."), 0, NULL, &err), -1);
     assert_says(err.text, "directory", NULL);
-    FILE *file = fopen(in_scratch("big.yaml"), "w");
+    FILE *file = fopen(temporary("big.yaml"), "w");
     for (int i = 0; i < 300000; i++) {
         fputs("#\n", file);
     }
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, in_scratch("big.yaml"), 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, STAGE_SFT, temporary("big.yaml"), 0, NULL, &err), -1);
     assert_says(err.text, "big.yaml", NULL);
     assert_int_equal(recipe_load(&recipe, STAGE_SFT, NULL, 0, NULL, &err), -1);
     assert_says(err.text, "command line: model_name_or_path is missing", NULL);
@@ -349,5 +350,5 @@ int main(void)
         cmocka_unit_test(very_many),
         cmocka_unit_test(files),
     };
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

@@ -4,14 +4,15 @@
 #include "base/strbuf.h"
 #include "helper_recipe.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include <string.h>
 
 static char *written(const struct recipe *recipe)
 {
     struct err err;
     struct strbuf text = {0};
-    assert_int_equal(recipe_write(recipe, in_scratch("recipe.resolved.yaml"), &err), 0);
-    assert_int_equal(file_read(&text, in_scratch("recipe.resolved.yaml"), 1 << 20, &err), 0);
+    assert_int_equal(recipe_write(recipe, temporary("recipe.resolved.yaml"), &err), 0);
+    assert_int_equal(file_read(&text, temporary("recipe.resolved.yaml"), 1 << 20, &err), 0);
     return text.data;
 }
 
@@ -58,7 +59,7 @@ static void reads_back(void **state)
         struct recipe *first = recipe_of(cases[i].stage, cases[i].yaml, NULL), *again;
         struct err err;
         char *once = written(first);
-        if (recipe_load(&again, cases[i].stage, in_scratch("recipe.resolved.yaml"), 0, NULL, &err) != 0) {
+        if (recipe_load(&again, cases[i].stage, temporary("recipe.resolved.yaml"), 0, NULL, &err) != 0) {
             fail_msg("%s", err.text);
         }
         char *twice = written(again);
@@ -188,7 +189,7 @@ static void writes_without_memory(void **state)
         long n = 1;
         for (bool done = false; !done; n++) {
             mem_fail_at(n);
-            int status = what == 0   ? recipe_write(one, in_scratch("r.yaml"), &err)
+            int status = what == 0   ? recipe_write(one, temporary("r.yaml"), &err)
                          : what == 1 ? recipe_fingerprint(one, &hash, &err)
                                      : recipe_check_resume(one, other, &err);
             done = mem_count() < n;
@@ -209,5 +210,5 @@ int main(void)
         cmocka_unit_test(what_may_change), cmocka_unit_test(what_may_not_change),
         cmocka_unit_test(without_memory),  cmocka_unit_test(writes_without_memory),
     };
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

@@ -214,7 +214,7 @@ static void prints_help(void **state)
     FILE *out = open_memstream(&text, &length);
     recipe_print_help(out, STAGE_PPO);
     assert_int_equal(fclose(out), 0);
-    assert_says(text, "--learning_rate  a number in [0, 10]; default 3e-6\n",
+    assert_says(text, "--learning_rate  a number in [0, 10]; default 3e-5\n",
                 "--model_name_or_path  a text; required\n", "\nPPO: the update\n", "--reward_model  a text; not set\n",
                 NULL);
     assert_null(strstr(text, "--packing"));

@@ -5,6 +5,7 @@
 #include "helper_recipe.h"
 #include "helper_report.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "train/metric_names.h"
 #include "train/report.h"
 #include <stdio.h>
@@ -323,7 +324,7 @@ static void parts_missing(void **state)
     begin_run("nothing");
     assert_says(why_no_page(), "nothing", "metrics.jsonl", "output_dir", NULL);
     struct err err;
-    assert_int_equal(report_write(in_scratch("no/such/folder"), &err), -1);
+    assert_int_equal(report_write(temporary("no/such/folder"), &err), -1);
     assert_says(err.text, "no/such/folder", NULL);
 }
 
@@ -444,5 +445,5 @@ int main(void)
         cmocka_unit_test(broken_files),
         cmocka_unit_test(fails_whole),
     };
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

@@ -4,6 +4,7 @@
 #include "helper_recipe.h"
 #include "helper_report.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "train/report.h"
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static void begin(size_t index, const char *name)
 static const char *compare(size_t count)
 {
     struct err err;
-    snprintf(out, sizeof out, "%s", in_scratch("comparison.html"));
+    snprintf(out, sizeof out, "%s", temporary("comparison.html"));
     if (report_compare(pointers, count, out, &err) != 0)
         fail_msg("%s", err.text);
     return read_page(out);
@@ -96,12 +97,12 @@ static void mistakes(void **state)
     put_file("metrics.jsonl", "{\"step\": 1, \"loss\": 2}\n");
     begin(1, "bad");
     put_file("metrics.jsonl", "{\"step\": 1}\nx\n");
-    snprintf(out, sizeof out, "%s", in_scratch("none.html"));
+    snprintf(out, sizeof out, "%s", temporary("none.html"));
     assert_int_equal(report_compare(pointers, 2, out, &err), -1);
     assert_says(err.text, "bad/metrics.jsonl:2", NULL);
     assert_false(file_exists(out));
     pointers[1] = pointers[0];
-    snprintf(out, sizeof out, "%s", in_scratch("no/such/none.html"));
+    snprintf(out, sizeof out, "%s", temporary("no/such/none.html"));
     assert_int_equal(report_compare(pointers, 2, out, &err), -1);
     assert_says(err.text, "no/such/none.html", NULL);
 }
@@ -117,7 +118,7 @@ static void without_memory(void **state)
     begin(1, "m2");
     put_recipe(STAGE_SFT, LEAST "seed: 7\n");
     put_file("metrics.jsonl", "{\"step\": 1, \"loss\": 2, \"own\": 1}\n");
-    snprintf(out, sizeof out, "%s", in_scratch("m.html"));
+    snprintf(out, sizeof out, "%s", temporary("m.html"));
     long n = 1;
     for (bool done = false; !done; n += 3) {
         mem_fail_at(n);
@@ -136,5 +137,5 @@ int main(void)
         cmocka_unit_test(two_runs), cmocka_unit_test(equal_names),    cmocka_unit_test(many_runs),
         cmocka_unit_test(mistakes), cmocka_unit_test(without_memory),
     };
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }

@@ -4,7 +4,6 @@
  */
 #include "support/cmocka.h"
 
-#include "backend/cpu/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -30,8 +29,8 @@ struct setting {
     struct run *run;
 };
 
-static const struct run_identity identity = {"avx2 f32", "0123456789abcdef0123456789abcdef",
-                                             "fedcba9876543210fedcba9876543210"};
+static const struct run_identity identity = {
+    .numerics = "avx2 f32", .base = "0123456789abcdef0123456789abcdef", .data = "fedcba9876543210fedcba9876543210"};
 
 /* The recipe of the run in the temporary folder's `run`; `lines` are more keys. */
 static struct recipe *recipe_with(const char *lines)
@@ -68,10 +67,9 @@ static int open_run(struct setting *setting, int64_t total_steps, const struct r
 
 static void begin(struct setting *setting, const char *lines)
 {
-    struct err err;
     *setting = (struct setting){.recipe = recipe_with(lines), .number = 0.5};
     setting->numbers[0] = (struct run_number){"beta", &setting->number};
-    must(cpu_backend_create(&setting->backend, &(struct cpu_options){.compute = DTYPE_F32, .threads = 1}, &err));
+    setting->backend = cpu_backend(DTYPE_F32, 1);
     open_part(setting, 0);
     open_part(setting, 1);
 }
@@ -375,6 +373,33 @@ static void another_machine_model_or_data(void **state)
     expect_refusal("", &other, "training examples of the run changed", "fedcba9876543210fedcba9876543210 then");
 }
 
+/* A folder beside what is trained is named by its key and its path. */
+static void another_role(void **state)
+{
+    (void)state;
+    struct setting setting;
+    struct run_identity with = identity, other;
+    struct err err;
+    with.role_count = 2;
+    with.roles[0] = (struct run_role){"adapter_name_or_path", "runs/first", "00000000000000000000000000000001"};
+    with.roles[1] = (struct run_role){"reward_model", "runs/judge", "00000000000000000000000000000002"};
+    begin(&setting, "");
+    must(open_run(&setting, TOTAL, &with, &err));
+    make_steps(&setting, 1);
+    end(&setting);
+    other = with;
+    other.roles[1].hash[31] = '3';
+    expect_refusal("", &other, "the reward_model of the run changed: runs/judge does not hold",
+                   "00000000000000000000000000000002 then, 00000000000000000000000000000003 now");
+    other = with;
+    other.roles[0].hash[0] = 'x';
+    expect_refusal("", &other, "the adapter_name_or_path of the run changed: runs/first", "another output_dir");
+    begin(&setting, "");
+    must(open_run(&setting, TOTAL, &with, &err));
+    assert_int_equal(setting.run->state.step, 1);
+    end(&setting);
+}
+
 /* ---- which checkpoints stay ---- */
 
 static void only_the_newest_stay(void **state)
@@ -554,6 +579,7 @@ int main(void)
         IN_FOLDER(a_damaged_state_is_named),
         IN_FOLDER(a_changed_recipe),
         IN_FOLDER(another_machine_model_or_data),
+        IN_FOLDER(another_role),
         IN_FOLDER(only_the_newest_stay),
         IN_FOLDER(the_best_one_stays_as_well),
         IN_FOLDER(what_was_half_written_goes),

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/init.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
 #include "train/recipe.h"
@@ -257,6 +258,40 @@ static void roles_share(void **state)
     close_setting(&setting);
 }
 
+/* A pass that was made for a model of a larger vocabulary serves a reward model, which has no use for its logits. */
+static void a_pass_of_a_larger_vocabulary(void **state)
+{
+    (void)state;
+    struct err err;
+    struct setting setting;
+    struct model *wide;
+    struct pass *pass;
+    float got[64], want[64];
+    copy_model("tiny-score/base", temporary("wide"));
+    struct strbuf config = read_bytes(temporary("wide/config.json"));
+    char *vocabulary = strstr(config.data, "\"vocab_size\": 320");
+    assert_non_null(vocabulary);
+    memcpy(vocabulary, "\"vocab_size\": 352", strlen("\"vocab_size\": 352"));
+    write_bytes(temporary("wide/config.json"), config.data, config.length);
+    strbuf_free(&config);
+    remove_tree(temporary("wide/model.safetensors"));
+    must(model_write_random(temporary("wide"), 0.2, 12, &err));
+
+    open_setting(&setting, &(struct scorer_options){.folder = temporary("merged")});
+    must(model_open(&wide, temporary("wide"), &err));
+    must(model_load(wide, setting.backend, &(struct model_options){0}, &err));
+    const struct pass_limits limits = {.tokens = 512, .segments = 64, .predictions = 64};
+    must(pass_create(&pass, wide, &limits, &err));
+    assert_true(pass_fits(pass, setting.scorer.model));
+    score(&setting, setting.records.families, setting.records.count, 512, pass, got);
+    assert_ptr_equal(pass->model, wide);
+    score(&setting, setting.records.families, setting.records.count, 512, NULL, want);
+    assert_memory_equal(got, want, (size_t)setting.records.answers * sizeof *got);
+    pass_free(pass);
+    model_free(wide);
+    close_setting(&setting);
+}
+
 /* A run's own adapter: the base and the chat template that it was trained with, and its offset. */
 static void runs(void **state)
 {
@@ -301,14 +336,6 @@ static void runs(void **state)
     remove_tree(run);
 }
 
-static int copy_tensor(void *context, float *out, struct err *err)
-{
-    (void)err;
-    const struct safetensor *tensor = context;
-    safetensor_widen(out, tensor->data, tensor->dtype, tensor->count);
-    return 0;
-}
-
 /* "merged" with a classifier's head of several labels. */
 static void make_classifier(const char *folder)
 {
@@ -321,12 +348,7 @@ static void make_classifier(const char *folder)
     assert_in_range(count, 1, 64);
     for (int32_t i = 0; i < count; i++) {
         const struct safetensor *tensor = safetensors_at(files, i);
-        specs[i] = (struct safetensor_spec){.name = tensor->name,
-                                            .dtype = DTYPE_F32,
-                                            .rank = tensor->rank,
-                                            .read = copy_tensor,
-                                            .context = (void *)(uintptr_t)tensor};
-        memcpy(specs[i].shape, tensor->shape, sizeof specs[i].shape);
+        specs[i] = copied_tensor(tensor);
         if (strcmp(tensor->name, SCORE_TENSOR) == 0) {
             specs[i].shape[0] = 4;
             specs[i].shape[1] /= 4;
@@ -351,6 +373,8 @@ static void refusals(void **state)
 {
     (void)state;
     struct err err;
+    must(file_make_dirs(temporary("elsewhere"), &err));
+    assert_int_equal(chdir(temporary("elsewhere")), 0); /* where the adapter's "base" is not */
     expect_refusal(temporary("base"), NULL, "is a model without a score head");
     expect_refusal(fixture_path("tiny-lora", NULL), fixture_path("tiny-llama", NULL),
                    "is an adapter without a score head");
@@ -382,6 +406,7 @@ int main(void)
         cmocka_unit_test(scores_are_those_of_transformers),
         cmocka_unit_test(a_score_is_its_own),
         cmocka_unit_test(roles_share),
+        cmocka_unit_test(a_pass_of_a_larger_vocabulary),
         cmocka_unit_test(runs),
         cmocka_unit_test(refusals),
     };

@@ -4,6 +4,7 @@
 #include "base/strbuf.h"
 #include "helper_recipe.h"
 #include "support/cmocka.h"
+#include "support/temporary.h"
 #include "train/metrics.h"
 #include "train/tensorboard.h"
 #include <math.h>
@@ -156,7 +157,7 @@ static char folder[256];
 static void new_folder(const char *name)
 {
     struct err err;
-    strcpy(folder, in_scratch(name));
+    strcpy(folder, temporary("%s", name));
     assert_int_equal(file_remove_tree(folder, &err), 0);
     assert_int_equal(file_make_dirs(folder, &err), 0);
 }
@@ -261,7 +262,7 @@ static void what_a_file_holds(void **state)
     double before = (double)time(NULL);
     new_folder("holds");
     struct tensorboard *tensorboard = open_at(-1);
-    assert_int_equal(metrics_open(&metrics, in_scratch("holds/metrics.jsonl"), &err), 0);
+    assert_int_equal(metrics_open(&metrics, temporary("holds/metrics.jsonl"), &err), 0);
     metrics_set_sink(metrics, tensorboard_add, tensorboard);
     metrics_begin(metrics, 300, 1.5);
     metrics_real(metrics, "loss", NAN);
@@ -373,9 +374,9 @@ static void failures(void **state)
     (void)state;
     struct tensorboard *tensorboard = NULL;
     struct err err;
-    assert_int_equal(tensorboard_open(&tensorboard, in_scratch("no/such"), -1, &err), -1);
+    assert_int_equal(tensorboard_open(&tensorboard, temporary("no/such"), -1, &err), -1);
     assert_says(err.text, "no/such", NULL);
-    assert_int_equal(tensorboard_cut(in_scratch("no/such"), 1, &err), -1);
+    assert_int_equal(tensorboard_cut(temporary("no/such"), 1, &err), -1);
     new_folder("failures");
     tensorboard = open_at(-1);
     assert_int_equal(tensorboard_add(tensorboard, "nonsense\n", 9, &err), -1);
@@ -420,5 +421,5 @@ int main(void)
         cmocka_unit_test(resuming_cuts), cmocka_unit_test(torn_and_damaged),  cmocka_unit_test(leaves_other_files),
         cmocka_unit_test(failures),      cmocka_unit_test(without_memory),
     };
-    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+    return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }
