@@ -57,7 +57,7 @@ static int explain_foreign(const char *word)
     const struct key *nearest = key_nearest(recipe_keys, recipe_key_count, word, IN_ALL);
     fprintf(stderr, "attune help: there is no key '%s'%s%s%s `attune help` lists them\n", word,
             nearest ? "; did you mean " : ";", nearest ? nearest->name : "", nearest ? "?" : "");
-    return EXIT_FAILURE;
+    return ARGS_USAGE;
 }
 
 static int explain(const char *word)
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     int status = EXIT_SUCCESS;
     if (argc > 2) {
         fprintf(stderr, "attune help: give one key; `attune help` lists them\n");
-        status = EXIT_FAILURE;
+        status = ARGS_USAGE;
     } else if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
         keys_print_markdown(stdout);
     } else if (argc == 2 && strcmp(argv[1], "--help") != 0) {

@@ -147,6 +147,12 @@ static int connect_file(struct prefs **out, const char *path, int flags, struct 
                    "recursive_triggers=ON;"
                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-65536;",
                    err) != 0) {
+        if (sqlite3_extended_errcode(store->db) == SQLITE_READONLY_ROLLBACK) {
+            err_set(err,
+                    "%s holds a change that a killed program left unfinished, and only who may write the file and its "
+                    "folder can undo it; run 'attune prefs check %s' as such a user",
+                    path, path);
+        }
         prefs_close(store);
         return -1;
     }
@@ -169,11 +175,33 @@ static int open_file(struct prefs **out, const char *path, enum prefs_mode mode,
     return 0;
 }
 
+/*
+ * Undoes what a killed writer left unfinished, where we may write: a connection that only reads cannot. The journal of
+ * a writer that lives is its own, and stays. Whether it went well the next connection says.
+ */
+static int undo_unfinished(const char *path, struct err *err)
+{
+    bool journal = false;
+    if (has_journal(path, &journal, err) != 0) {
+        return -1;
+    }
+    if (journal) {
+        sqlite3 *db = NULL;
+        if (open_path(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX) == SQLITE_OK) {
+            sqlite3_busy_timeout(db, PREFS_BUSY_MS);
+            sqlite3_exec(db, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
+        }
+        sqlite3_close(db);
+    }
+    return 0;
+}
+
 int prefs_open(struct prefs **out, const char *path, enum prefs_mode mode, struct err *err)
 {
     *out = NULL;
     struct prefs *store = NULL;
-    if (check_header(path, err) != 0 || open_file(&store, path, mode, err) != 0) {
+    if (check_header(path, err) != 0 || (mode == PREFS_READ && undo_unfinished(path, err) != 0) ||
+        open_file(&store, path, mode, err) != 0) {
         return -1;
     }
     int64_t version = 0;

@@ -20,7 +20,7 @@
  * Tokens that a pass through the model takes, of more than one row or family; a longer one goes alone. A product over
  * so many is as fast as a longer one, and what a pass leaves behind for its gradients is a run's largest memory.
  */
-#define PASS_TOKENS 1024
+#define PASS_TOKENS 768
 
 struct segment {
     int32_t start, length; /* rows of the batch; length >= 1 */

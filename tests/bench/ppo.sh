@@ -79,7 +79,7 @@ jq -r "select(.[\"time/update\"]) | [$phases] | map(. * 100 | round / 100) | \"r
 new=$(jq -r 'select(."time/rollout") | ."objective/response_length" * '$prompts' / ."time/rollout"' "$scratch/run/metrics.jsonl" | bench_median)
 printf 'rollouts: %.0f new tokens/s\n' "$new"
 python=$LAB/ppovenv/bin/python
-for peer_dtype in bf16 f32; do
+for peer_dtype in ${BENCH_PEER_DTYPES:-bf16 f32}; do
     rate=$ours
     bench_peer peer_ppo.py "$peer_dtype" "${BENCH_PEER_MODEL:-$LAB/smol135-old}" $prompts $prompt $answer "$steps" "$threads" "$scratch/trl"
     BENCH_LESS=1 bench_row ppo-lora "trl-$peer_dtype"

@@ -17,6 +17,6 @@ expect 0 'form of the records' format
 expect 0 'dtype: bf16' bf16
 expect 0 '--learning_rate  a number in [0, 10]; default 3e-5' ppo
 
-mistake 1 'did you mean learning_rate' leraning_rate
-mistake 1 'give one key' lora_r lora_alpha
+mistake 2 'did you mean learning_rate' leraning_rate
+mistake 2 'give one key' lora_r lora_alpha
 if [ -w /dev/full ] && "$attune" help --markdown >/dev/full 2>log; then fail 'a full disk must fail'; fi

@@ -286,6 +286,38 @@ static void test_backup_while_in_use(void **state)
     prefs_close(store);
 }
 
+/* Killed when a part of its change was in the file already. A journal like that is undone by whoever comes next. */
+static void test_a_writer_killed_within_a_change(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("killed.db");
+    struct prefs *store = new_store("killed.db");
+    add_items(store, 0, 20, 2);
+    prefs_close(store);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        sqlite3 *db = NULL;
+        if (sqlite3_open(path, &db) == SQLITE_OK)
+            sqlite3_exec(db,
+                         "PRAGMA journal_mode=TRUNCATE; PRAGMA cache_size=5; BEGIN; CREATE TABLE unfinished (a);"
+                         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+                         "INSERT INTO unfinished SELECT randomblob(2000) FROM n",
+                         NULL, NULL, NULL);
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    struct stat about;
+    assert_int_equal(stat(scratch_path("killed.db-journal"), &about), 0);
+    assert_true(about.st_size > 0);
+    assert_int_equal(prefs_open(&store, path, PREFS_READ, &err), 0);
+    prefs_close(store);
+    assert_int_equal(number_of(path, "SELECT count(*) FROM sqlite_master WHERE name = 'unfinished'"), 0);
+    assert_int_equal(number_of(path, "SELECT count(*) FROM item"), 20);
+    assert_clean(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_migrations),
         cmocka_unit_test(test_append_only),
         cmocka_unit_test(test_backup_while_in_use),
+        cmocka_unit_test(test_a_writer_killed_within_a_change),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
