@@ -4,8 +4,8 @@
  * Every tensor of the base goes through a hook that may change it (an adapter merged into it, trained masters in its
  * place) and is written in the base's dtype or the one asked for. config.json keeps all its keys; only the dtype, and
  * the tie of a head that came undone, are changed. Tokenizer and generation files are copied byte for byte, but the
- * token that the chat template closes an answer with becomes an end in generation_config.json where it is none. A reward
- * model gets another class, its offset, and a pad token that ends no answer (model/padding.h).
+ * token that the chat template closes an answer with becomes an end in generation_config.json where it is none. A
+ * reward model gets another class, its offset, and a pad token that ends no answer (model/padding.h).
  *
  * The folder is written beside its place and renamed, so it is there whole or not at all.
  */
