@@ -25,7 +25,7 @@ bench_train reward "$scratch/recipe.yaml"
 tokens=$(grep -o '"num_tokens": [0-9]*' "$scratch/run/metrics.jsonl" | awk 'NR == 1 { print $2 }')
 echo "$tokens tokens in the first step: $((pairs * (prompt + 2 * answer))) where nothing but the prompt is shared"
 ours=$(awk -v tokens="$tokens" -v rate="$rate" 'BEGIN { printf "%.3f", tokens / rate }')
-for peer_dtype in f32 $([ "$dtype" = f32 ] || echo "$dtype"); do
+for peer_dtype in ${BENCH_PEER_DTYPES:-f32 $([ "$dtype" = f32 ] || echo "$dtype")}; do
     rate=$ours
     bench_peer peer_reward.py "$peer_dtype" "$model" $pairs $prompt $answer "$steps" "$threads" "$scratch/trl"
     BENCH_LESS=1 bench_row reward-lora "trl-$peer_dtype"
