@@ -202,6 +202,14 @@ int model_config_read(struct model_config *config, const char *folder, struct er
     return rc;
 }
 
+bool stop_tokens_have(const int32_t *stop_tokens, int32_t id)
+{
+    for (; stop_tokens && *stop_tokens >= 0; stop_tokens++)
+        if (*stop_tokens == id)
+            return true;
+    return false;
+}
+
 bool model_config_same_shape(const struct model_config *a, const struct model_config *b)
 {
     return a->hidden == b->hidden && a->intermediate == b->intermediate && a->layers == b->layers &&

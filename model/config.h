@@ -44,6 +44,9 @@ struct model_config {
 /* Reads `folder`/config.json, and generation_config.json where it is there. */
 int model_config_read(struct model_config *config, const char *folder, struct err *err);
 
+/* Whether `id` is in a list that -1 ends; NULL: an empty one. */
+bool stop_tokens_have(const int32_t *stop_tokens, int32_t id);
+
 /* Whether what stands between embedding and head has the same sizes in both. */
 bool model_config_same_shape(const struct model_config *a, const struct model_config *b);
 

@@ -257,10 +257,7 @@ static int write_ends(const struct model *model, const char *folder, struct err 
     int rc = tokenizer && path ? 0 : -1;
     if (rc == 0 && file_exists(tokenizer))
         rc = model_text_open(&text, folder, NULL, err);
-    const int32_t *end = model->config.stop_tokens;
-    while (*end >= 0 && *end != text.closing_token)
-        end++;
-    if (rc != 0 || text.closing_token < 0 || *end >= 0)
+    if (rc != 0 || text.closing_token < 0 || stop_tokens_have(model->config.stop_tokens, text.closing_token))
         goto done;
     generation = generation_config(model->folder, path, err);
     if (!generation) {

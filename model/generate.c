@@ -55,27 +55,6 @@ struct generator {
     const struct generate_events *events;
 };
 
-static bool is_stop(const int32_t *stop_tokens, int32_t id)
-{
-    for (; stop_tokens && *stop_tokens >= 0; stop_tokens++)
-        if (*stop_tokens == id)
-            return true;
-    return false;
-}
-
-void generate_stop_tokens(int32_t out[STOP_TOKENS_MAX + 2], const struct model_config *config,
-                          const struct tokenizer *tokenizer)
-{
-    int32_t count = 0, end = tokenizer_eos_id(tokenizer);
-    for (; config->stop_tokens[count] >= 0; count++)
-        out[count] = config->stop_tokens[count];
-    out[count] = -1;
-    if (end >= 0 && !is_stop(out, end)) {
-        out[count] = end;
-        out[count + 1] = -1;
-    }
-}
-
 static int32_t family_rows(const struct generator_limits *limits)
 {
     return limits->max_prompt + limits->samples * limits->max_new;
@@ -222,7 +201,7 @@ static int advance(struct generator *generator, const struct draw *draw, struct 
     struct sequence *sequence = family_sequence(generator, family, draw->sample);
     sequence->ids[family->prompt + sequence->made] = draw->id;
     sequence->logprobs[sequence->made++] = draw->logprob;
-    bool stopped = is_stop(options->stop_tokens, draw->id);
+    bool stopped = stop_tokens_have(options->stop_tokens, draw->id);
     bool ended = generator->events->token &&
                  generator->events->token(generator->events->context, family->request, draw->sample, draw->id) != 0;
     if (!stopped && !ended && sequence->made < options->max_new_tokens)

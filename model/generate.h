@@ -11,7 +11,6 @@
 
 #include "model/pass.h"
 #include "model/sample.h"
-#include "text/tokenizer.h"
 
 struct generator_limits {
     int32_t sequences;  /* decoded at once */
@@ -52,11 +51,6 @@ struct generate_events {
     int (*token)(void *context, size_t request, int32_t sample, int32_t id);
     int (*finished)(void *context, const struct generated *answer, struct err *err);
 };
-
-/* Where answers of a model end: what config.json and generation_config.json say, and the tokenizer's end of text. Ended
- * by -1. */
-void generate_stop_tokens(int32_t out[STOP_TOKENS_MAX + 2], const struct model_config *config,
-                          const struct tokenizer *tokenizer);
 
 struct generator;
 

@@ -65,10 +65,8 @@ struct chooser {
 
 static bool ends_answers(const struct chooser *chooser, int32_t id)
 {
-    for (const int32_t *stop = chooser->config->stop_tokens; *stop >= 0; stop++)
-        if (*stop == id)
-            return true;
-    return id == chooser->conversation.end || (chooser->tokenizer && id == tokenizer_eos_id(chooser->tokenizer));
+    return stop_tokens_have(chooser->config->stop_tokens, id) || id == chooser->conversation.end ||
+           (chooser->tokenizer && id == tokenizer_eos_id(chooser->tokenizer));
 }
 
 static bool is_free(const struct chooser *chooser, int32_t id)

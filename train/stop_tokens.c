@@ -1,16 +1,23 @@
 /* train/stop_tokens.c - see stop_tokens.h. */
 #include "train/stop_tokens.h"
+#include <string.h>
+
+static void add(struct stop_tokens *stop, int32_t id)
+{
+    int count = 0;
+    if (id < 0 || stop_tokens_have(stop->ids, id))
+        return;
+    while (stop->ids[count] >= 0)
+        count++;
+    stop->ids[count] = id;
+    stop->ids[count + 1] = -1;
+}
 
 struct stop_tokens stop_tokens_of(const struct model_config *config, const struct model_text *text)
 {
     struct stop_tokens stop;
-    int32_t count = 0;
-    generate_stop_tokens(stop.ids, config, text->tokenizer);
-    while (stop.ids[count] >= 0 && stop.ids[count] != text->closing_token)
-        count++;
-    if (stop.ids[count] < 0 && text->closing_token >= 0) {
-        stop.ids[count] = text->closing_token;
-        stop.ids[count + 1] = -1;
-    }
+    memcpy(stop.ids, config->stop_tokens, sizeof config->stop_tokens);
+    add(&stop, tokenizer_eos_id(text->tokenizer));
+    add(&stop, text->closing_token);
     return stop;
 }

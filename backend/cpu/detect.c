@@ -56,6 +56,9 @@ struct cpu_kernels cpu_kernels_of(enum cpu_isa isa)
     }
     struct cpu_kernels kernels = cpu_kernels_avx512;
     if (has_avx512bf16()) {
+        kernels.bf16 = cpu_tile_avx512bf16;
+        kernels.bf16_rows = kernels.tile_rows;
+        kernels.bf16_multiple = 1;
         kernels.bf16_operand = cpu_operand_avx512bf16;
     }
     if (isa == CPU_AMX) {
@@ -64,10 +67,6 @@ struct cpu_kernels cpu_kernels_of(enum cpu_isa isa)
         kernels.bf16_multiple = AMX_ROWS;
         kernels.bf16_begin = cpu_amx_begin;
         kernels.bf16_end = cpu_amx_end;
-    } else if (has_avx512bf16()) {
-        kernels.bf16 = cpu_tile_avx512bf16;
-        kernels.bf16_rows = kernels.tile_rows;
-        kernels.bf16_multiple = 1;
     }
     return kernels;
 }
