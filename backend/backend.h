@@ -17,7 +17,9 @@
  * row to the last.)
  *
  * Numbers. Activations, gradients, and master weights are f32; a prepared weight is what the backend makes of it. With
- * `compute` DTYPE_BF16 the operands of products are rounded to bf16 and summed in f32; all else is f32 either way.
+ * `compute` DTYPE_BF16 the operands of products are rounded to bf16 and summed in f32; all else is f32 either way. Rows
+ * that only products read may then be kept in bf16, with the same results: arguments with a `..._dtype` of DTYPE_BF16,
+ * which needs that `compute`. DTYPE_F32, what is not said, is the default.
  * Matrices are row-major without gaps, [rows, columns], outermost first; every size is at least 1.
  *
  * Errors. An operation does not fail by its arguments (that is an assert); a device that breaks says so at
@@ -85,10 +87,11 @@ struct norm_args {
     const float *residual; /* [rows, columns] or NULL: s = x */
     const float *weight;   /* [columns], f32 */
     float *sum;            /* s [rows, columns] set, or NULL; may be x */
-    float *y;              /* [rows, columns] set; may be x */
+    void *y;               /* [rows, columns] of y_dtype, set; in f32 may be x */
     float *rstd;           /* [rows] set, or NULL */
     int32_t rows, columns;
     float epsilon;
+    enum dtype y_dtype;
 };
 
 /* Gradient of norm by s and by weight. dx gets the gradient of s on top of what it holds (the residual stream). */
@@ -100,54 +103,75 @@ struct norm_backward_args {
 };
 
 /*
- * y = x W^T + bias + u B^T, the low-rank term in the same pass. u and b are both given or both NULL.
+ * Linear layers that read the same x: for each y = x W^T + bias + u B^T, u = scale * x A^T. A layer has its low-rank
+ * term (LoRA: Hu et al. 2022) whole, or a, b and u are NULL.
  */
-struct linear_args {
-    const float *x;         /* [rows, w columns] */
+#define LINEAR_GROUP 3 /* q, k and v */
+struct linear_layer {
     const struct weight *w; /* WEIGHT_FORWARD */
     const float *bias;      /* [w rows] or NULL */
-    const float *u;         /* [rows, b columns] or NULL: usually scale * (x A^T) */
-    const struct weight *b; /* [w rows, rank], WEIGHT_FORWARD, or NULL */
-    float *y;               /* [rows, w rows] set; with `accumulate` added to */
-    int32_t rows;
-    float scale; /* y = scale * (...); 1 where u is given */
-    bool accumulate;
+    const struct weight *a; /* [rank, w columns], WEIGHT_FORWARD */
+    const struct weight *b; /* [w rows, rank], WEIGHT_FORWARD */
+    const void *dropped;    /* what A reads instead of x, as x, or NULL */
+    float *u;               /* [rows, rank] set */
+    float *y;               /* [rows, w rows] set, or NULL: only u is wanted */
+    float scale;            /* of u */
+};
+struct linear_args {
+    const void *x; /* [rows, w columns] of x_dtype */
+    struct linear_layer layers[LINEAR_GROUP];
+    int32_t layer_count, rows;
+    enum dtype x_dtype;
 };
 
-/* dx = dy W + du A: the gradient by the input. du and a are both given or both NULL. */
-struct linear_backward_args {
-    const float *dy;        /* [rows, w rows] */
+/*
+ * The gradient by the input of such layers: dx = sum over them of dy W + du A, du = scale * dy B; du is set before dx.
+ * With a NULL the low-rank term adds nothing to dx: where it saw drop(x), its gradient passes the same mask.
+ */
+struct linear_gradient {
+    const void *dy;         /* [rows, w rows] of dy_dtype */
     const struct weight *w; /* WEIGHT_BACKWARD */
-    const float *du;        /* [rows, a rows] or NULL */
+    const struct weight *b; /* [w rows, rank], WEIGHT_BACKWARD, or NULL */
     const struct weight *a; /* [rank, w columns], WEIGHT_BACKWARD, or NULL */
-    float *dx;              /* [rows, w columns] set; with `accumulate` added to */
-    int32_t rows;
-    float scale; /* of the whole; 1 where du is given */
-    bool accumulate;
+    float *du;              /* [rows, rank] set where b is given */
+    float scale;            /* of du */
+};
+struct linear_backward_args {
+    struct linear_gradient layers[LINEAR_GROUP];
+    float *dx; /* [rows, w columns] set, or NULL */
+    int32_t layer_count, rows;
+    enum dtype dy_dtype;
 };
 
 /* dw += scale * dy^T x;  dbias += sum over rows of dy: the gradients by the weights. */
 struct linear_weight_backward_args {
-    const float *dy; /* [rows, outputs] */
-    const float *x;  /* [rows, inputs] */
-    float *dw;       /* [outputs, inputs] added to, or NULL */
-    float *dbias;    /* [outputs] added to, or NULL */
+    const void *dy; /* [rows, outputs] of dy_dtype */
+    const void *x;  /* [rows, inputs] of x_dtype */
+    float *dw;      /* [outputs, inputs] added to, or NULL */
+    float *dbias;   /* [outputs] added to, or NULL; in bf16 the sum of what dy holds */
     int32_t rows, outputs, inputs;
     float scale;
+    enum dtype dy_dtype, x_dtype;
 };
 
 /*
- * Rotary positions (Su et al. 2021) in the half-split form of Hugging Face, in place: for pair i < rotary / 2 of a head
+ * Rotary positions (Su et al. 2021) in the half-split form of Hugging Face. rotation sets, for pair i < rotary / 2,
+ *     table[r][i] = attention_factor cos(angle);  table[r][rotary/2 + i] = attention_factor sin(angle)
+ * with angle = position * frequencies[i], taken in f32 as transformers does: (float)position * frequency. rope turns
+ * pair i of every head by it, in place, `inverse` the other way (the gradient):
  *     (a, b) = (x[i], x[i + rotary/2]);  x[i] = a cos - b sin;  x[i + rotary/2] = b cos + a sin
- * with angle = position * frequencies[i], cos and sin times `attention_factor`. `inverse` turns the other way (the
- * gradient). The angle is taken in f32 as transformers does: (float)position * frequency, then cosf, sinf.
  */
-struct rope_args {
-    float *x;                 /* [rows, heads * head_size] */
+struct rotation_args {
     const int32_t *positions; /* [rows] */
     const float *frequencies; /* [rotary / 2] */
-    int32_t rows, heads, head_size, rotary;
+    float *table;             /* [rows, rotary] set */
+    int32_t rows, rotary;
     float attention_factor;
+};
+struct rope_args {
+    float *x;           /* [rows, heads * head_size] */
+    const float *table; /* [rows, rotary] */
+    int32_t rows, heads, head_size, rotary;
     bool inverse;
 };
 
@@ -189,13 +213,17 @@ struct attention_backward_args {
 /* out = silu(gate) * up, silu(z) = z / (1 + exp(-z)) */
 struct gated_args {
     const float *gate, *up; /* [count] */
-    float *out;             /* set; may be gate or up */
+    void *out;              /* of out_dtype, set; in f32 may be gate or up */
     int64_t count;
+    enum dtype out_dtype;
 };
+/* `out` as gated sets it, once more: the weight gradients behind it want it. */
 struct gated_backward_args {
     const float *gate, *up, *dout;
-    float *dgate, *dup; /* set; each may be any of the inputs at the same place */
+    void *dgate, *dup,
+        *out; /* of out_dtype, set; in f32 each may be any of the inputs at the same place; out: or NULL */
     int64_t count;
+    enum dtype out_dtype;
 };
 
 /*
@@ -258,10 +286,11 @@ struct rows_args {
  * operation.
  */
 struct dropout_args {
-    const float *x;       /* [rows, columns] */
+    const void *x;        /* [rows, columns] of x_dtype */
     const uint64_t *keys; /* [rows]: names the token whatever batch it is in */
-    float *out;           /* may be x unless accumulate */
+    void *out;            /* of x_dtype; may be x unless accumulate, which is for f32 */
     int32_t rows, columns;
+    enum dtype x_dtype;
     uint32_t stream; /* which place in the model */
     uint64_t seed;
     float probability;
@@ -325,6 +354,7 @@ struct convert_args {
     X(linear, linear_args)                                                                                             \
     X(linear_backward, linear_backward_args)                                                                           \
     X(linear_weight_backward, linear_weight_backward_args)                                                             \
+    X(rotation, rotation_args)                                                                                         \
     X(rope, rope_args)                                                                                                 \
     X(attention, attention_args)                                                                                       \
     X(attention_backward, attention_backward_args)                                                                     \

@@ -59,6 +59,12 @@ static double elements_bytes(double count)
     return count * (double)sizeof(float);
 }
 
+/* A number of `dtype` as a share of a float. */
+static double share(enum dtype dtype)
+{
+    return (double)dtype_size(dtype) / (double)sizeof(float);
+}
+
 /* `arrays` arrays of rows * columns floats, read or written. */
 static struct work element_work(double rows, double columns, double arrays)
 {
@@ -87,7 +93,8 @@ static struct work work_embed_backward(struct profile *self, const struct embed_
 static struct work work_norm(struct profile *self, const struct norm_args *args)
 {
     (void)self;
-    return element_work(args->rows, args->columns, 2 + (args->residual != NULL) + (args->sum != NULL));
+    return element_work(args->rows, args->columns,
+                        1 + (args->residual != NULL) + (args->sum != NULL) + share(args->y_dtype));
 }
 
 static struct work work_norm_backward(struct profile *self, const struct norm_backward_args *args)
@@ -96,34 +103,53 @@ static struct work work_norm_backward(struct profile *self, const struct norm_ba
     return element_work(args->rows, args->columns, 4);
 }
 
-/* A product with a weight [outputs, inputs], and perhaps a low-rank factor that meets its `outer` side. */
-static struct work linear_work(struct profile *self, int32_t rows, const struct weight *weight, enum weight_use use,
-                               const struct weight *factor, double outer, bool accumulate)
+static int32_t rank_of(const struct weight *b)
 {
-    const struct weight_shape *shape = weight_shape(weight);
-    const double outputs = shape->rows, inputs = shape->columns;
-    struct work work = {.outputs = shape->rows, .inputs = shape->columns};
-    work.flops = 2 * product(rows, outputs) * inputs;
-    work.bytes = elements_bytes(rows * (outputs + inputs + (accumulate ? outer : 0))) + weight_bytes(self, weight, use);
-    if (factor) {
-        const struct weight_shape *thin = weight_shape(factor);
-        work.rank = use == WEIGHT_FORWARD ? thin->columns : thin->rows;
-        work.flops += 2 * product(rows, outer) * work.rank;
-        work.bytes += elements_bytes(product(rows, work.rank)) + weight_bytes(self, factor, use);
+    return b ? weight_shape(b)->columns : 0;
+}
+
+/* What rows times a weight [outputs, inputs] add, in either direction, and a low-rank term's share if it is taken. */
+static void add_product(struct profile *self, struct work *work, int32_t rows, const struct weight *weight,
+                        enum weight_use use)
+{
+    if (weight) {
+        work->flops += 2 * product(rows, weight_shape(weight)->rows) * weight_shape(weight)->columns;
+        work->bytes += weight_bytes(self, weight, use);
     }
-    return work;
 }
 
 static struct work work_linear(struct profile *self, const struct linear_args *args)
 {
-    return linear_work(self, args->rows, args->w, WEIGHT_FORWARD, args->b, weight_shape(args->w)->rows,
-                       args->accumulate);
+    struct work work = {.inputs = weight_shape(args->layers[0].w)->columns};
+    work.bytes = elements_bytes(product(args->rows, work.inputs) * share(args->x_dtype));
+    for (int i = 0; i < args->layer_count; i++) {
+        const struct linear_layer *layer = &args->layers[i];
+        add_product(self, &work, args->rows, layer->a, WEIGHT_FORWARD);
+        add_product(self, &work, args->rows, layer->y ? layer->w : NULL, WEIGHT_FORWARD);
+        add_product(self, &work, args->rows, layer->y ? layer->b : NULL, WEIGHT_FORWARD);
+        work.bytes +=
+            elements_bytes(product(args->rows, (layer->y ? weight_shape(layer->w)->rows : 0) + rank_of(layer->b)));
+        work.outputs += weight_shape(layer->w)->rows;
+        work.rank = rank_of(layer->b) > work.rank ? rank_of(layer->b) : work.rank;
+    }
+    return work;
 }
 
 static struct work work_linear_backward(struct profile *self, const struct linear_backward_args *args)
 {
-    return linear_work(self, args->rows, args->w, WEIGHT_BACKWARD, args->a, weight_shape(args->w)->columns,
-                       args->accumulate);
+    struct work work = {.inputs = weight_shape(args->layers[0].w)->columns};
+    work.bytes = elements_bytes(args->dx ? product(args->rows, work.inputs) : 0);
+    for (int i = 0; i < args->layer_count; i++) {
+        const struct linear_gradient *layer = &args->layers[i];
+        add_product(self, &work, args->rows, args->dx ? layer->w : NULL, WEIGHT_BACKWARD);
+        add_product(self, &work, args->rows, args->dx ? layer->a : NULL, WEIGHT_BACKWARD);
+        add_product(self, &work, args->rows, layer->b, WEIGHT_BACKWARD);
+        work.bytes += elements_bytes(
+            product(args->rows, weight_shape(layer->w)->rows * share(args->dy_dtype) + rank_of(layer->b)));
+        work.outputs += weight_shape(layer->w)->rows;
+        work.rank = rank_of(layer->b) > work.rank ? rank_of(layer->b) : work.rank;
+    }
+    return work;
 }
 
 static struct work work_linear_weight_backward(struct profile *self, const struct linear_weight_backward_args *args)
@@ -132,15 +158,22 @@ static struct work work_linear_weight_backward(struct profile *self, const struc
     const double weights = product(args->outputs, args->inputs);
     struct work work = {.outputs = args->outputs, .inputs = args->inputs};
     work.flops = args->dw ? 2 * args->rows * weights : 0;
-    work.bytes = elements_bytes(product(args->rows, args->outputs) + product(args->rows, args->inputs) +
-                                (args->dw ? 2 * weights : 0));
+    work.bytes =
+        elements_bytes(product(args->rows, args->outputs) * share(args->dy_dtype) +
+                       product(args->rows, args->inputs) * share(args->x_dtype) + (args->dw ? 2 * weights : 0));
     return work;
+}
+
+static struct work work_rotation(struct profile *self, const struct rotation_args *args)
+{
+    (void)self;
+    return element_work(args->rows, args->rotary, 1);
 }
 
 static struct work work_rope(struct profile *self, const struct rope_args *args)
 {
     (void)self;
-    return element_work(args->rows, product(args->heads, args->rotary), 2);
+    return element_work(args->rows, product(args->heads, args->rotary) + args->rotary / 2.0, 2);
 }
 
 /* Pairs of a query and a key that it sees, and the rows of q and k that take part. */
@@ -189,13 +222,13 @@ static struct work work_attention_backward(struct profile *self, const struct at
 static struct work work_gated(struct profile *self, const struct gated_args *args)
 {
     (void)self;
-    return element_work((double)args->count, 1, 3);
+    return element_work((double)args->count, 1, 2 + share(args->out_dtype));
 }
 
 static struct work work_gated_backward(struct profile *self, const struct gated_backward_args *args)
 {
     (void)self;
-    return element_work((double)args->count, 1, 5);
+    return element_work((double)args->count, 1, 3 + (args->out ? 3 : 2) * share(args->out_dtype));
 }
 
 /* `products` of size [rows, vocabulary, columns]; the logits themselves never leave the chip's caches. */
@@ -266,7 +299,7 @@ static struct work work_scatter_add_rows(struct profile *self, const struct rows
 static struct work work_dropout(struct profile *self, const struct dropout_args *args)
 {
     (void)self;
-    return element_work(args->rows, args->columns, args->accumulate ? 3 : 2);
+    return element_work(args->rows, args->columns, (args->accumulate ? 3 : 2) * share(args->x_dtype));
 }
 
 static struct work work_fill(struct profile *self, const struct fill_args *args)

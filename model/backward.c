@@ -3,93 +3,102 @@
 #include <assert.h>
 #include <math.h>
 
-/* The low-rank term's gradients: b_gradient += dy^T u, du = scale dy B, a_gradient += du^T drop(x). Leaves du in
- * pass->du. */
-static void low_rank_backward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                              const float *dy, const float *x)
+/* A linear layer on the way back: dy, and the x that it read. */
+struct backward_layer {
+    enum linear_kind kind;
+    struct operand dy, x;
+};
+
+static void weight_backward(struct pass *pass, struct operand dy, int32_t outputs, struct operand x, int32_t inputs,
+                            float *dw, float *dbias)
 {
-    struct backend *backend = pass->backend;
-    const struct low_rank *low_rank = overlay_linear(overlay, layer, kind);
-    const float *u = pass->tapes[layer].u[kind];
-    int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
-    backend->linear_backward(
-        backend, &(struct linear_backward_args){
-                     .dy = dy, .w = low_rank->b, .dx = pass->du, .rows = pass->rows, .scale = low_rank->scale});
-    if (!low_rank->b_gradient)
-        return;
-    backend->linear_weight_backward(backend, &(struct linear_weight_backward_args){.dy = dy,
-                                                                                   .x = u,
-                                                                                   .dw = low_rank->b_gradient,
-                                                                                   .rows = pass->rows,
-                                                                                   .outputs = outputs,
-                                                                                   .inputs = low_rank->rank,
-                                                                                   .scale = 1});
-    const float *input = x;
-    if (overlay->dropout > 0) {
-        backend->dropout(backend, &(struct dropout_args){.x = x,
-                                                         .keys = pass->row_keys,
-                                                         .out = pass->dropped,
-                                                         .rows = pass->rows,
-                                                         .columns = inputs,
-                                                         .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
-                                                         .seed = overlay->seed,
-                                                         .probability = overlay->dropout});
-        input = pass->dropped;
-    }
-    backend->linear_weight_backward(backend, &(struct linear_weight_backward_args){.dy = pass->du,
-                                                                                   .x = input,
-                                                                                   .dw = low_rank->a_gradient,
-                                                                                   .rows = pass->rows,
-                                                                                   .outputs = low_rank->rank,
-                                                                                   .inputs = inputs,
-                                                                                   .scale = 1});
+    pass->backend->linear_weight_backward(pass->backend, &(struct linear_weight_backward_args){.dy = dy.data,
+                                                                                               .x = x.data,
+                                                                                               .dw = dw,
+                                                                                               .dbias = dbias,
+                                                                                               .rows = pass->rows,
+                                                                                               .outputs = outputs,
+                                                                                               .inputs = inputs,
+                                                                                               .scale = 1,
+                                                                                               .dy_dtype = dy.dtype,
+                                                                                               .x_dtype = x.dtype});
 }
 
-/*
- * dx (set, or added to with `accumulate`; NULL: not wanted) and the weight gradients of y = linear(x), given dy.
- */
-static void linear_backward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                            const float *dy, const float *x, float *dx, bool accumulate)
+/* b_gradient += dy^T u, a_gradient += du^T drop(x). */
+static void low_rank_weights_backward(struct pass *pass, const struct overlay *overlay, int32_t layer,
+                                      const struct backward_layer *linear, const float *du)
 {
-    struct backend *backend = pass->backend;
-    const struct linear *linear = &pass->model->layers[layer].linears[kind];
-    const struct weight_shape *shape = weight_shape(linear->weight);
+    const struct low_rank *low_rank = pass_low_rank(overlay, layer, linear->kind);
+    if (!low_rank || !low_rank->b_gradient)
+        return;
+    int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
+    struct operand u = operand_f32(pass->tapes[layer].u[linear->kind]), x = linear->x;
+    weight_backward(pass, linear->dy, outputs, u, low_rank->rank, low_rank->b_gradient, NULL);
+    if (overlay->dropout > 0) {
+        struct dropout_args dropout = pass_dropout(pass, overlay, layer, linear->kind);
+        dropout.x = x.data;
+        dropout.x_dtype = x.dtype;
+        dropout.out = pass->dropped;
+        pass->backend->dropout(pass->backend, &dropout);
+        x.data = pass->dropped;
+    }
+    weight_backward(pass, operand_f32(du), low_rank->rank, x, inputs, low_rank->a_gradient, NULL);
+}
+
+/* dx += the gradient of a low-rank term by what it dropped: it passes the same mask. */
+static void dropped_backward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                             const float *du, float *dx)
+{
+    struct dropout_args dropout = pass_dropout(pass, overlay, layer, kind);
+    pass->backend->linear_backward(
+        pass->backend,
+        &(struct linear_backward_args){.layers = {{.dy = du, .w = pass_low_rank(overlay, layer, kind)->a}},
+                                       .dx = pass->dropped,
+                                       .layer_count = 1,
+                                       .rows = pass->rows});
+    dropout.x = pass->dropped;
+    dropout.out = dx;
+    dropout.accumulate = true;
+    pass->backend->dropout(pass->backend, &dropout);
+}
+
+/* dx (set; NULL: not wanted) of linear layers that read the same x, given their dy; leaves du in pass->du. */
+static void linears_backward(struct pass *pass, const struct overlay *overlay, int32_t layer,
+                             const struct backward_layer *linears, int count, float *dx)
+{
+    bool dropping = overlay && overlay->dropout > 0;
     struct linear_backward_args args = {
-        .dy = dy, .w = linear->weight, .dx = dx, .rows = pass->rows, .scale = 1, .accumulate = accumulate};
-    const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
-    bool has_low_rank = low_rank && low_rank->a, dropping = has_low_rank && overlay->dropout > 0;
-    if (has_low_rank) {
-        low_rank_backward(pass, overlay, layer, kind, dy, x);
-        if (!dropping) {
-            args.du = pass->du;
-            args.a = low_rank->a;
+        .dx = dx, .layer_count = count, .rows = pass->rows, .dy_dtype = linears->dy.dtype};
+    for (int i = 0; i < count; i++) {
+        const struct low_rank *low_rank = pass_low_rank(overlay, layer, linears[i].kind);
+        struct linear_gradient *gradient = &args.layers[i];
+        assert(linears[i].dy.dtype == args.dy_dtype);
+        gradient->dy = linears[i].dy.data;
+        gradient->w = pass->model->layers[layer].linears[linears[i].kind].weight;
+        if (low_rank) {
+            gradient->b = low_rank->b;
+            gradient->a = dropping ? NULL : low_rank->a;
+            gradient->du = pass->du[i];
+            gradient->scale = low_rank->scale;
         }
     }
-    if (linear->weight_gradient || linear->bias_gradient)
-        backend->linear_weight_backward(backend, &(struct linear_weight_backward_args){.dy = dy,
-                                                                                       .x = x,
-                                                                                       .dw = linear->weight_gradient,
-                                                                                       .dbias = linear->bias_gradient,
-                                                                                       .rows = pass->rows,
-                                                                                       .outputs = shape->rows,
-                                                                                       .inputs = shape->columns,
-                                                                                       .scale = 1});
-    if (!dx)
-        return;
-    backend->linear_backward(backend, &args);
-    if (dropping) { /* the low-rank term saw drop(x): its gradient passes the same mask */
-        backend->linear_backward(
-            backend, &(struct linear_backward_args){
-                         .dy = pass->du, .w = low_rank->a, .dx = pass->dropped, .rows = pass->rows, .scale = 1});
-        backend->dropout(backend, &(struct dropout_args){.x = pass->dropped,
-                                                         .keys = pass->row_keys,
-                                                         .out = dx,
-                                                         .rows = pass->rows,
-                                                         .columns = shape->columns,
-                                                         .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
-                                                         .seed = overlay->seed,
-                                                         .probability = overlay->dropout,
-                                                         .accumulate = true});
+    pass->backend->linear_backward(pass->backend, &args);
+    for (int i = 0; i < count && dx && dropping; i++)
+        if (args.layers[i].b)
+            dropped_backward(pass, overlay, layer, linears[i].kind, pass->du[i], dx);
+}
+
+/* The weight gradients of these layers, after linears_backward(). */
+static void weights_backward(struct pass *pass, const struct overlay *overlay, int32_t layer,
+                             const struct backward_layer *linears, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct linear *linear = &pass->model->layers[layer].linears[linears[i].kind];
+        const struct weight_shape *shape = weight_shape(linear->weight);
+        low_rank_weights_backward(pass, overlay, layer, &linears[i], pass->du[i]);
+        if (linear->weight_gradient || linear->bias_gradient)
+            weight_backward(pass, linears[i].dy, shape->rows, linears[i].x, shape->columns, linear->weight_gradient,
+                            linear->bias_gradient);
     }
 }
 
@@ -111,20 +120,28 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
     struct backend *backend = pass->backend;
     struct tape *tape = &pass->tapes[layer];
     struct layer *weights = &pass->model->layers[layer];
-    int64_t count = (int64_t)pass->rows * pass->model->config.intermediate;
-    backend->gated(backend,
-                   &(struct gated_args){.gate = tape->gate, .up = tape->up, .out = pass->wide, .count = count});
-    if (pass->limits.checkpointing) /* the layer was run again up to here */
-        pass_low_rank_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, true);
-    linear_backward(pass, overlay, layer, LINEAR_DOWN, pass->dstream, pass->wide, pass->dwide, false);
-    float *dgate = tape->gate, *dup = tape->up; /* in place: this layer's tape is not read again */
+    const struct operand wide = pass_operand(pass, pass->wide), normed = pass_operand(pass, pass->normed);
+    const struct backward_layer down = {LINEAR_DOWN, operand_f32(pass->dstream), wide};
+    linears_backward(pass, overlay, layer, &down, 1, pass->dwide);
+    /* In place: this layer's tape is not read again. */
+    void *dgate = pass->dgate ? pass->dgate : tape->gate, *dup = pass->dup ? pass->dup : tape->up;
     backend->gated_backward(
-        backend,
-        &(struct gated_backward_args){
-            .gate = tape->gate, .up = tape->up, .dout = pass->dwide, .dgate = dgate, .dup = dup, .count = count});
-    pass_norm(pass, tape->middle, NULL, weights->mlp_norm, NULL, pass->normed, NULL);
-    linear_backward(pass, overlay, layer, LINEAR_GATE, dgate, pass->normed, pass->dnormed, false);
-    linear_backward(pass, overlay, layer, LINEAR_UP, dup, pass->normed, pass->dnormed, true);
+        backend, &(struct gated_backward_args){.gate = tape->gate,
+                                               .up = tape->up,
+                                               .dout = pass->dwide,
+                                               .dgate = dgate,
+                                               .dup = dup,
+                                               .out = pass->wide,
+                                               .count = (int64_t)pass->rows * pass->model->config.intermediate,
+                                               .out_dtype = backend->compute});
+    if (pass->limits.checkpointing) /* the layer was run again up to here */
+        pass_linears(pass, overlay, layer, LINEAR_DOWN, wide, (float *[]){NULL}, 1, true);
+    weights_backward(pass, overlay, layer, &down, 1);
+    pass_norm(pass, tape->middle, NULL, weights->mlp_norm, NULL, NULL);
+    const struct backward_layer linears[] = {{LINEAR_GATE, pass_operand(pass, dgate), normed},
+                                             {LINEAR_UP, pass_operand(pass, dup), normed}};
+    linears_backward(pass, overlay, layer, linears, 2, pass->dnormed);
+    weights_backward(pass, overlay, layer, linears, 2);
     norm_backward(pass, pass->dnormed, tape->middle, tape->rstd2, weights->mlp_norm, weights->mlp_norm_gradient);
 }
 
@@ -157,12 +174,13 @@ static void attention_backward(struct pass *pass, const struct overlay *overlay,
     const struct model_config *config = &pass->model->config;
     struct tape *tape = &pass->tapes[layer];
     struct layer *weights = &pass->model->layers[layer];
-    if (pass_is_last(pass, layer)) {
-        linear_backward(pass, overlay, layer, LINEAR_O, pass->dstream, pass->attended, pass->dq, false);
+    bool last = pass_is_last(pass, layer);
+    const struct backward_layer output = {LINEAR_O, operand_f32(pass->dstream),
+                                          operand_f32(last ? pass->attended : tape->attention)};
+    linears_backward(pass, overlay, layer, &output, 1, last ? pass->dq : pass->dattention);
+    weights_backward(pass, overlay, layer, &output, 1);
+    if (last)
         spread_rows(pass);
-    } else {
-        linear_backward(pass, overlay, layer, LINEAR_O, pass->dstream, tape->attention, pass->dattention, false);
-    }
     backend->attention_backward(backend,
                                 &(struct attention_backward_args){.q = tape->q,
                                                                   .k = tape->k,
@@ -179,24 +197,16 @@ static void attention_backward(struct pass *pass, const struct overlay *overlay,
                                                                   .kv_heads = config->kv_heads,
                                                                   .head_size = config->head_size,
                                                                   .scale = 1.0f / sqrtf((float)config->head_size)});
-    struct rope_args rope = {.x = pass->dq,
-                             .positions = pass->positions,
-                             .frequencies = pass->model->rope_frequencies,
-                             .rows = pass->rows,
-                             .heads = config->heads,
-                             .head_size = config->head_size,
-                             .rotary = config->head_size,
-                             .attention_factor = 1,
-                             .inverse = true};
-    backend->rope(backend, &rope);
-    rope.x = pass->dk;
-    rope.heads = config->kv_heads;
-    backend->rope(backend, &rope);
-    pass_norm(pass, tape->x, NULL, weights->attention_norm, NULL, pass->normed, NULL);
+    pass_rotate(pass, pass->dq, config->heads, true);
+    pass_rotate(pass, pass->dk, config->kv_heads, true);
+    pass_norm(pass, tape->x, NULL, weights->attention_norm, NULL, NULL);
     float *dnormed = need_input ? pass->dnormed : NULL;
-    linear_backward(pass, overlay, layer, LINEAR_Q, pass->dq, pass->normed, dnormed, false);
-    linear_backward(pass, overlay, layer, LINEAR_K, pass->dk, pass->normed, dnormed, true);
-    linear_backward(pass, overlay, layer, LINEAR_V, pass->dv, pass->normed, dnormed, true);
+    const struct operand normed = pass_operand(pass, pass->normed);
+    const struct backward_layer linears[] = {{LINEAR_Q, operand_f32(pass->dq), normed},
+                                             {LINEAR_K, operand_f32(pass->dk), normed},
+                                             {LINEAR_V, operand_f32(pass->dv), normed}};
+    linears_backward(pass, overlay, layer, linears, 3, dnormed);
+    weights_backward(pass, overlay, layer, linears, 3);
     if (need_input)
         norm_backward(pass, dnormed, tape->x, tape->rstd1, weights->attention_norm, weights->attention_norm_gradient);
 }
@@ -212,7 +222,7 @@ void pass_layers_backward(struct pass *pass, const struct overlay *overlay)
         struct tape *tape = &pass->tapes[l];
         if (pass->limits.checkpointing) {
             pass_all_rows(pass);
-            pass_norm(pass, tape->x, NULL, model->layers[l].attention_norm, NULL, pass->normed, tape->rstd1);
+            pass_norm(pass, tape->x, NULL, model->layers[l].attention_norm, NULL, tape->rstd1);
             pass_layer_forward(pass, overlay, l, true, false);
         }
         mlp_backward(pass, overlay, l);

@@ -27,83 +27,128 @@ void pass_predicting_rows(struct pass *pass)
     pass->row_keys = pass->prediction_keys;
 }
 
-void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,
-               float *rstd)
+struct operand pass_operand(const struct pass *pass, const void *rows)
 {
-    pass->backend->norm(pass->backend, &(struct norm_args){
-                                           .x = x,
-                                           .residual = residual,
-                                           .weight = weight,
-                                           .sum = sum,
-                                           .y = y,
-                                           .rstd = rstd,
-                                           .rows = pass->rows,
-                                           .columns = pass->model->config.hidden,
-                                           .epsilon = pass->model->config.norm_epsilon,
-                                       });
+    return (struct operand){rows, pass->backend->compute};
 }
 
-/* drop(x) into pass->dropped, or x itself. */
-static const float *drop(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                         const float *x, int32_t columns, bool training)
+static struct norm_args norm_of(const struct pass *pass, const float *x, const float *residual, const float *weight,
+                                float *sum, float *rstd)
 {
-    if (!training || overlay->dropout == 0)
-        return x;
-    pass->backend->dropout(pass->backend, &(struct dropout_args){
-                                              .x = x,
-                                              .keys = pass->row_keys,
-                                              .out = pass->dropped,
-                                              .rows = pass->rows,
-                                              .columns = columns,
-                                              .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
-                                              .seed = overlay->seed,
-                                              .probability = overlay->dropout,
-                                          });
-    return pass->dropped;
+    return (struct norm_args){
+        .x = x,
+        .residual = residual,
+        .weight = weight,
+        .sum = sum,
+        .rstd = rstd,
+        .rows = pass->rows,
+        .columns = pass->model->config.hidden,
+        .epsilon = pass->model->config.norm_epsilon,
+    };
 }
 
-const float *pass_low_rank_forward(struct pass *pass, const struct overlay *overlay, int32_t layer,
-                                   enum linear_kind kind, const float *x, bool training)
+void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *rstd)
+{
+    struct norm_args args = norm_of(pass, x, residual, weight, sum, rstd);
+    args.y = pass->normed;
+    args.y_dtype = pass->backend->compute;
+    pass->backend->norm(pass->backend, &args);
+}
+
+static void final_norm(struct pass *pass)
+{
+    const struct tape *tape = &pass->tapes[pass->model->config.layers - 1];
+    struct norm_args args =
+        norm_of(pass, tape->middle, pass->delta, pass->model->final_norm, pass->final_sum, pass->final_rstd);
+    args.y = pass->hidden;
+    pass->backend->norm(pass->backend, &args);
+}
+
+struct dropout_args pass_dropout(const struct pass *pass, const struct overlay *overlay, int32_t layer,
+                                 enum linear_kind kind)
+{
+    return (struct dropout_args){
+        .keys = pass->row_keys,
+        .rows = pass->rows,
+        .columns = weight_shape(overlay_linear(overlay, layer, kind)->a)->columns,
+        .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
+        .seed = overlay->seed,
+        .probability = overlay->dropout,
+    };
+}
+
+const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t layer, enum linear_kind kind)
 {
     const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
-    if (!low_rank || !low_rank->a)
-        return NULL;
-    assert(low_rank->rank <= pass->limits.max_rank);
-    float *u = pass->tapes[layer].u[kind];
-    const float *input = drop(pass, overlay, layer, kind, x, weight_shape(low_rank->a)->columns, training);
-    pass->backend->linear(
-        pass->backend,
-        &(struct linear_args){.x = input, .w = low_rank->a, .y = u, .rows = pass->rows, .scale = low_rank->scale});
-    return u;
+    return low_rank && low_rank->a ? low_rank : NULL;
 }
 
-static void linear_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                           const float *x, float *y, bool training)
+static struct linear_layer linear_layer(struct pass *pass, const struct overlay *overlay, int32_t layer,
+                                        enum linear_kind kind, float *y)
 {
     const struct linear *linear = &pass->model->layers[layer].linears[kind];
-    const float *u = pass_low_rank_forward(pass, overlay, layer, kind, x, training);
-    pass->backend->linear(pass->backend, &(struct linear_args){.x = x,
-                                                               .w = linear->weight,
-                                                               .bias = linear->bias,
-                                                               .u = u,
-                                                               .b = u ? overlay_linear(overlay, layer, kind)->b : NULL,
-                                                               .y = y,
-                                                               .rows = pass->rows,
-                                                               .scale = 1});
+    const struct low_rank *low_rank = pass_low_rank(overlay, layer, kind);
+    struct linear_layer result = {.w = linear->weight, .bias = linear->bias, .y = y};
+    if (low_rank) {
+        assert(low_rank->rank <= pass->limits.max_rank);
+        result.a = low_rank->a;
+        result.b = low_rank->b;
+        result.u = pass->tapes[layer].u[kind];
+        result.scale = low_rank->scale;
+    }
+    return result;
 }
 
-static void rotate(struct pass *pass, float *x, int32_t heads)
+void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind first,
+                  struct operand x, float *const y[], int count, bool training)
 {
-    const struct model_config *config = &pass->model->config;
+    struct linear_args args = {.x = x.data, .x_dtype = x.dtype, .rows = pass->rows};
+    for (int i = 0; i < count; i++) {
+        const enum linear_kind kind = first + (enum linear_kind)i;
+        struct linear_layer *next = &args.layers[args.layer_count];
+        *next = linear_layer(pass, overlay, layer, kind, y[i]);
+        if (!next->a && !next->y)
+            continue;
+        args.layer_count++;
+        if (training && next->a && overlay->dropout > 0) {
+            struct dropout_args dropout = pass_dropout(pass, overlay, layer, kind);
+            dropout.x = x.data;
+            dropout.x_dtype = x.dtype;
+            dropout.out = pass->dropped;
+            pass->backend->dropout(pass->backend, &dropout);
+            next->dropped = pass->dropped;
+            pass->backend->linear(pass->backend, &args); /* there is room for one mask at a time */
+            args.layer_count = 0;
+        }
+    }
+    if (args.layer_count > 0)
+        pass->backend->linear(pass->backend, &args);
+}
+
+/* The angles of the tokens' positions: one table for all layers. */
+static void set_rotation(struct pass *pass)
+{
+    pass->backend->rotation(pass->backend, &(struct rotation_args){
+                                               .positions = pass->positions,
+                                               .frequencies = pass->model->rope_frequencies,
+                                               .table = pass->rotation,
+                                               .rows = pass->tokens,
+                                               .rotary = pass->model->config.head_size,
+                                               .attention_factor = 1,
+                                           });
+}
+
+void pass_rotate(struct pass *pass, float *x, int32_t heads, bool inverse)
+{
+    const int32_t size = pass->model->config.head_size;
     pass->backend->rope(pass->backend, &(struct rope_args){
                                            .x = x,
-                                           .positions = pass->positions,
-                                           .frequencies = pass->model->rope_frequencies,
+                                           .table = pass->rotation,
                                            .rows = pass->tokens,
                                            .heads = heads,
-                                           .head_size = config->head_size,
-                                           .rotary = config->head_size,
-                                           .attention_factor = 1,
+                                           .head_size = size,
+                                           .rotary = size,
+                                           .inverse = inverse,
                                        });
 }
 
@@ -114,11 +159,10 @@ static void attention_forward(struct pass *pass, const struct overlay *overlay, 
     const struct model_config *config = &pass->model->config;
     struct tape *tape = &pass->tapes[layer];
     bool cached = pass->limits.cache_rows > 0;
-    linear_forward(pass, overlay, layer, LINEAR_Q, pass->normed, tape->q, training);
-    linear_forward(pass, overlay, layer, LINEAR_K, pass->normed, tape->k, training);
-    linear_forward(pass, overlay, layer, LINEAR_V, pass->normed, tape->v, training);
-    rotate(pass, tape->q, config->heads);
-    rotate(pass, tape->k, config->kv_heads);
+    pass_linears(pass, overlay, layer, LINEAR_Q, pass_operand(pass, pass->normed),
+                 (float *[]){tape->q, tape->k, tape->v}, 3, training);
+    pass_rotate(pass, tape->q, config->heads, false);
+    pass_rotate(pass, tape->k, config->kv_heads, false);
     float *k = cache_or(pass->cache_k, layer, tape->k), *v = cache_or(pass->cache_v, layer, tape->v);
     if (cached) {
         int32_t columns = config->kv_heads * config->head_size;
@@ -177,18 +221,19 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
         x = tape->middle;
         attended = pass->attended;
     }
-    linear_forward(pass, overlay, layer, LINEAR_O, attended, pass->delta, training);
-    pass_norm(pass, x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, pass->normed, tape->rstd2);
-    linear_forward(pass, overlay, layer, LINEAR_GATE, pass->normed, tape->gate, training);
-    linear_forward(pass, overlay, layer, LINEAR_UP, pass->normed, tape->up, training);
+    pass_linears(pass, overlay, layer, LINEAR_O, operand_f32(attended), &pass->delta, 1, training);
+    pass_norm(pass, x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, tape->rstd2);
+    pass_linears(pass, overlay, layer, LINEAR_GATE, pass_operand(pass, pass->normed), (float *[]){tape->gate, tape->up},
+                 2, training);
     if (!with_down)
         return;
     pass->backend->gated(pass->backend,
                          &(struct gated_args){.gate = tape->gate,
                                               .up = tape->up,
                                               .out = pass->wide,
+                                              .out_dtype = pass->backend->compute,
                                               .count = (int64_t)pass->rows * pass->model->config.intermediate});
-    linear_forward(pass, overlay, layer, LINEAR_DOWN, pass->wide, pass->delta, training);
+    pass_linears(pass, overlay, layer, LINEAR_DOWN, pass_operand(pass, pass->wide), &pass->delta, 1, training);
 }
 
 void pass_forward(struct pass *pass, const struct overlay *overlay, bool training)
@@ -200,19 +245,19 @@ void pass_forward(struct pass *pass, const struct overlay *overlay, bool trainin
         overlay && overlay->embedding.weight ? overlay->embedding.weight : model->embedding.weight;
     float *x = pass->tapes[0].x;
     pass_all_rows(pass);
+    set_rotation(pass);
     backend->embed(backend,
                    &(struct embed_args){.table = table, .ids = pass->ids, .out = x, .rows = pass->tokens, .scale = 1});
-    pass_norm(pass, x, NULL, model->layers[0].attention_norm, NULL, pass->normed, pass->tapes[0].rstd1);
+    pass_norm(pass, x, NULL, model->layers[0].attention_norm, NULL, pass->tapes[0].rstd1);
     for (int32_t l = 0; l < model->config.layers; l++) {
         struct tape *tape = &pass->tapes[l];
         if (l > 0)
             pass_norm(pass, pass->tapes[l - 1].middle, pass->delta, model->layers[l].attention_norm, tape->x,
-                      pass->normed, tape->rstd1);
+                      tape->rstd1);
         pass_layer_forward(pass, overlay, l, training, true);
     }
     if (pass->rows > 0)
-        pass_norm(pass, pass->tapes[model->config.layers - 1].middle, pass->delta, model->final_norm, pass->final_sum,
-                  pass->hidden, pass->final_rstd);
+        final_norm(pass);
 }
 
 const struct weight *pass_head(const struct pass *pass, const struct overlay *overlay)
@@ -243,10 +288,9 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
     if (!logits)
         return 0;
     backend->linear(backend, &(struct linear_args){.x = pass->hidden,
-                                                   .w = pass_head(pass, overlay),
-                                                   .y = pass->logits,
-                                                   .rows = pass->predictions,
-                                                   .scale = 1});
+                                                   .layers = {{.w = pass_head(pass, overlay), .y = pass->logits}},
+                                                   .layer_count = 1,
+                                                   .rows = pass->predictions});
     return backend->download(backend, logits, pass->logits,
                              (size_t)rows->span_count * (size_t)config->vocabulary * sizeof(float), err);
 }

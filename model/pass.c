@@ -27,6 +27,12 @@ static float *take(struct regions *regions, size_t count)
     return regions_take_floats(regions, MEMORY_ACTIVATIONS, count);
 }
 
+/* Rows of the backend's compute. */
+static void *take_operand(const struct pass *pass, struct regions *regions, size_t count)
+{
+    return regions_take(regions, MEMORY_ACTIVATIONS, count * dtype_size(pass->backend->compute));
+}
+
 /* Everything of a layer but its input, which only checkpointing keeps apart. */
 static void take_tape(struct pass *pass, struct regions *regions, struct tape *tape)
 {
@@ -70,11 +76,16 @@ static void take_backward(struct pass *pass, struct regions *regions)
     pass->dstream = take(regions, w.tokens * w.hidden);
     pass->dnormed = take(regions, w.tokens * w.hidden);
     pass->dwide = take(regions, w.tokens * w.intermediate);
+    if (pass->backend->compute != DTYPE_F32) {
+        pass->dgate = take_operand(pass, regions, w.tokens * w.intermediate);
+        pass->dup = take_operand(pass, regions, w.tokens * w.intermediate);
+    }
     pass->dattention = take(regions, w.tokens * w.queries);
     pass->dq = take(regions, w.tokens * w.queries);
     pass->dk = take(regions, w.tokens * w.keys);
     pass->dv = take(regions, w.tokens * w.keys);
-    pass->du = take(regions, w.tokens * (size_t)pass->limits.max_rank);
+    for (int i = 0; i < LINEAR_GROUP; i++)
+        pass->du[i] = take(regions, w.tokens * (size_t)pass->limits.max_rank);
 }
 
 static void take_cache(struct pass *pass, struct regions *regions)
@@ -106,9 +117,10 @@ static void take_all(struct pass *pass, struct regions *regions)
     pass->spans = regions_take(regions, MEMORY_ACTIVATIONS, (size_t)limits->segments * sizeof(struct attention_span));
     pass->prediction_rows = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
     pass->targets = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
-    pass->normed = take(regions, w.tokens * w.hidden);
+    pass->rotation = take(regions, w.tokens * (size_t)pass->model->config.head_size);
+    pass->normed = take_operand(pass, regions, w.tokens * w.hidden);
     pass->delta = take(regions, w.tokens * w.hidden);
-    pass->wide = take(regions, w.tokens * w.intermediate);
+    pass->wide = take_operand(pass, regions, w.tokens * w.intermediate);
     if (limits->dropout)
         pass->dropped = take(
             regions, w.tokens * (size_t)most(most((int32_t)w.hidden, (int32_t)w.queries), (int32_t)w.intermediate));

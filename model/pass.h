@@ -49,6 +49,16 @@ struct tape {
     float *u[LINEAR_KIND_COUNT]; /* [T, rank] scaled low-rank inputs: scale * drop(x) A^T */
 };
 
+/* Rows that linear layers read: in bf16 where the backend computes in it and nothing else reads them. */
+struct operand {
+    const void *data;
+    enum dtype dtype;
+};
+static inline struct operand operand_f32(const float *rows)
+{
+    return (struct operand){rows, DTYPE_F32};
+}
+
 struct pass {
     struct model *model;
     struct backend *backend;
@@ -68,8 +78,10 @@ struct pass {
     uint64_t *host_keys, *host_prediction_keys;
     int32_t *host_rows;
 
-    float *normed, *delta;                  /* [T, H] */
-    float *wide, *dropped;                  /* [T, F]; [T, max(H, Q, F)] with dropout */
+    float *rotation;                        /* [T, head size] */
+    void *normed, *wide;                    /* [T, H], [T, F]; of the backend's compute */
+    float *delta;                           /* [T, H] */
+    void *dropped;                          /* [T, max(H, Q, F)] with dropout; as what it drops from */
     float *attended;                        /* [predictions, Q] the last layer's attention, of the rows that predict */
     float *final_sum, *hidden, *final_rstd; /* [predictions, H] before and after the last norm; [predictions] */
     float *logprob, *lse, *entropy;         /* [predictions] */
@@ -78,7 +90,9 @@ struct pass {
     float *dlogprob, *dentropy; /* [predictions] */
     float *dhidden;             /* [predictions, H] */
     float *dstream, *dnormed;   /* [T, H]; they change places, see backward.c */
-    float *dwide, *dattention, *dq, *dk, *dv, *du;
+    float *dwide, *dattention, *dq, *dk, *dv;
+    void *dgate, *dup; /* [T, F] of the backend's compute; NULL: in f32 they take the place of gate and up */
+    float *du[LINEAR_GROUP];
 
     float **cache_k, **cache_v; /* [layers] of device [cache_rows, K] */
     int32_t *slots;             /* device [T]: row of the cache each token's keys go to */
@@ -146,13 +160,24 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
 
 /* ---- shared by the files of this module ---- */
 
-/* A layer's low-rank input scale * drop(x) A^T into the tape; NULL where the overlay has none there. */
-const float *pass_low_rank_forward(struct pass *pass, const struct overlay *overlay, int32_t layer,
-                                   enum linear_kind kind, const float *x, bool training);
+/* The overlay's low-rank term of a linear layer; NULL where it has none there. */
+const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t layer, enum linear_kind kind);
+/*
+ * `count` linear layers, `first` and what follows it, of one x; y[i] NULL: only the low-rank input, scale * drop(x)
+ * A^T, is wanted, which goes to the tape.
+ */
+void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind first,
+                  struct operand x, float *const y[], int count, bool training);
+/* pass->normed and pass->wide */
+struct operand pass_operand(const struct pass *pass, const void *rows);
+/* Of the input of a linear layer's low-rank term; x, out and rows are the caller's. */
+struct dropout_args pass_dropout(const struct pass *pass, const struct overlay *overlay, int32_t layer,
+                                 enum linear_kind kind);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
-void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *y,
-               float *rstd);
+void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *rstd);
+/* By the positions of the loaded batch, or back. */
+void pass_rotate(struct pass *pass, float *x, int32_t heads, bool inverse);
 bool pass_is_last(const struct pass *pass, int32_t layer);
 void pass_all_rows(struct pass *pass);
 void pass_predicting_rows(struct pass *pass);

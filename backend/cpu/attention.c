@@ -3,14 +3,20 @@
 
 /* ---- scratch: what body_attention.h and body_attention_backward.h take ---- */
 
+/* Rows of a block, up to a multiple of what a product in bf16 sums over. */
+static size_t task_rows(int32_t most, int32_t group)
+{
+    return (size_t)divide_up((int64_t)attention_queries(most, group) * group, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
+}
+
 static size_t task_scratch(int32_t heads, int32_t kv_heads, int32_t head_size)
 {
     const int32_t group = heads / kv_heads;
-    const size_t rows = (size_t)divide_up((int64_t)attention_queries(group) * group, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
+    const size_t rows = task_rows(ATTENTION_ROWS, group), back_rows = task_rows(ATTENTION_BACK_ROWS, group);
     const size_t width = (size_t)panel_count(head_size) * PANEL;
     const size_t pieces = 24 * (STRIP_GAP * (1 + width / PANEL)); /* gaps and alignment, for each piece taken */
-    const size_t forward = 4 * rows * width + 2 * width * ATTENTION_KEYS + 2 * ATTENTION_TILE_ROWS * ATTENTION_KEYS;
-    const size_t backward = 7 * rows * width + 5 * width * ATTENTION_KEYS + 3 * rows * ATTENTION_KEYS +
+    const size_t forward = 2 * rows * width + 2 * width * ATTENTION_KEYS + 2 * ATTENTION_TILE_ROWS * ATTENTION_KEYS;
+    const size_t backward = 5 * back_rows * width + 5 * width * ATTENTION_KEYS + 3 * back_rows * ATTENTION_KEYS +
                             ATTENTION_TILE_ROWS * ATTENTION_KEYS;
     return ((forward > backward ? forward : backward) + 2 * rows + pieces) * sizeof(float);
 }
@@ -66,7 +72,7 @@ void cpu_attention(struct backend *backend, const struct attention_args *argumen
     struct forward forward = {
         .cpu = cpu,
         .arguments = arguments,
-        .queries = attention_queries(arguments->heads / arguments->kv_heads),
+        .queries = attention_queries(ATTENTION_ROWS, arguments->heads / arguments->kv_heads),
         .scratch = task_scratch(arguments->heads, arguments->kv_heads, arguments->head_size),
     };
     int64_t blocks = 0;

@@ -83,6 +83,13 @@ static void tile_weigh(const struct attention_rows *block, struct attention_tile
                                  });
 }
 
+/* How many heads behind the block's first a row is: heads of a query lie side by side, queries a row of all heads
+ * apart. */
+SIMD size_t row_place(int32_t heads, int32_t group, int32_t row)
+{
+    return (size_t)(row / group) * (size_t)heads + (size_t)(row % group);
+}
+
 /* ---- forward ---- */
 
 struct attention_state {
@@ -139,8 +146,8 @@ static void attend(const struct attention_task *task, struct attention_state *st
     const size_t at = (size_t)first * stride + (size_t)task->kv_head * (size_t)block->size;
     const struct right keys =
         panels_of_rows(multiplier, state->keys, attention->k + at, stride, sight.keys, block->size);
-    const struct right values =
-        panels_of_columns(multiplier, state->values, attention->v + at, stride, sight.keys, block->size);
+    const struct operand_rows value_rows = {attention->v + at, stride, DTYPE_F32};
+    const struct right values = panels_of_columns(multiplier, state->values, &value_rows, sight.keys, block->size);
     for (int32_t first_row = 0; first_row < block->rows; first_row += multiplier->tile_rows) {
         const struct attention_tile tile = attention_tile(block, sight, first_row);
         tile_scores(block, tile, state->scores, state->queries, keys);
@@ -166,8 +173,7 @@ static void store_outputs(const struct attention_task *task, const struct attent
     const struct attention_args *attention = task->arguments;
     const struct attention_rows *block = &state->block;
     for (int32_t row = 0; row < block->rows; row++) {
-        /* Heads of a query lie side by side, queries a row of all heads apart. */
-        const size_t skipped = (size_t)(row / block->group) * (size_t)attention->heads + (size_t)(row % block->group);
+        const size_t skipped = row_place(attention->heads, block->group, row);
         float *out = attention->out + at + skipped * (size_t)block->size;
         const vec sum = vec_set(state->sum[row]);
         for (int32_t i = 0; i < block->size; i += VEC) {
@@ -199,11 +205,13 @@ static void attention_forward(const struct attention_task *task)
     };
     const int64_t first = span->query + task->first_query;
     const size_t lse_at = (size_t)first * (size_t)attention->heads + (size_t)(task->kv_head * group);
-    const size_t at = lse_at * (size_t)size, q_stride = (size_t)attention->heads * (size_t)size;
-    float *q = take(&room, (size_t)rows * (size_t)size);
-    copy_rows(q, (size_t)(group * size), attention->q + at, q_stride, task->queries, group * size);
-    float *q_room = take(&room, (size_t)padded(rows, PAIR_ALIGNMENT) * (size_t)width);
-    state.queries = left_rows(&state.block.multiplier, q_room, q, (size_t)size, rows, size);
+    const size_t at = lse_at * (size_t)size;
+    float *q = take(&room, (size_t)padded(rows, PAIR_ALIGNMENT) * (size_t)width);
+    for (int32_t row = 0; row < rows; row++) {
+        const float *from = attention->q + at + row_place(attention->heads, group, row) * (size_t)size;
+        set_left_row(&state.block.multiplier, q, width, row, from, size);
+    }
+    state.queries = left_of(&state.block.multiplier, q, width, rows);
     memset(state.out, 0, (size_t)rows * (size_t)width * sizeof(float));
     for (int32_t row = 0; row < rows; row++) {
         state.largest[row] = -INFINITY;

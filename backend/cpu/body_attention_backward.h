@@ -17,9 +17,10 @@ struct attention_gradient {
     struct right key_rows, value_rows, key_columns;
     void *key_rows_room, *value_rows_room, *key_columns_room;
     float *dkeys, *dvalues;
-    /* of the block of queries: [rows, width], their forms as operands, [rows, KEYS], [rows] */
-    float *q, *dout, *dq;
-    void *q_room, *dout_room, *q_columns_room, *dout_columns_room, *turned_room, *dscores_room;
+    /* of the block of queries: left operands and dq [rows, width], other forms of operands, [rows, KEYS], [rows] */
+    void *q, *dout;
+    float *dq;
+    void *q_columns_room, *dout_columns_room, *turned_room, *dscores_room;
     float *weights, *dscores;
     float *lse, *along; /* along: sum over i of dout out */
 };
@@ -30,12 +31,6 @@ static size_t query_place(const struct attention_backward_task *task, int64_t fi
     const struct attention_backward_args *attention = task->arguments;
     return (size_t)first * (size_t)attention->heads +
            (size_t)(task->kv_head * (attention->heads / attention->kv_heads));
-}
-
-/* How far behind that a row of the block is: heads of a query lie side by side. */
-SIMD size_t row_place(const struct attention_backward_task *task, const struct attention_rows *block, int32_t row)
-{
-    return (size_t)(row / block->group) * (size_t)task->arguments->heads + (size_t)(row % block->group);
 }
 
 /* Sums so far, as copy_rows() takes them; zeros where nothing was added to them yet. */
@@ -56,9 +51,9 @@ static void load_queries(const struct attention_backward_task *task, struct atte
     const struct attention_rows *block = &state->block;
     const size_t width = (size_t)block->width, size = (size_t)block->size, begin = query_place(task, first);
     for (int32_t row = 0; row < block->rows; row++) {
-        const size_t place = begin + row_place(task, block, row), from = place * size;
-        copy_rows(state->q + (size_t)row * width, width, attention->q + from, 0, 1, block->size);
-        copy_rows(state->dout + (size_t)row * width, width, attention->dout + from, 0, 1, block->size);
+        const size_t place = begin + row_place(attention->heads, block->group, row), from = place * size;
+        set_left_row(&block->multiplier, state->q, block->width, row, attention->q + from, block->size);
+        set_left_row(&block->multiplier, state->dout, block->width, row, attention->dout + from, block->size);
         resume_rows(state->dq + (size_t)row * width, width, attention->dq + from, 0, 1, block->size, begins);
         vec along = vec_zero();
         for (int32_t i = 0; i < block->size; i += VEC) {
@@ -76,7 +71,7 @@ static void store_queries(const struct attention_backward_task *task, const stru
     const struct attention_rows *block = &state->block;
     const size_t begin = query_place(task, first), size = (size_t)block->size;
     for (int32_t row = 0; row < block->rows; row++) {
-        float *dq = task->arguments->dq + (begin + row_place(task, block, row)) * size;
+        float *dq = task->arguments->dq + (begin + row_place(task->arguments->heads, block->group, row)) * size;
         memcpy(dq, state->dq + (size_t)row * (size_t)block->width, size * sizeof(float));
     }
 }
@@ -89,7 +84,8 @@ static void weigh_transposed(struct attention_gradient *state, float *sums, cons
     const struct multiplier *multiplier = &block->multiplier;
     const int32_t inner = multiplier->bf16 ? padded(block->rows, PAIR_ALIGNMENT) : block->rows;
     if (multiplier->bf16) {
-        pack_turned(state->turned_room, weights, ATTENTION_KEYS, block->rows, sight.keys, inner);
+        const struct operand_rows from = {weights, ATTENTION_KEYS, DTYPE_F32};
+        pack_turned(state->turned_room, &from, block->rows, sight.keys, inner);
     }
     for (int32_t key = 0; key < sight.keys; key += multiplier->tile_rows) {
         /* The first rows may not see this tile's keys yet. */
@@ -156,11 +152,11 @@ static void attend_backward(const struct attention_backward_task *task, struct a
 {
     const struct attention_rows *block = &state->block;
     const struct multiplier *multiplier = &block->multiplier;
-    const size_t width = (size_t)block->width;
-    const int32_t rows = block->rows, size = block->size;
+    const int32_t rows = block->rows, width = block->width;
     load_queries(task, state, first, begins);
-    const struct left q = left_rows(multiplier, state->q_room, state->q, width, rows, size);
-    const struct left dout = left_rows(multiplier, state->dout_room, state->dout, width, rows, size);
+    const struct left q = left_of(multiplier, state->q, width, rows);
+    const struct left dout = left_of(multiplier, state->dout, width, rows);
+    const struct operand_rows q_rows = rows_of_left(multiplier, q), dout_rows = rows_of_left(multiplier, dout);
     for (int32_t first_row = 0; first_row < rows; first_row += multiplier->tile_rows) {
         const struct attention_tile tile = attention_tile(block, sight, first_row);
         float *weights = state->weights + (size_t)first_row * ATTENTION_KEYS;
@@ -178,11 +174,9 @@ static void attend_backward(const struct attention_backward_task *task, struct a
         tile_weigh(block, tile, state->dq, gradients, state->key_columns);
     }
     store_queries(task, state, first);
-    const struct right dout_columns =
-        panels_of_columns(multiplier, state->dout_columns_room, state->dout, width, rows, (int32_t)width);
+    const struct right dout_columns = panels_of_columns(multiplier, state->dout_columns_room, &dout_rows, rows, width);
     weigh_transposed(state, state->dvalues, state->weights, dout_columns, sight);
-    const struct right q_columns =
-        panels_of_columns(multiplier, state->q_columns_room, state->q, width, rows, (int32_t)width);
+    const struct right q_columns = panels_of_columns(multiplier, state->q_columns_room, &q_rows, rows, width);
     weigh_transposed(state, state->dkeys, state->dscores, q_columns, sight);
 }
 
@@ -190,7 +184,7 @@ static void attend_backward(const struct attention_backward_task *task, struct a
 static void attend_queries(const struct attention_backward_task *task, struct attention_gradient *state, int32_t key,
                            int32_t keys, int64_t first)
 {
-    const int32_t most = attention_queries(state->block.group);
+    const int32_t most = attention_queries(ATTENTION_BACK_ROWS, state->block.group);
     int64_t end = first + ATTENTION_KEYS; /* this and `first`: counted from the first query of the span */
     for (int32_t i = 0; i < task->asking_count && end > 0; i++) {
         const struct attention_span *span = &task->asking[i];
@@ -200,7 +194,9 @@ static void attend_queries(const struct attention_backward_task *task, struct at
             const int32_t queries = last - query < most ? last - query : most;
             state->block.rows = queries * state->block.group;
             /* Own keys are seen up to the query, a parent's all. The last of its own come first. */
-            const struct sight sight = {.seen = own ? query - key + 1 : keys, .step = own, .keys = keys};
+            const int32_t own_keys = query - key + queries < keys ? query - key + queries : keys;
+            const struct sight sight = own ? (struct sight){.seen = query - key + 1, .step = 1, .keys = own_keys}
+                                           : (struct sight){.seen = keys, .step = 0, .keys = keys};
             attend_backward(task, state, span->query + query, sight, own && first == key);
         }
         first -= span->queries;
@@ -221,7 +217,8 @@ static void key_block_backward(const struct attention_backward_task *task, struc
     const float *k = attention->k + at, *v = attention->v + at;
     state->key_rows = panels_of_rows(multiplier, state->key_rows_room, k, stride, keys, size);
     state->value_rows = panels_of_rows(multiplier, state->value_rows_room, v, stride, keys, size);
-    state->key_columns = panels_of_columns(multiplier, state->key_columns_room, k, stride, keys, size);
+    const struct operand_rows key_rows = {k, stride, DTYPE_F32};
+    state->key_columns = panels_of_columns(multiplier, state->key_columns_room, &key_rows, keys, size);
     const bool own = task->asking == task->span, begins = own && task->first_query <= key;
     resume_rows(state->dkeys, width, attention->dk + at, stride, keys, size, begins);
     resume_rows(state->dvalues, width, attention->dv + at, stride, keys, size, begins);
@@ -241,7 +238,7 @@ static void attention_backward(const struct attention_backward_task *task)
     const int32_t size = attention->head_size, group = attention->heads / attention->kv_heads;
     const size_t width = (size_t)padded(size, PANEL), gaps = width / PANEL * STRIP_GAP;
     /* Rooms for operands hold rows up to a multiple of what a product in bf16 sums over. */
-    const size_t rows = (size_t)padded(attention_queries(group) * group, PAIR_ALIGNMENT);
+    const size_t rows = (size_t)padded(attention_queries(ATTENTION_BACK_ROWS, group) * group, PAIR_ALIGNMENT);
     struct room room = {task->scratch, task->scratch + task->scratch_size};
     struct attention_gradient state = {
         .block = {.multiplier = multiplier_of(task->bf16), .group = group, .size = size, .width = (int32_t)width},
@@ -253,8 +250,6 @@ static void attention_backward(const struct attention_backward_task *task)
         .q = take(&room, rows * width),
         .dout = take(&room, rows * width),
         .dq = take(&room, rows * width),
-        .q_room = take(&room, rows * width),
-        .dout_room = take(&room, rows * width),
         .q_columns_room = take(&room, rows * width + gaps),
         .dout_columns_room = take(&room, rows * width + gaps),
         .turned_room = take(&room, rows * ATTENTION_KEYS),

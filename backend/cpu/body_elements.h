@@ -7,14 +7,19 @@
 #include "backend/cpu/internal.h"
 #include "backend/cpu/simd.h"
 
+/* 1 + exp(-z): the reciprocal of the sigmoid */
+SIMD vec sigmoid_divisor(vec z)
+{
+    return vec_add(vec_set(1), vec_exp(vec_sub(vec_zero(), z)));
+}
+
 static void elements_gated(const void *arguments, int64_t first, int64_t end)
 {
     const struct gated_args *gated = arguments;
     for (int64_t i = first; i < end; i += VEC) {
         vec gate = vec_load_left(gated->gate + i, end - i);
         vec up = vec_load_left(gated->up + i, end - i);
-        vec denominator = vec_add(vec_set(1), vec_exp(vec_sub(vec_zero(), gate)));
-        vec_store_left(gated->out + i, vec_mul(vec_div(gate, denominator), up), end - i);
+        vec_store_of(gated->out, i, gated->out_dtype, vec_mul(vec_div(gate, sigmoid_divisor(gate)), up), end - i);
     }
 }
 
@@ -27,10 +32,13 @@ static void elements_gated_backward(const void *arguments, int64_t first, int64_
         vec gate = vec_load_left(gated->gate + i, end - i);
         vec up = vec_load_left(gated->up + i, end - i);
         vec dout = vec_load_left(gated->dout + i, end - i);
-        vec sigmoid = vec_div(one, vec_add(one, vec_exp(vec_sub(vec_zero(), gate))));
+        vec divisor = sigmoid_divisor(gate), sigmoid = vec_div(one, divisor);
         vec slope = vec_mul(sigmoid, vec_fma(gate, vec_sub(one, sigmoid), one));
-        vec_store_left(gated->dgate + i, vec_mul(vec_mul(dout, up), slope), end - i);
-        vec_store_left(gated->dup + i, vec_mul(dout, vec_mul(gate, sigmoid)), end - i);
+        vec_store_of(gated->dgate, i, gated->out_dtype, vec_mul(vec_mul(dout, up), slope), end - i);
+        vec_store_of(gated->dup, i, gated->out_dtype, vec_mul(dout, vec_mul(gate, sigmoid)), end - i);
+        if (gated->out) {
+            vec_store_of(gated->out, i, gated->out_dtype, vec_mul(vec_div(gate, divisor), up), end - i);
+        }
     }
 }
 

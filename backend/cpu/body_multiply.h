@@ -80,6 +80,38 @@ SIMD const void *left_row(const struct multiplier *multiplier, struct left left,
     return (const unsigned char *)left.rows + (size_t)row * left.stride * size;
 }
 
+/* Row `row` of a left operand of `width` columns, a multiple of PANEL: the first `columns` from `from`, the rest zero.
+ */
+SIMD void set_left_row(const struct multiplier *multiplier, void *rows, int32_t width, int32_t row, const float *from,
+                       int32_t columns)
+{
+    const size_t at = (size_t)row * (size_t)width;
+    if (multiplier->bf16) {
+        uint16_t *to = (uint16_t *)rows + at;
+        const struct convert_args convert = {.src = from, .dst = to};
+        multiplier->bf16->bf16_operand(&convert, 0, columns);
+        memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
+    } else {
+        copy_rows((float *)rows + at, (size_t)width, from, 0, 1, columns);
+    }
+}
+
+/* A left operand whose rows are set: it gets those of zeros that tiles in bf16 read behind them. */
+static struct left left_of(const struct multiplier *multiplier, void *rows, int32_t width, int32_t count)
+{
+    if (multiplier->bf16) {
+        const size_t filled = (size_t)(padded(count, multiplier->bf16->bf16_multiple) - count);
+        memset((uint16_t *)rows + (size_t)count * (size_t)width, 0, filled * (size_t)width * sizeof(uint16_t));
+    }
+    return (struct left){.rows = rows, .stride = (size_t)width};
+}
+
+/* The same rows as what the columns of a right operand are made of. */
+static struct operand_rows rows_of_left(const struct multiplier *multiplier, struct left left)
+{
+    return (struct operand_rows){left.rows, left.stride, multiplier->bf16 ? DTYPE_BF16 : DTYPE_F32};
+}
+
 /* Room in bf16: rows up to a multiple of bf16_multiple, columns to one of PAIR_ALIGNMENT. */
 static struct left left_rows(const struct multiplier *multiplier, void *room, const float *from, size_t stride,
                              int32_t rows, int32_t columns)
@@ -119,21 +151,21 @@ static struct right panels_of_rows(const struct multiplier *multiplier, void *ro
 
 /* The right operand that `from` is: [inner, columns]. Room: columns up to a multiple of PANEL, and STRIP_GAP a panel.
  */
-static struct right panels_of_columns(const struct multiplier *multiplier, void *room, const float *from, size_t stride,
+static struct right panels_of_columns(const struct multiplier *multiplier, void *room, const struct operand_rows *from,
                                       int32_t inner, int32_t columns)
 {
     if (multiplier->bf16) {
         const int32_t filled = padded(inner, PAIR_ALIGNMENT);
         const size_t strip = (size_t)(filled / 2) * PANEL + STRIP_GAP;
-        pack_pairs(room, strip, from, stride, inner, columns, PANEL, filled);
+        pack_pairs(room, strip, from, inner, columns, PANEL, filled);
         return (struct right){.panels = room, .panel_stride = strip * sizeof(uint32_t)};
     }
     if (columns % PANEL != 0) {
         const size_t width = (size_t)padded(columns, PANEL);
-        copy_rows(room, width, from, stride, inner, columns);
+        copy_rows(room, width, from->data, from->stride, inner, columns);
         return (struct right){.panels = room, .panel_stride = PANEL * sizeof(float), .inner_stride = width};
     }
-    return (struct right){.panels = from, .panel_stride = PANEL * sizeof(float), .inner_stride = stride};
+    return (struct right){.panels = from->data, .panel_stride = PANEL * sizeof(float), .inner_stride = from->stride};
 }
 
 #endif

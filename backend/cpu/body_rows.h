@@ -19,7 +19,6 @@ static void rows_norm(const void *arguments, int64_t first, int64_t end)
         const float *x = norm->x + row * columns;
         const float *residual = norm->residual ? norm->residual + row * columns : NULL;
         float *sum = norm->sum ? norm->sum + row * columns : NULL;
-        float *y = norm->y + row * columns;
         vec squares = vec_zero();
         for (int64_t i = 0; i < columns; i += VEC) {
             vec s = vec_load_left(x + i, columns - i);
@@ -34,7 +33,7 @@ static void rows_norm(const void *arguments, int64_t first, int64_t end)
                 vec_store_left(sum + i, s, columns - i);
             }
             vec scaled = vec_mul(vec_mul(s, vec_set(rstd)), vec_load_left(norm->weight + i, columns - i));
-            vec_store_left(y + i, scaled, columns - i);
+            vec_store_of(norm->y, row * columns + i, norm->y_dtype, scaled, columns - i);
         }
         if (norm->rstd) {
             norm->rstd[row] = rstd;
@@ -129,7 +128,7 @@ static void columns_bias(const void *arguments, int64_t first, int64_t end)
     for (int64_t i = first; i < end; i += VEC) {
         vec sum = vec_zero();
         for (int64_t row = 0; row < linear->rows; row++) {
-            sum = vec_add(sum, vec_load_left(linear->dy + row * linear->outputs + i, end - i));
+            sum = vec_add(sum, vec_load_of(linear->dy, row * linear->outputs + i, linear->dy_dtype, end - i));
         }
         vec_store_left(linear->dbias + i, vec_add(vec_load_left(linear->dbias + i, end - i), sum), end - i);
     }
@@ -164,7 +163,7 @@ static void columns_scatter_add(const void *arguments, int64_t first, int64_t en
 
 /* ---- rotary positions ---- */
 
-#define ROPE_CHUNK 64 /* pairs whose sine and cosine are at hand at a time */
+#define ROTATION_CHUNK 64 /* pairs whose angles are at hand at a time */
 
 /*
  * Sine and cosine of angles below 10^6, right to the last bit of an f32 but in rare ties: in double, the angle less the
@@ -200,33 +199,44 @@ static void far_sines(float *sine, float *cosine, const float *angles, int64_t c
     }
 }
 
-static void rows_rope(const void *arguments, int64_t first, int64_t end)
+static void rows_rotation(const void *arguments, int64_t first, int64_t end)
 {
-    const struct rope_args *rope = arguments;
-    const int64_t half = rope->rotary / 2;
-    float angles[ROPE_CHUNK], sine[ROPE_CHUNK], cosine[ROPE_CHUNK];
+    const struct rotation_args *rotation = arguments;
+    const int64_t half = rotation->rotary / 2;
+    float angles[ROTATION_CHUNK];
     for (int64_t row = first; row < end; row++) {
-        for (int64_t pair = 0; pair < half; pair += ROPE_CHUNK) {
-            const int64_t pairs = half - pair < ROPE_CHUNK ? half - pair : ROPE_CHUNK;
+        for (int64_t pair = 0; pair < half; pair += ROTATION_CHUNK) {
+            const int64_t pairs = half - pair < ROTATION_CHUNK ? half - pair : ROTATION_CHUNK;
+            float *cosine = rotation->table + row * rotation->rotary + pair, *sine = cosine + half;
             bool far = false;
             for (int64_t i = 0; i < pairs; i++) {
-                angles[i] = (float)rope->positions[row] * rope->frequencies[pair + i];
+                angles[i] = (float)rotation->positions[row] * rotation->frequencies[pair + i];
                 far = far || !(fabsf(angles[i]) < 1e6f);
             }
             (far ? far_sines : sines)(sine, cosine, angles, pairs);
             for (int64_t i = 0; i < pairs; i++) {
-                cosine[i] *= rope->attention_factor;
-                sine[i] *= rope->inverse ? -rope->attention_factor : rope->attention_factor;
+                cosine[i] *= rotation->attention_factor;
+                sine[i] *= rotation->attention_factor;
             }
-            for (int64_t head = 0; head < rope->heads; head++) {
-                float *a = rope->x + (row * rope->heads + head) * rope->head_size + pair;
-                float *b = a + half;
-                for (int64_t i = 0; i < pairs; i += VEC) {
-                    vec va = vec_load_left(a + i, pairs - i), vb = vec_load_left(b + i, pairs - i);
-                    vec c = vec_load_left(cosine + i, pairs - i), s = vec_load_left(sine + i, pairs - i);
-                    vec_store_left(a + i, vec_sub(vec_mul(va, c), vec_mul(vb, s)), pairs - i);
-                    vec_store_left(b + i, vec_add(vec_mul(vb, c), vec_mul(va, s)), pairs - i);
-                }
+        }
+    }
+}
+
+static void rows_rope(const void *arguments, int64_t first, int64_t end)
+{
+    const struct rope_args *rope = arguments;
+    const int64_t half = rope->rotary / 2;
+    for (int64_t row = first; row < end; row++) {
+        const float *cosine = rope->table + row * rope->rotary, *sine = cosine + half;
+        for (int64_t head = 0; head < rope->heads; head++) {
+            float *a = rope->x + (row * rope->heads + head) * rope->head_size, *b = a + half;
+            for (int64_t i = 0; i < half; i += VEC) {
+                const int64_t left = half - i;
+                const vec va = vec_load_left(a + i, left), vb = vec_load_left(b + i, left);
+                const vec c = vec_load_left(cosine + i, left), forward = vec_load_left(sine + i, left);
+                const vec s = rope->inverse ? vec_sub(vec_zero(), forward) : forward;
+                vec_store_left(a + i, vec_sub(vec_mul(va, c), vec_mul(vb, s)), left);
+                vec_store_left(b + i, vec_add(vec_mul(vb, c), vec_mul(va, s)), left);
             }
         }
     }
@@ -275,18 +285,18 @@ static void rows_dropout(const void *arguments, int64_t first, int64_t end)
     uint32_t key[2];
     random_key(key, dropout->seed, RANDOM_DROPOUT);
     for (int64_t row = first; row < end; row++) {
-        const float *x = dropout->x + row * dropout->columns;
-        float *out = dropout->out + row * dropout->columns;
         for (int64_t column = 0; column < dropout->columns; column += DROPOUT_COLUMNS) {
             vec mask[4];
             dropout_mask(mask, key, dropout->keys[row], (uint32_t)(column / 4), dropout->stream, threshold, keep);
             for (int64_t i = 0; i < 4 && column + i * VEC < dropout->columns; i++) {
-                const int64_t at = column + i * VEC, left = dropout->columns - at;
-                const vec value = vec_load_left(x + at, left);
+                const int64_t at = row * dropout->columns + column + i * VEC, left = (row + 1) * dropout->columns - at;
+                const vec value = vec_load_of(dropout->x, at, dropout->x_dtype, left);
                 /* A dropped infinity is 0, not NaN. */
                 vec kept = vec_if_less(mask[i], vec_set(1), vec_zero(), vec_mul(value, mask[i]));
-                kept = dropout->accumulate ? vec_add(vec_load_left(out + at, left), kept) : kept;
-                vec_store_left(out + at, kept, left);
+                if (dropout->accumulate) {
+                    kept = vec_add(vec_load_left((const float *)dropout->out + at, left), kept);
+                }
+                vec_store_of(dropout->out, at, dropout->x_dtype, kept, left);
             }
         }
     }

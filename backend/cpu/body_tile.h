@@ -47,18 +47,49 @@ static void tile_finish(const struct finish *finish)
  */
 #define PACK_AHEAD 8 /* rows: they lie too far apart for the CPU to guess the next */
 
-static void pack_strips(float *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+/* A vector of a row; what lies `ahead` rows below it is asked for. */
+SIMD vec pack_load(const struct operand_rows *from, int32_t row, int32_t column, int32_t left, enum dtype dtype,
+                   size_t ahead)
+{
+    const size_t size = dtype == DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
+    const size_t at = (size_t)row * from->stride + (size_t)column;
+    ask_ahead((const unsigned char *)from->data + at * size, ahead * from->stride * size);
+    return vec_load_of(from->data, (int64_t)at, dtype, left);
+}
+
+static void pack_strips(float *to, size_t strip_stride, const struct operand_rows *from, int32_t rows, int32_t count,
                         int32_t width)
 {
     for (int32_t row = 0; row < rows; row++) {
-        const float *values = from + (size_t)row * stride;
         float *strip = to + (size_t)row * (size_t)width;
         for (int32_t column = 0; column < count; column += width) {
             const int32_t columns = count - column < width ? count - column : width;
             for (int32_t i = 0; i < width; i += VEC) {
                 const int32_t left = columns - i;
-                ask_ahead(values + column + i, PACK_AHEAD * stride * sizeof(float));
-                vec_store(strip + i, left > 0 ? vec_load_left(values + column + i, left) : vec_zero());
+                vec_store(strip + i,
+                          left > 0 ? pack_load(from, row, column + i, left, from->dtype, PACK_AHEAD) : vec_zero());
+            }
+            strip += strip_stride;
+        }
+    }
+}
+
+SIMD void pack_pairs_of(uint32_t *to, size_t strip_stride, const struct operand_rows *from, int32_t rows, int32_t count,
+                        int32_t width, int32_t padded, enum dtype dtype)
+{
+    for (int32_t row = 0; row < padded; row += 2) {
+        uint32_t *strip = to + (size_t)(row / 2) * (size_t)width;
+        for (int32_t column = 0; column < count; column += width) {
+            for (int32_t i = 0; i < width; i += VEC) {
+                const int32_t at = column + i, left = count - at;
+                vec even = vec_zero(), odd = vec_zero();
+                if (left > 0 && row < rows) {
+                    even = pack_load(from, row, at, left, dtype, PACK_AHEAD);
+                }
+                if (left > 0 && row + 1 < rows) {
+                    odd = pack_load(from, row + 1, at, left, dtype, PACK_AHEAD);
+                }
+                ivec_store(strip + i, ivec_pairs(even, odd));
             }
             strip += strip_stride;
         }
@@ -66,23 +97,13 @@ static void pack_strips(float *to, size_t strip_stride, const float *from, size_
 }
 
 /* pack_strips() for TILE_BF16: words of two rows each, [strip][padded / 2][width], width a multiple of VEC. */
-static void pack_pairs(uint32_t *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+static void pack_pairs(uint32_t *to, size_t strip_stride, const struct operand_rows *from, int32_t rows, int32_t count,
                        int32_t width, int32_t padded)
 {
-    for (int32_t row = 0; row < padded; row += 2) {
-        const float *even = from + (size_t)row * stride, *odd = even + stride;
-        uint32_t *strip = to + (size_t)(row / 2) * (size_t)width;
-        for (int32_t column = 0; column < count; column += width) {
-            for (int32_t i = 0; i < width; i += VEC) {
-                const int32_t at = column + i, left = count - at;
-                ask_ahead(even + at, PACK_AHEAD * stride * sizeof(float));
-                ask_ahead(odd + at, PACK_AHEAD * stride * sizeof(float));
-                const vec first = left > 0 && row < rows ? vec_load_left(even + at, left) : vec_zero();
-                const vec second = left > 0 && row + 1 < rows ? vec_load_left(odd + at, left) : vec_zero();
-                ivec_store(strip + i, ivec_pairs(first, second));
-            }
-            strip += strip_stride;
-        }
+    if (from->dtype == DTYPE_BF16) {
+        pack_pairs_of(to, strip_stride, from, rows, count, width, padded, DTYPE_BF16);
+    } else {
+        pack_pairs_of(to, strip_stride, from, rows, count, width, padded, DTYPE_F32);
     }
 }
 
@@ -130,26 +151,34 @@ static void panel_of_row_pairs(uint32_t *panel, const float *from, size_t stride
     }
 }
 
-/* The transpose in bf16, [count][padded]: each column becomes a row, filled up with zeros, as are missing columns. */
-static void pack_turned(uint32_t *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t padded)
+SIMD void pack_turned_of(uint32_t *to, const struct operand_rows *from, int32_t rows, int32_t count, int32_t padded,
+                         enum dtype dtype)
 {
     for (int32_t row = 0; row < padded; row += 2 * VEC) {
         for (int32_t column = 0; column < count; column += VEC) {
+            const int32_t left = count - column;
             vec words[VEC];
             for (int i = 0; i < VEC; i++) {
-                const int32_t even = row + 2 * i;
-                const float *values = from + (size_t)even * stride + column;
-                ask_ahead(values, 2 * VEC * stride * sizeof(float));
-                ask_ahead(values + stride, 2 * VEC * stride * sizeof(float));
-                vec first = even < rows ? vec_load_left(values, count - column) : vec_zero();
-                vec second = even + 1 < rows ? vec_load_left(values + stride, count - column) : vec_zero();
-                words[i] = vec_bits(ivec_pairs(first, second));
+                const int32_t at = row + 2 * i;
+                const vec even = at < rows ? pack_load(from, at, column, left, dtype, 2 * VEC) : vec_zero();
+                const vec odd = at + 1 < rows ? pack_load(from, at + 1, column, left, dtype, 2 * VEC) : vec_zero();
+                words[i] = vec_bits(ivec_pairs(even, odd));
             }
             vec_transpose(words);
             for (int i = 0; i < VEC; i++) {
                 ivec_store(to + (size_t)(column + i) * (size_t)(padded / 2) + row / 2, ivec_bits(words[i]));
             }
         }
+    }
+}
+
+/* The transpose in bf16, [count][padded]: each column becomes a row, filled up with zeros, as are missing columns. */
+static void pack_turned(uint32_t *to, const struct operand_rows *from, int32_t rows, int32_t count, int32_t padded)
+{
+    if (from->dtype == DTYPE_BF16) {
+        pack_turned_of(to, from, rows, count, padded, DTYPE_BF16);
+    } else {
+        pack_turned_of(to, from, rows, count, padded, DTYPE_F32);
     }
 }
 

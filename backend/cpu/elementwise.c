@@ -43,11 +43,18 @@ void cpu_score_backward(struct backend *backend, const struct score_backward_arg
     }
 }
 
+void cpu_rotation(struct backend *backend, const struct rotation_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    assert(arguments->rotary % 2 == 0);
+    cpu_split(cpu, cpu->kernels.rotation, arguments, arguments->rows, 1, 4.0 * arguments->rotary);
+}
+
 void cpu_rope(struct backend *backend, const struct rope_args *arguments)
 {
     struct cpu *cpu = cpu_of(backend);
     assert(arguments->rotary <= arguments->head_size && arguments->rotary % 2 == 0);
-    const double work = arguments->rotary * (10.0 + arguments->heads);
+    const double work = (double)arguments->rotary * arguments->heads;
     cpu_split(cpu, cpu->kernels.rope, arguments, arguments->rows, 1, work);
 }
 

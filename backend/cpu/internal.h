@@ -42,6 +42,17 @@ size_t panels_stride(const struct panels *panels);
 
 /* ---- kernels ---- */
 
+/* Rows that a product reads, f32 or bf16. */
+struct operand_rows {
+    const void *data;
+    size_t stride; /* elements from row to row */
+    enum dtype dtype;
+};
+static inline const void *operand_at(const struct operand_rows *rows, size_t row, size_t column)
+{
+    return (const unsigned char *)rows->data + (row * rows->stride + column) * dtype_size(rows->dtype);
+}
+
 /*
  * One product of a few rows with a strip of columns: sums[row][column] = sum over inner of x[row][i] *
  * panels[i][column], i ascending, one chain of additions for each element, from 0 or, with `go_on`, from what sums
@@ -117,15 +128,17 @@ struct attention_backward_task {
     size_t scratch_size;
 };
 
-/* Rows (queries times the query heads of a key head) and keys of one block of attention. */
-#define ATTENTION_ROWS      96
+/* Rows (queries times the query heads of a key head) and keys of one block of attention; gradients keep more of each
+ * row at hand. */
+#define ATTENTION_ROWS      192
+#define ATTENTION_BACK_ROWS 96
 #define ATTENTION_KEYS      256
 #define ATTENTION_TILE_ROWS 32 /* at least the rows of a tile of any kernels */
 
-/* Queries of a block: as many as ATTENTION_ROWS holds, at least one. */
-static inline int32_t attention_queries(int32_t heads_per_kv_head)
+/* Queries of a block: as many as its rows hold, at least one. */
+static inline int32_t attention_queries(int32_t rows, int32_t heads_per_kv_head)
 {
-    return heads_per_kv_head >= ATTENTION_ROWS ? 1 : ATTENTION_ROWS / heads_per_kv_head;
+    return heads_per_kv_head >= rows ? 1 : rows / heads_per_kv_head;
 }
 
 /* Floats between packed strips: room for a vector, and a cache line, so that strips do not share a set of the cache. */
@@ -159,16 +172,17 @@ struct cpu_kernels {
      * [padded / 2][width] words. And the transpose in bf16, [count][padded]. Rows are filled up with zeros to `padded`,
      * a multiple of PAIR_ALIGNMENT, and count, in the transpose, to whole vectors.
      */
-    void (*pack_strips)(float *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+    void (*pack_strips)(float *to, size_t strip_stride, const struct operand_rows *from, int32_t rows, int32_t count,
                         int32_t width);
-    void (*pack_pairs)(uint32_t *to, size_t strip_stride, const float *from, size_t stride, int32_t rows, int32_t count,
+    void (*pack_pairs)(uint32_t *to, size_t strip_stride, const struct operand_rows *from, int32_t rows, int32_t count,
                        int32_t width, int32_t padded);
-    void (*pack_turned)(uint32_t *to, const float *from, size_t stride, int32_t rows, int32_t count, int32_t padded);
+    void (*pack_turned)(uint32_t *to, const struct operand_rows *from, int32_t rows, int32_t count, int32_t padded);
 
     /* over elements */
     range_kernel *gated, *gated_backward, *fill, *add, *adamw, *to_bf16, *from_bf16, *round;
     /* over rows */
-    range_kernel *norm, *norm_backward, *score, *score_backward, *rope, *dropout, *logit_statistics, *logit_gradient;
+    range_kernel *norm, *norm_backward, *score, *score_backward, *rotation, *rope, *dropout;
+    range_kernel *logit_statistics, *logit_gradient;
     /* over columns */
     range_kernel *norm_weight_backward, *score_weight_backward, *embed_backward, *scatter_add_rows, *column_sums;
 
@@ -259,27 +273,26 @@ static inline size_t scratch_align(size_t size)
 /* ---- products ---- */
 
 struct product {
-    const float *x; /* [rows, panels.inner] */
-    size_t x_stride;
+    struct operand_rows x; /* [rows, panels.inner] */
     struct panels panels;
-    const float *u; /* [rows, low.inner], or NULL */
-    size_t u_stride;
-    struct panels low; /* low.outputs = panels.outputs */
-    const float *bias; /* [panels.outputs] or NULL */
-    float *y;          /* [rows, panels.outputs] */
+    struct operand_rows u; /* [rows, low.inner]; data NULL: no such term */
+    struct panels low;     /* low.outputs = panels.outputs */
+    const float *bias;     /* [panels.outputs] or NULL */
+    float *y;              /* [rows, panels.outputs] */
     size_t y_stride;
-    int32_t rows;
     float scale;
     bool accumulate;
 };
 
-/* y (+)= scale * (x panels^T + u low^T + bias) */
-void cpu_product(struct cpu *cpu, const struct product *product);
+/*
+ * y (+)= scale * (x panels^T + u low^T + bias), one product after the other. A row of one may read the same row of what
+ * earlier ones made: where rows are many, a task does all products for its rows. Rows of bf16 are for `compute` bf16.
+ */
+void cpu_products(struct cpu *cpu, const struct product *products, int count, int32_t rows);
 
 /* dw[n][k] += scale * sum over t of dy[t][n] x[t][k] */
 struct weight_product {
-    const float *dy, *x;
-    size_t dy_stride, x_stride;
+    struct operand_rows dy, x;
     float *dw;
     size_t dw_stride;
     int32_t rows, outputs, inputs;

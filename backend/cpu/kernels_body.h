@@ -31,6 +31,7 @@ const struct cpu_kernels KERNELS = {
     .norm_backward = rows_norm_backward,
     .score = rows_score,
     .score_backward = rows_score_backward,
+    .rotation = rows_rotation,
     .rope = rows_rope,
     .dropout = rows_dropout,
     .logit_statistics = rows_logit_statistics,

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define ROW_BLOCK        96  /* a multiple of every tile's rows */
-#define INNER_BLOCK      512 /* a multiple of PAIR_ALIGNMENT */
+#define INNER_BLOCK      640 /* a multiple of PAIR_ALIGNMENT */
 #define PANEL_GROUP      16
 #define TASKS_PER_THREAD 4 /* they even out what else the machine does */
 #define GROUP_COLUMNS    (PANEL_GROUP * PANEL)
@@ -32,8 +32,11 @@
 
 struct job {
     struct cpu *cpu;
-    const struct product *product;
-    int32_t rows, panels; /* of a task */
+    const struct product *products;
+    int count;
+    int32_t all_rows;
+    int32_t rows;   /* of a task */
+    int32_t panels; /* of a task, where there is one product; 0: all of each product */
     int64_t groups;
     bool round_once;
 };
@@ -41,23 +44,16 @@ struct job {
 /* What one task works on. */
 struct block {
     const struct job *job;
+    const struct product *product;
     int32_t first_row, rows;
     int32_t first_panel, columns; /* columns of y: the last panel may reach further */
     bool direct;                  /* the sums are y itself */
     float *sums;
     size_t sums_stride;
     void *copy;
-    uint16_t *rounded; /* the block's rows of x, ROUNDED_STRIDE apart; NULL: rounded by each pass */
-};
-
-/* Inner values first .. first + count - 1 of x panels^T or of u low^T. */
-struct pass {
-    const float *x; /* row 0 of the block, value `first` */
-    size_t x_stride;
-    const uint16_t *rounded; /* the same where x is rounded already, or NULL */
-    const struct panels *panels;
-    int32_t first, count;
-    bool go_on, last;
+    bool go_on;        /* the sums begin with what y holds */
+    uint16_t *rounded; /* the block's rows of `rounded_from`, ROUNDED_STRIDE apart; NULL: rounded by each pass */
+    const void *rounded_from;
 };
 
 /* x of a pass as the tiles want it. */
@@ -66,11 +62,20 @@ struct operand {
     size_t stride, size; /* elements from row to row, bytes of an element */
 };
 
+/* Inner values first .. first + count - 1 of x panels^T or of u low^T. */
+struct pass {
+    struct operand_rows x;   /* from row 0 of the block, value `first`, on */
+    const uint16_t *rounded; /* the same where x is rounded already, or NULL */
+    const struct panels *panels;
+    int32_t first, count;
+    bool go_on, last;
+};
+
 /*
  * Rows of x [count] as products in bf16 read them: filled up with zeros, in bf16, or in f32 where there is no
  * arithmetic for that.
  */
-static void round_rows(const struct block *block, void *to, size_t to_stride, const float *x, size_t x_stride,
+static void round_rows(const struct block *block, void *to, size_t to_stride, const struct operand_rows *x,
                        int64_t count)
 {
     const struct cpu_kernels *kernels = &block->job->cpu->kernels;
@@ -79,12 +84,16 @@ static void round_rows(const struct block *block, void *to, size_t to_stride, co
     const int64_t padded = divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
     const int64_t multiple = bf16 ? kernels->bf16_multiple : 1;
     const int64_t rows = divide_up(block->rows, multiple) * multiple;
-    range_kernel *round = bf16 ? kernels->bf16_operand : kernels->round;
+    range_kernel *convert = x->dtype == DTYPE_BF16 ? kernels->from_bf16 : bf16 ? kernels->bf16_operand : kernels->round;
     for (int64_t row = 0; row < rows; row++) {
         unsigned char *values = (unsigned char *)to + (size_t)row * to_stride * size;
         const int64_t there = row < block->rows ? count : 0;
-        const struct convert_args convert = {.src = x + (size_t)row * x_stride, .dst = values};
-        round(&convert, 0, there);
+        const void *from = operand_at(x, (size_t)row, 0);
+        if (bf16 && x->dtype == DTYPE_BF16) {
+            memcpy(values, from, (size_t)there * size);
+        } else {
+            convert(&(struct convert_args){.src = from, .dst = values}, 0, there);
+        }
         memset(values + (size_t)there * size, 0, (size_t)(padded - there) * size);
     }
 }
@@ -95,7 +104,7 @@ static struct operand rounded_rows(const struct block *block, const struct pass 
     if (pass->rounded) {
         return (struct operand){(const unsigned char *)pass->rounded, ROUNDED_STRIDE, sizeof *pass->rounded};
     }
-    round_rows(block, block->copy, COPY_STRIDE, pass->x, pass->x_stride, pass->count);
+    round_rows(block, block->copy, COPY_STRIDE, &pass->x, pass->count);
     return (struct operand){block->copy, COPY_STRIDE, bf16 ? sizeof(uint16_t) : sizeof(float)};
 }
 
@@ -105,15 +114,12 @@ static struct operand rows_of(const struct block *block, const struct pass *pass
     if (cpu->backend.compute == DTYPE_BF16) {
         return rounded_rows(block, pass);
     }
-    struct operand operand = {
-        .x = (const unsigned char *)pass->x,
-        .stride = pass->x_stride,
-        .size = sizeof(float),
-    };
-    if (pass->x_stride % PAGE_FLOATS == 0 && block->rows > cpu->kernels.tile_rows) {
+    assert(pass->x.dtype == DTYPE_F32);
+    struct operand operand = {.x = pass->x.data, .stride = pass->x.stride, .size = sizeof(float)};
+    if (pass->x.stride % PAGE_FLOATS == 0 && block->rows > cpu->kernels.tile_rows) {
         float *copy = block->copy;
         for (int32_t row = 0; row < block->rows; row++) {
-            memcpy(copy + (size_t)row * COPY_STRIDE, pass->x + (size_t)row * pass->x_stride,
+            memcpy(copy + (size_t)row * COPY_STRIDE, operand_at(&pass->x, (size_t)row, 0),
                    (size_t)pass->count * sizeof(float));
         }
         operand.x = block->copy;
@@ -124,7 +130,7 @@ static struct operand rows_of(const struct block *block, const struct pass *pass
 
 static void finish_sums(const struct block *block, const struct tile *tile, int32_t row, int32_t column)
 {
-    const struct product *product = block->job->product;
+    const struct product *product = block->product;
     const size_t at = (size_t)block->first_panel * PANEL + (size_t)column;
     block->job->cpu->kernels.finish(&(struct finish){
         .sums = tile->sums,
@@ -201,19 +207,18 @@ static void run_pass(const struct block *block, const struct pass *pass)
 
 /* The passes of one of the two products; `first`, `last`: whether its sums begin at 0, and whether they are complete.
  */
-static void run_passes(const struct block *block, const float *x, size_t x_stride, const uint16_t *rounded,
+static void run_passes(const struct block *block, const struct operand_rows *x, const uint16_t *rounded,
                        const struct panels *panels, bool first, bool last)
 {
     for (int32_t begin = 0; begin < panels->inner; begin += INNER_BLOCK) {
         const int32_t left = panels->inner - begin;
         const struct pass pass = {
-            .x = x + (size_t)block->first_row * x_stride + begin,
-            .x_stride = x_stride,
+            .x = {operand_at(x, (size_t)block->first_row, (size_t)begin), x->stride, x->dtype},
             .rounded = rounded ? rounded + begin : NULL,
             .panels = panels,
             .first = begin,
             .count = left < INNER_BLOCK ? left : INNER_BLOCK,
-            .go_on = !first || begin > 0,
+            .go_on = !first || begin > 0 || block->go_on,
             .last = last && left <= INNER_BLOCK,
         };
         run_pass(block, &pass);
@@ -223,46 +228,67 @@ static void run_passes(const struct block *block, const float *x, size_t x_strid
 /* The block's rows against panels `panel` .. + panels - 1, no more than PANEL_GROUP. */
 static void run_group(struct block *block, float *scratch, int32_t panel, int32_t panels)
 {
-    const struct product *product = block->job->product;
+    const struct product *product = block->product;
     const int32_t first_column = panel * PANEL, columns = product->panels.outputs - first_column;
     block->first_panel = panel;
     block->columns = columns < panels * PANEL ? columns : panels * PANEL;
     block->sums = scratch;
     block->sums_stride = GROUP_COLUMNS;
     /* Tiles write whole vectors, which are at most 16 floats. */
-    block->direct = !product->bias && product->scale == 1 && !product->accumulate && block->columns % 16 == 0;
+    const bool plain = !product->bias && product->scale == 1;
+    block->go_on = plain && product->accumulate && product->panels.outputs % 16 == 0;
+    block->direct = plain && block->columns % 16 == 0 && (block->go_on || !product->accumulate);
     if (block->direct) {
         block->sums = product->y + (size_t)block->first_row * product->y_stride + first_column;
         block->sums_stride = product->y_stride;
     }
-    run_passes(block, product->x, product->x_stride, block->rounded, &product->panels, true, !product->u);
-    if (product->u) {
-        run_passes(block, product->u, product->u_stride, NULL, &product->low, false, true);
+    const bool low_rank = product->u.data != NULL;
+    run_passes(block, &product->x, block->rounded, &product->panels, true, !low_rank);
+    if (low_rank) {
+        run_passes(block, &product->u, NULL, &product->low, false, true);
     }
+}
+
+/* The block's rows of the product's x, rounded, unless the product before had the same. */
+static void round_block(struct block *block)
+{
+    const struct product *product = block->product;
+    if (block->rounded_from != product->x.data) {
+        const struct operand_rows *x = &product->x;
+        const struct operand_rows rows = {operand_at(x, (size_t)block->first_row, 0), x->stride, x->dtype};
+        round_rows(block, block->rounded, ROUNDED_STRIDE, &rows, product->panels.inner);
+        block->rounded_from = x->data;
+    }
+}
+
+static int64_t tile_rows_of(const struct cpu *cpu)
+{
+    return cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
 }
 
 static void product_task(void *context, int64_t index)
 {
     const struct job *job = context;
-    const struct product *product = job->product;
     unsigned char *scratch = cpu_own(job->cpu, SUMS_BYTES + COPY_BYTES + ROUNDED_BYTES);
     struct block block = {
         .job = job,
         .first_row = (int32_t)(index / job->groups) * job->rows,
         .copy = scratch + SUMS_BYTES,
+        .rounded = job->round_once ? (uint16_t *)(void *)(scratch + SUMS_BYTES + COPY_BYTES) : NULL,
     };
-    const int32_t rows = product->rows - block.first_row;
+    const int32_t rows = job->all_rows - block.first_row;
     block.rows = rows < job->rows ? rows : job->rows;
-    if (job->round_once) {
-        block.rounded = (uint16_t *)(void *)(scratch + SUMS_BYTES + COPY_BYTES);
-        round_rows(&block, block.rounded, ROUNDED_STRIDE, product->x + (size_t)block.first_row * product->x_stride,
-                   product->x_stride, product->panels.inner);
-    }
-    const int32_t first = (int32_t)(index % job->groups) * job->panels, all = panel_count(product->panels.outputs);
-    const int32_t end = first + job->panels < all ? first + job->panels : all;
     cpu_bf16_begin(job->cpu);
-    for (int32_t panel = first; panel < end; panel += PANEL_GROUP) {
-        run_group(&block, (float *)(void *)scratch, panel, end - panel < PANEL_GROUP ? end - panel : PANEL_GROUP);
+    for (int i = 0; i < job->count; i++) {
+        block.product = &job->products[i];
+        const int32_t all = panel_count(block.product->panels.outputs), most = job->panels > 0 ? job->panels : all;
+        const int32_t first = (int32_t)(index % job->groups) * most, end = first + most < all ? first + most : all;
+        if (block.rounded) {
+            round_block(&block);
+        }
+        for (int32_t panel = first; panel < end; panel += PANEL_GROUP) {
+            run_group(&block, (float *)(void *)scratch, panel, end - panel < PANEL_GROUP ? end - panel : PANEL_GROUP);
+        }
     }
     cpu_bf16_end(job->cpu);
 }
@@ -275,52 +301,60 @@ int64_t cpu_panel_groups(const struct cpu *cpu, int64_t blocks, int64_t panels, 
     return groups < panels ? groups : panels;
 }
 
-static int64_t tile_rows_of(const struct cpu *cpu)
-{
-    return cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
-}
-
 static void cut_by_rows_and_panels(struct job *job)
 {
-    const struct product *product = job->product;
-    const int64_t panels = panel_count(product->panels.outputs), tile_rows = tile_rows_of(job->cpu);
-    const int64_t row_blocks = divide_up(product->rows, ROW_BLOCK);
+    const int64_t panels = panel_count(job->products->panels.outputs), tile_rows = tile_rows_of(job->cpu);
+    const int64_t row_blocks = divide_up(job->all_rows, ROW_BLOCK);
     const int64_t groups = cpu_panel_groups(job->cpu, row_blocks, panels, PANEL_GROUP);
-    job->rows = (int32_t)(divide_up(divide_up(product->rows, row_blocks), tile_rows) * tile_rows);
+    job->rows = (int32_t)(divide_up(divide_up(job->all_rows, row_blocks), tile_rows) * tile_rows);
     job->panels = (int32_t)divide_up(panels, groups);
     job->groups = divide_up(panels, job->panels);
 }
 
-/* Blocks of rows for all panels: a multiple of the threads, and what is left over. False: they would be too few. */
+/* Blocks of rows for all products: a multiple of the threads, and what is left over. False: they would be too few. */
 static bool cut_by_rows(struct job *job)
 {
-    const struct product *product = job->product;
     const int64_t threads = pool_threads(job->cpu->pool), tile_rows = tile_rows_of(job->cpu);
-    const int64_t tiles = divide_up(product->rows, tile_rows);
+    const int64_t tiles = divide_up(job->all_rows, tile_rows);
     const int64_t blocks = divide_up(divide_up(tiles * tile_rows, ROW_BLOCK), threads) * threads;
-    if (!cpu_multiplies_bf16(job->cpu) || product->panels.inner > ROUNDED_INNER ||
-        blocks < TASKS_PER_THREAD * threads) {
+    if (!cpu_multiplies_bf16(job->cpu) || blocks < TASKS_PER_THREAD * threads) {
         return false;
     }
+    for (int i = 0; i < job->count; i++) {
+        if (job->products[i].panels.inner > ROUNDED_INNER) {
+            return false;
+        }
+    }
     job->rows = (int32_t)(tiles / blocks * tile_rows);
-    job->panels = panel_count(product->panels.outputs);
     job->groups = 1;
     job->round_once = true;
     return true;
 }
 
-void cpu_product(struct cpu *cpu, const struct product *product)
+static double product_work(const struct product *product, int32_t rows)
 {
-    assert(product->panels.data && (!product->u || product->low.data));
-    if (product->rows == 0) {
+    return (double)rows * product->panels.inner * product->panels.outputs / 8;
+}
+
+void cpu_products(struct cpu *cpu, const struct product *products, int count, int32_t rows)
+{
+    struct job job = {.cpu = cpu, .products = products, .count = count, .all_rows = rows};
+    if (rows == 0) {
         return;
     }
-    struct job job = {.cpu = cpu, .product = product};
-    if (!cut_by_rows(&job)) {
-        cut_by_rows_and_panels(&job);
+    double work = 0;
+    for (int i = 0; i < count; i++) {
+        assert(products[i].panels.data && (!products[i].u.data || products[i].low.data));
+        work += product_work(&products[i], rows);
     }
-    const double work = (double)product->rows * product->panels.inner * product->panels.outputs / 8;
-    cpu_run(cpu, product_task, &job, divide_up(product->rows, job.rows) * job.groups, work);
+    if (cut_by_rows(&job)) {
+        cpu_run(cpu, product_task, &job, divide_up(rows, job.rows), work);
+        return;
+    }
+    for (job.count = 1; job.products < products + count; job.products++) {
+        cut_by_rows_and_panels(&job);
+        cpu_run(cpu, product_task, &job, divide_up(rows, job.rows) * job.groups, product_work(job.products, rows));
+    }
 }
 
 void product_scratch(struct scratch_need *need, const struct backend_limits *limits)
@@ -331,45 +365,66 @@ void product_scratch(struct scratch_need *need, const struct backend_limits *lim
 
 /* ---- the slots ---- */
 
+/* x times a weight's panels in one of the directions. */
+static struct product product_of(const void *x, enum dtype x_dtype, const struct panels *panels, float *y, float scale)
+{
+    return (struct product){
+        .x = {x, (size_t)panels->inner, x_dtype},
+        .panels = *panels,
+        .y = y,
+        .y_stride = (size_t)panels->outputs,
+        .scale = scale,
+    };
+}
+
+static void add_low_rank(struct product *product, const float *u, const struct panels *low)
+{
+    product->u = (struct operand_rows){u, (size_t)low->inner, DTYPE_F32};
+    product->low = *low;
+}
+
 void cpu_linear(struct backend *backend, const struct linear_args *arguments)
 {
-    const struct weight *w = arguments->w, *b = arguments->b;
-    assert((arguments->u == NULL) == (b == NULL));
-    assert(!b || (b->shape.rows == w->shape.rows && arguments->scale == 1));
-    const struct product product = {
-        .x = arguments->x,
-        .x_stride = (size_t)w->shape.columns,
-        .panels = w->forward,
-        .u = arguments->u,
-        .u_stride = b ? (size_t)b->shape.columns : 0,
-        .low = b ? b->forward : (struct panels){0},
-        .bias = arguments->bias,
-        .y = arguments->y,
-        .y_stride = (size_t)w->shape.rows,
-        .rows = arguments->rows,
-        .scale = arguments->scale,
-        .accumulate = arguments->accumulate,
-    };
-    cpu_product(cpu_of(backend), &product);
+    struct product products[2 * LINEAR_GROUP];
+    int count = 0;
+    for (int i = 0; i < arguments->layer_count; i++) {
+        const struct linear_layer *layer = &arguments->layers[i];
+        if (layer->a) {
+            const void *input = layer->dropped ? layer->dropped : arguments->x;
+            products[count++] = product_of(input, arguments->x_dtype, &layer->a->forward, layer->u, layer->scale);
+        }
+        if (!layer->y) {
+            continue;
+        }
+        struct product *product = &products[count++];
+        *product = product_of(arguments->x, arguments->x_dtype, &layer->w->forward, layer->y, 1);
+        product->bias = layer->bias;
+        if (layer->a) {
+            add_low_rank(product, layer->u, &layer->b->forward);
+        }
+    }
+    cpu_products(cpu_of(backend), products, count, arguments->rows);
 }
 
 void cpu_linear_backward(struct backend *backend, const struct linear_backward_args *arguments)
 {
-    const struct weight *w = arguments->w, *a = arguments->a;
-    assert((arguments->du == NULL) == (a == NULL));
-    assert(!a || (a->shape.columns == w->shape.columns && arguments->scale == 1));
-    const struct product product = {
-        .x = arguments->dy,
-        .x_stride = (size_t)w->shape.rows,
-        .panels = w->backward,
-        .u = arguments->du,
-        .u_stride = a ? (size_t)a->shape.rows : 0,
-        .low = a ? a->backward : (struct panels){0},
-        .y = arguments->dx,
-        .y_stride = (size_t)w->shape.columns,
-        .rows = arguments->rows,
-        .scale = arguments->scale,
-        .accumulate = arguments->accumulate,
-    };
-    cpu_product(cpu_of(backend), &product);
+    struct product products[2 * LINEAR_GROUP];
+    int count = 0;
+    for (int i = 0; i < arguments->layer_count; i++) {
+        const struct linear_gradient *layer = &arguments->layers[i];
+        if (layer->b) {
+            products[count++] =
+                product_of(layer->dy, arguments->dy_dtype, &layer->b->backward, layer->du, layer->scale);
+        }
+        if (!arguments->dx) {
+            continue;
+        }
+        struct product *product = &products[count++];
+        *product = product_of(layer->dy, arguments->dy_dtype, &layer->w->backward, arguments->dx, 1);
+        product->accumulate = i > 0;
+        if (layer->a) {
+            add_low_rank(product, layer->du, &layer->a->backward);
+        }
+    }
+    cpu_products(cpu_of(backend), products, count, arguments->rows);
 }

@@ -10,6 +10,7 @@
 #ifndef ATTUNE_BACKEND_CPU_SIMD_H
 #define ATTUNE_BACKEND_CPU_SIMD_H
 
+#include "backend/backend.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -549,6 +550,54 @@ SIMD ivec ivec_pairs(vec even, vec odd)
 {
     /* The halves do not overlap, so exclusive or joins them. */
     return ivec_xor(ivec_right(ivec_round(even), 16), ivec_and(ivec_round(odd), ivec_set(0xffff0000u)));
+}
+
+/*
+ * Elements `at` .. at + VEC - 1, as far as `left` of them are there, of rows in f32 or bf16; what is not there reads as
+ * zero.
+ */
+SIMD vec vec_load_bf16(const uint16_t *p, int64_t left)
+{
+    uint16_t some[VEC] = {0};
+    if (left < VEC) {
+        memcpy(some, p, (size_t)left * sizeof *p);
+        p = some;
+    }
+#if VEC == 16
+    return vec_bits(ivec_left(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16));
+#else
+    uint32_t words[VEC];
+    for (int i = 0; i < VEC; i++) {
+        words[i] = (uint32_t)p[i] << 16;
+    }
+    return vec_bits(ivec_load(words));
+#endif
+}
+SIMD void vec_store_bf16(uint16_t *p, vec v, int64_t left)
+{
+    const ivec words = ivec_right(ivec_round(v), 16);
+#if VEC == 16
+    _mm512_mask_cvtepi32_storeu_epi16(p, left < VEC ? vec_mask(left) : (__mmask16)0xffff, words);
+#else
+    uint32_t lanes[VEC];
+    ivec_store(lanes, words);
+    for (int i = 0; i < VEC && i < left; i++) {
+        p[i] = (uint16_t)lanes[i];
+    }
+#endif
+}
+SIMD vec vec_load_of(const void *rows, int64_t at, enum dtype dtype, int64_t left)
+{
+    return dtype == DTYPE_BF16 ? vec_load_bf16((const uint16_t *)rows + at, left)
+                               : vec_load_left((const float *)rows + at, left);
+}
+SIMD void vec_store_of(void *rows, int64_t at, enum dtype dtype, vec v, int64_t left)
+{
+    if (dtype == DTYPE_BF16) {
+        vec_store_bf16((uint16_t *)rows + at, v, left);
+    } else {
+        vec_store_left((float *)rows + at, v, left);
+    }
 }
 
 /*

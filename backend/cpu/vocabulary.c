@@ -46,35 +46,31 @@ static void chunk(struct cpu *cpu, const struct vocabulary_args *arguments, int3
         .dentropy = arguments->dentropy ? arguments->dentropy + first : NULL,
         .inverse_temperature = arguments->inverse_temperature,
     };
-    cpu_product(cpu, &(struct product){
-                         .x = arguments->x + at,
-                         .x_stride = (size_t)columns,
-                         .panels = w->forward,
-                         .y = logits.z,
-                         .y_stride = stride,
-                         .rows = rows,
-                         .scale = arguments->inverse_temperature,
-                     });
+    const struct product product = {
+        .x = {arguments->x + at, (size_t)columns, DTYPE_F32},
+        .panels = w->forward,
+        .y = logits.z,
+        .y_stride = stride,
+        .scale = arguments->inverse_temperature,
+    };
+    cpu_products(cpu, &product, 1, rows);
     if (parts & STATISTICS) {
         cpu_split(cpu, cpu->kernels.logit_statistics, &logits, rows, 1, 8.0 * vocabulary);
     }
     if (parts & GRADIENT) {
         cpu_split(cpu, cpu->kernels.logit_gradient, &logits, rows, 1, 8.0 * vocabulary);
-        cpu_product(cpu, &(struct product){
-                             .x = logits.z,
-                             .x_stride = stride,
-                             .panels = w->backward,
-                             .y = arguments->dx + at,
-                             .y_stride = (size_t)columns,
-                             .rows = rows,
-                             .scale = 1,
-                         });
+        const struct product backward = {
+            .x = {logits.z, stride, DTYPE_F32},
+            .panels = w->backward,
+            .y = arguments->dx + at,
+            .y_stride = (size_t)columns,
+            .scale = 1,
+        };
+        cpu_products(cpu, &backward, 1, rows);
         if (arguments->dw) {
             cpu_weight_product(cpu, &(struct weight_product){
-                                        .dy = logits.z,
-                                        .dy_stride = stride,
-                                        .x = arguments->x + at,
-                                        .x_stride = (size_t)columns,
+                                        .dy = {logits.z, stride, DTYPE_F32},
+                                        .x = {arguments->x + at, (size_t)columns, DTYPE_F32},
                                         .dw = arguments->dw,
                                         .dw_stride = (size_t)columns,
                                         .rows = rows,

@@ -111,18 +111,12 @@ struct pack {
     bool backward;
 };
 
-/* Rows of f32, `stride` floats apart. */
-struct rows {
-    const float *values;
-    size_t stride;
-};
-
 /* `rows` rows of `width` values of the source from element `at`: in place where they are f32, else widened into `room`.
  */
-static struct rows source_rows(const struct pack *pack, size_t at, int32_t rows, int32_t width, float *room)
+static struct operand_rows source_rows(const struct pack *pack, size_t at, int32_t rows, int32_t width, float *room)
 {
     if (pack->dtype == DTYPE_F32) {
-        return (struct rows){(const float *)pack->source + at, pack->columns};
+        return (struct operand_rows){(const float *)pack->source + at, pack->columns, DTYPE_F32};
     }
     for (int32_t row = 0; row < rows; row++) {
         const uint16_t *from = (const uint16_t *)pack->source + at + (size_t)row * pack->columns;
@@ -134,7 +128,7 @@ static struct rows source_rows(const struct pack *pack, size_t at, int32_t rows,
             to[i] = f16_to_f32(from[i]);
         }
     }
-    return (struct rows){room, (size_t)width};
+    return (struct operand_rows){room, (size_t)width, DTYPE_F32};
 }
 
 static void pack_panel(void *context, int64_t index)
@@ -151,20 +145,20 @@ static void pack_panel(void *context, int64_t index)
         const int32_t padded = (inner + PAIR_ALIGNMENT - 1) / PAIR_ALIGNMENT * PAIR_ALIGNMENT;
         const size_t row = (size_t)(pack->backward ? piece : first), column = (size_t)(pack->backward ? first : piece);
         const int32_t rows = pack->backward ? inner : outputs, width = pack->backward ? outputs : inner;
-        const struct rows from = source_rows(pack, row * pack->columns + column, rows, width, room);
+        const struct operand_rows from = source_rows(pack, row * pack->columns + column, rows, width, room);
         if (panels->form == PANEL_PAIRS) {
             uint32_t *to = (uint32_t *)(void *)panel + (size_t)piece / 2 * PANEL;
             if (pack->backward) {
-                kernels->pack_pairs(to, 0, from.values, from.stride, rows, width, PANEL, padded);
+                kernels->pack_pairs(to, 0, &from, rows, width, PANEL, padded);
             } else {
-                kernels->panel_of_row_pairs(to, from.values, from.stride, rows, width, padded);
+                kernels->panel_of_row_pairs(to, from.data, from.stride, rows, width, padded);
             }
         } else {
             float *to = (float *)(void *)panel + (size_t)piece * PANEL;
             if (pack->backward) {
-                kernels->pack_strips(to, 0, from.values, from.stride, rows, width, PANEL);
+                kernels->pack_strips(to, 0, &from, rows, width, PANEL);
             } else {
-                kernels->panel_of_rows(to, from.values, from.stride, rows, width);
+                kernels->panel_of_rows(to, from.data, from.stride, rows, width);
             }
         }
     }

@@ -43,7 +43,7 @@ static void add_transposed(const struct weight_product *product, const float *su
 
 /* What the rows of one block add to the sums of a task. */
 struct weight_block {
-    const float *dy, *x;
+    struct operand_rows dy, x;
     float *packed_dy, *packed_x, *sums;
     int32_t rows, outputs, inputs;
     bool go_on;
@@ -52,16 +52,15 @@ struct weight_block {
 static void weight_block_f32(const struct weight_job *job, const struct weight_block *block)
 {
     const struct cpu_kernels *kernels = &job->cpu->kernels;
-    const struct weight_product *product = job->product;
     const int32_t rows = block->rows, outputs = block->outputs, inputs = block->inputs;
     const int32_t tile_rows = (int32_t)divide_up(outputs, divide_up(outputs, kernels->tile_rows));
     const size_t dy_strip = (size_t)rows * (size_t)tile_rows + STRIP_GAP;
-    kernels->pack_strips(block->packed_dy, dy_strip, block->dy, product->dy_stride, rows, outputs, tile_rows);
+    kernels->pack_strips(block->packed_dy, dy_strip, &block->dy, rows, outputs, tile_rows);
     /* One or two tiles of outputs use x too seldom to repay its packing; but tiles read whole panels. */
     const bool rounded = job->cpu->backend.compute == DTYPE_BF16;
     const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded;
     if (!in_place) {
-        kernels->pack_strips(block->packed_x, X_STRIP, block->x, product->x_stride, rows, inputs, PANEL);
+        kernels->pack_strips(block->packed_x, X_STRIP, &block->x, rows, inputs, PANEL);
     }
     if (rounded) {
         round_in_place(kernels, block->packed_dy, (int64_t)dy_strip * divide_up(outputs, tile_rows));
@@ -72,8 +71,9 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
             kernels->transposed(&(struct tile){
                 .x = block->packed_dy + (size_t)(row / tile_rows) * dy_strip,
                 .x_stride = (size_t)tile_rows,
-                .panels = in_place ? block->x + column : block->packed_x + (size_t)(column / PANEL) * X_STRIP,
-                .inner_stride = in_place ? product->x_stride : PANEL,
+                .panels = in_place ? operand_at(&block->x, 0, (size_t)column)
+                                   : block->packed_x + (size_t)(column / PANEL) * X_STRIP,
+                .inner_stride = in_place ? block->x.stride : PANEL,
                 .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
                 .inner = rows,
                 .columns = inputs - column < PANEL ? inputs - column : PANEL,
@@ -88,12 +88,11 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
 static void weight_block_bf16(const struct weight_job *job, const struct weight_block *block)
 {
     const struct cpu_kernels *kernels = &job->cpu->kernels;
-    const struct weight_product *product = job->product;
     const int32_t outputs = block->outputs, inputs = block->inputs;
     const int32_t rows = (int32_t)divide_up(block->rows, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
     uint32_t *dy = (uint32_t *)(void *)block->packed_dy, *x = (uint32_t *)(void *)block->packed_x;
-    kernels->pack_turned(dy, block->dy, product->dy_stride, block->rows, outputs, rows);
-    kernels->pack_pairs(x, X_STRIP, block->x, product->x_stride, block->rows, inputs, PANEL, rows);
+    kernels->pack_turned(dy, &block->dy, block->rows, outputs, rows);
+    kernels->pack_pairs(x, X_STRIP, &block->x, block->rows, inputs, PANEL, rows);
     for (int32_t column = 0; column < inputs; column += PANEL) {
         for (int32_t row = 0; row < outputs; row += kernels->bf16_rows) {
             const void *panel = x + (size_t)(column / PANEL) * X_STRIP;
@@ -113,6 +112,11 @@ static void weight_block_bf16(const struct weight_job *job, const struct weight_
     }
 }
 
+static struct operand_rows rows_from(const struct operand_rows *rows, int32_t row, int32_t column)
+{
+    return (struct operand_rows){operand_at(rows, (size_t)row, (size_t)column), rows->stride, rows->dtype};
+}
+
 static void weight_task(void *context, int64_t index)
 {
     const struct weight_job *job = context;
@@ -129,8 +133,8 @@ static void weight_task(void *context, int64_t index)
     for (int32_t first = 0; first < product->rows; first += SUM_ROWS) {
         const int32_t rows = product->rows - first < SUM_ROWS ? product->rows - first : SUM_ROWS;
         const struct weight_block block = {
-            .dy = product->dy + (size_t)first * product->dy_stride + first_output,
-            .x = product->x + (size_t)first * product->x_stride + first_input,
+            .dy = rows_from(&product->dy, first, first_output),
+            .x = rows_from(&product->x, first, first_input),
             .packed_dy = dy,
             .packed_x = x,
             .sums = sums,
@@ -165,10 +169,8 @@ void cpu_weight_product(struct cpu *cpu, const struct weight_product *product)
     const bool exchanged = product->inputs < PANEL && product->outputs > product->inputs;
     if (exchanged) {
         turned.dy = product->x;
-        turned.dy_stride = product->x_stride;
         turned.outputs = product->inputs;
         turned.x = product->dy;
-        turned.x_stride = product->dy_stride;
         turned.inputs = product->outputs;
     }
     struct weight_job job = {.cpu = cpu, .product = &turned, .exchanged = exchanged};
@@ -193,10 +195,8 @@ void cpu_linear_weight_backward(struct backend *backend, const struct linear_wei
     struct cpu *cpu = cpu_of(backend);
     if (arguments->dw) {
         cpu_weight_product(cpu, &(struct weight_product){
-                                    .dy = arguments->dy,
-                                    .dy_stride = (size_t)arguments->outputs,
-                                    .x = arguments->x,
-                                    .x_stride = (size_t)arguments->inputs,
+                                    .dy = {arguments->dy, (size_t)arguments->outputs, arguments->dy_dtype},
+                                    .x = {arguments->x, (size_t)arguments->inputs, arguments->x_dtype},
                                     .dw = arguments->dw,
                                     .dw_stride = (size_t)arguments->inputs,
                                     .rows = arguments->rows,

@@ -24,12 +24,22 @@ struct embed_spec {
 void case_embed(struct op_case *c, const struct embed_spec *spec);
 void case_embed_backward(struct op_case *c, const struct embed_spec *spec);
 
-/* Outputs and inputs are those of the weight, in linear_backward too. */
+/*
+ * Outputs and inputs are those of the weight, in linear_backward too. Bit i of a set of layers is layer i of the group.
+ * The low-rank term of layer i has rank + i, so that no two are the same.
+ */
+#define LAYERS_ALL ((1u << LINEAR_GROUP) - 1)
 struct linear_spec {
-    int32_t rows, inputs, outputs, rank; /* rank 0: no low-rank term */
-    enum dtype dtype;
-    float scale; /* 0: 1 */
-    bool bias, accumulate;
+    int32_t rows, inputs, outputs, rank;    /* rank 0: no low-rank term */
+    int32_t more_outputs[LINEAR_GROUP - 1]; /* of further layers of a group; 0: none */
+    unsigned plain;                         /* layers without a low-rank term where rank > 0 */
+    unsigned dropped;                       /* layers whose low-rank term reads rows of its own; backward: a NULL */
+    unsigned only_u;                        /* linear: layers whose y is not wanted */
+    enum dtype dtype;                       /* of the weights */
+    enum dtype x_dtype, dy_dtype;           /* of the rows */
+    float scale;                            /* of the low-rank term, or of dw; 0: 1 */
+    bool bias;
+    bool no_dx; /* linear_backward: only du */
     bool no_dw; /* linear_weight_backward: only dbias */
 };
 void case_linear(struct op_case *c, const struct linear_spec *spec);
@@ -51,9 +61,15 @@ void case_vocabulary_both(struct op_case *c, const struct vocabulary_spec *spec)
 
 /* ---- positions and attention: helper_cases_attention.c ---- */
 
+struct rotation_spec {
+    int32_t rows, rotary;
+    float attention_factor; /* 0: 1 */
+};
+void case_rotation(struct op_case *c, const struct rotation_spec *spec);
+
+/* The table holds numbers that no angle gives: whatever it holds, the operation is the same. */
 struct rope_spec {
     int32_t rows, heads, head_size, rotary;
-    float attention_factor;
     bool inverse;
 };
 void case_rope(struct op_case *c, const struct rope_spec *spec);
@@ -116,6 +132,7 @@ struct norm_spec {
     int32_t rows, columns;
     bool residual, rstd, dweight;
     enum { NORM_NO_SUM, NORM_SUM, NORM_SUM_IS_X, NORM_Y_IS_X } place;
+    enum dtype y_dtype;
 };
 void case_norm(struct op_case *c, const struct norm_spec *spec);
 void case_norm_backward(struct op_case *c, const struct norm_spec *spec);
@@ -127,10 +144,12 @@ struct score_spec {
 void case_score(struct op_case *c, const struct score_spec *spec);
 void case_score_backward(struct op_case *c, const struct score_spec *spec);
 
-/* `in_place`: the input an output stands in, or NULL; `in_place_up`: the same for dup. */
+/* `in_place`: the input an output stands in, or NULL; `in_place_up`, `in_place_out`: the same for dup and out. */
 struct gated_spec {
     int64_t count;
-    const char *in_place, *in_place_up;
+    const char *in_place, *in_place_up, *in_place_out;
+    bool out; /* backward: the value is wanted too */
+    enum dtype out_dtype;
 };
 void case_gated(struct op_case *c, const struct gated_spec *spec);
 void case_gated_backward(struct op_case *c, const struct gated_spec *spec);
@@ -146,6 +165,7 @@ struct dropout_spec {
     int32_t rows, columns;
     float probability;
     bool accumulate, in_place;
+    enum dtype x_dtype;
 };
 void case_dropout(struct op_case *c, const struct dropout_spec *spec);
 

@@ -1,24 +1,19 @@
-/* tests/backend/helper_cases_attention.c - cases of rope and attention; see helper_cases.h. */
+/* tests/backend/helper_cases_attention.c - cases of rotary positions and attention; see helper_cases.h. */
 #include "helper_cases.h"
 #include "support/cmocka.h"
 #include "support/reference_backend.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- rope ---- */
+/* ---- rotary positions ---- */
 
-void case_rope(struct op_case *c, const struct rope_spec *spec)
+void case_rotation(struct op_case *c, const struct rotation_spec *spec)
 {
-    op_begin(c, BACKEND_rope, "%d rows, %d heads of %d, %d turned%s", spec->rows, spec->heads, spec->head_size,
-             spec->rotary, spec->inverse ? ", inverse" : "");
-    struct rope_args *a = &c->arguments.rope;
-    a->heads = spec->heads;
-    a->head_size = spec->head_size;
+    op_begin(c, BACKEND_rotation, "%d rows of %d, factor %g", spec->rows, spec->rotary, (double)spec->attention_factor);
+    struct rotation_args *a = &c->arguments.rotation;
     a->rotary = spec->rotary;
     a->attention_factor = spec->attention_factor == 0 ? 1 : spec->attention_factor;
-    a->inverse = spec->inverse;
     OP_ROW_COUNT(c, a, rows, spec->rows);
-    OP_ROWS(c, a, x, OP_ADDED, (int64_t)spec->heads * spec->head_size);
     int32_t *positions = OP_ROWS(c, a, positions, OP_INPUT, 1);
     for (int32_t r = 0; r < spec->rows; r++) {
         positions[r] = r * 37 % 4096;
@@ -28,8 +23,25 @@ void case_rope(struct op_case *c, const struct rope_spec *spec)
     for (int32_t i = 0; i < spec->rotary / 2; i++) {
         frequencies[i] = powf(10000, -2.0F * (float)i / (float)spec->rotary);
     }
+    OP_ROWS(c, a, table, OP_SET, spec->rotary);
     /* cos and sin of angles of thousands of radians, taken in f32 */
     c->tolerance[DTYPE_F32] = c->tolerance[DTYPE_BF16] = (struct op_tolerance){1e-9, 0.01};
+    c->limits = (struct backend_limits){.rows = spec->rows, .head_size = spec->rotary};
+    c->bytes = 4.0 * spec->rows * spec->rotary;
+}
+
+void case_rope(struct op_case *c, const struct rope_spec *spec)
+{
+    op_begin(c, BACKEND_rope, "%d rows, %d heads of %d, %d turned%s", spec->rows, spec->heads, spec->head_size,
+             spec->rotary, spec->inverse ? ", inverse" : "");
+    struct rope_args *a = &c->arguments.rope;
+    a->heads = spec->heads;
+    a->head_size = spec->head_size;
+    a->rotary = spec->rotary;
+    a->inverse = spec->inverse;
+    OP_ROW_COUNT(c, a, rows, spec->rows);
+    OP_ROWS(c, a, x, OP_ADDED, (int64_t)spec->heads * spec->head_size);
+    OP_ROWS(c, a, table, OP_INPUT, spec->rotary);
     c->limits = (struct backend_limits){.rows = spec->rows,
                                         .columns = spec->heads * spec->head_size,
                                         .heads = spec->heads,
@@ -38,14 +50,27 @@ void case_rope(struct op_case *c, const struct rope_spec *spec)
     c->bytes = 8.0 * spec->rows * spec->heads * spec->head_size;
 }
 
+void cases_rotation(case_visit visit, void *context)
+{
+    const struct rotation_spec specs[] = {
+        {.rows = 1, .rotary = 2},
+        {.rows = 3, .rotary = 16},
+        {.rows = 65, .rotary = 64},
+        {.rows = 33, .rotary = 20, .attention_factor = 1.3F},
+        {.rows = 65, .rotary = 128, .attention_factor = 0.8F},
+        {.rows = 9, .rotary = 298},
+    };
+    CASES(rotation, specs);
+}
+
 void cases_rope(case_visit visit, void *context)
 {
     const struct rope_spec specs[] = {
         {.rows = 1, .heads = 1, .head_size = 8, .rotary = 8},
         {.rows = 3, .heads = 2, .head_size = 16, .rotary = 16, .inverse = true},
         {.rows = 65, .heads = 9, .head_size = 64, .rotary = 64},
-        {.rows = 33, .heads = 3, .head_size = 80, .rotary = 20, .attention_factor = 1.3F},
-        {.rows = 65, .heads = 2, .head_size = 128, .rotary = 128, .attention_factor = 0.8F, .inverse = true},
+        {.rows = 33, .heads = 3, .head_size = 80, .rotary = 20},
+        {.rows = 65, .heads = 2, .head_size = 128, .rotary = 128, .inverse = true},
         {.rows = 2, .heads = 1, .head_size = 6, .rotary = 2},
         {.rows = 9, .heads = 2, .head_size = 300, .rotary = 298},
     };

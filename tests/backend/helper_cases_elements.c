@@ -17,11 +17,12 @@ static void bit_for_bit(struct op_case *c)
 void case_norm(struct op_case *c, const struct norm_spec *spec)
 {
     static const char *const places[] = {"no sum", "sum", "sum in x", "y in x"};
-    op_begin(c, BACKEND_norm, "%d rows of %d columns, %s%s%s", spec->rows, spec->columns, places[spec->place],
-             spec->residual ? ", residual" : "", spec->rstd ? ", rstd" : "");
+    op_begin(c, BACKEND_norm, "%d rows of %d columns, %s%s%s, y in %s", spec->rows, spec->columns, places[spec->place],
+             spec->residual ? ", residual" : "", spec->rstd ? ", rstd" : "", dtype_name(spec->y_dtype));
     struct norm_args *a = &c->arguments.norm;
     a->columns = spec->columns;
     a->epsilon = 1e-5F;
+    OP_DTYPE(c, a, y_dtype, spec->y_dtype);
     OP_ROW_COUNT(c, a, rows, spec->rows);
     OP_ROWS(c, a, x, OP_INPUT, spec->columns);
     OP_ARRAY(c, a, weight, OP_INPUT, spec->columns);
@@ -36,7 +37,7 @@ void case_norm(struct op_case *c, const struct norm_spec *spec)
     if (spec->place == NORM_Y_IS_X) {
         OP_IN_PLACE(c, a, y, x);
     } else {
-        OP_ROWS(c, a, y, OP_SET, spec->columns);
+        OP_ROWS_OF(c, a, y, y_dtype, OP_SET, spec->columns);
     }
     if (spec->rstd) {
         OP_ROWS(c, a, rstd, OP_SET, 1);
@@ -85,6 +86,13 @@ static const struct norm_spec norm_specs[] = {
 void cases_norm(case_visit visit, void *context)
 {
     CASES(norm, norm_specs);
+    const struct norm_spec bf16[] = {
+        {.rows = 1, .columns = 1, .rstd = true, .y_dtype = DTYPE_BF16},
+        {.rows = 65, .columns = 33, .residual = true, .rstd = true, .place = NORM_SUM, .y_dtype = DTYPE_BF16},
+        {.rows = 66, .columns = 97, .residual = true, .place = NORM_SUM_IS_X, .y_dtype = DTYPE_BF16},
+        {.rows = 130, .columns = 576, .rstd = true, .y_dtype = DTYPE_BF16},
+    };
+    CASES(norm, bf16);
 }
 
 void cases_norm_backward(case_visit visit, void *context)
@@ -151,53 +159,89 @@ static void put_extremes(float *gate, int64_t count)
     }
 }
 
-static void op_maybe_in_place(struct op_case *c, const char *output, const void *place, const char *input)
+static void op_maybe_in_place(struct op_case *c, const char *output, const void *place, enum dtype dtype,
+                              const char *input)
 {
     if (input != NULL) {
         op_in_place(c, output, place, input);
     } else {
-        op_array(c, output, place, OP_F32, OP_SET, c->rows, 1, true);
+        op_array(c, output, place, op_element(dtype), OP_SET, c->rows, 1, true);
     }
 }
 
 void case_gated(struct op_case *c, const struct gated_spec *spec)
 {
-    op_begin(c, BACKEND_gated, "%lld elements%s%s", (long long)spec->count, spec->in_place ? ", in the place of " : "",
-             spec->in_place ? spec->in_place : "");
+    op_begin(c, BACKEND_gated, "%lld elements%s%s, %s", (long long)spec->count,
+             spec->in_place ? ", in the place of " : "", spec->in_place ? spec->in_place : "",
+             dtype_name(spec->out_dtype));
     struct gated_args *a = &c->arguments.gated;
+    OP_DTYPE(c, a, out_dtype, spec->out_dtype);
     OP_ROW_COUNT(c, a, count, spec->count);
     put_extremes(OP_ROWS(c, a, gate, OP_INPUT, 1), spec->count);
     OP_ROWS(c, a, up, OP_INPUT, 1);
-    op_maybe_in_place(c, "out", &a->out, spec->in_place);
-    c->bytes = 12.0 * (double)spec->count;
+    op_maybe_in_place(c, "out", &a->out, spec->out_dtype, spec->in_place);
+    c->bytes = (8.0 + (double)dtype_size(spec->out_dtype)) * (double)spec->count;
 }
 
 void case_gated_backward(struct op_case *c, const struct gated_spec *spec)
 {
-    op_begin(c, BACKEND_gated_backward, "%lld elements, in the places of %s and %s", (long long)spec->count,
-             spec->in_place ? spec->in_place : "none", spec->in_place_up ? spec->in_place_up : "none");
+    op_begin(c, BACKEND_gated_backward, "%lld elements, in the places of %s and %s, %s%s%s", (long long)spec->count,
+             spec->in_place ? spec->in_place : "none", spec->in_place_up ? spec->in_place_up : "none",
+             dtype_name(spec->out_dtype), spec->out ? ", out" : "", spec->in_place_out ? " in place" : "");
     struct gated_backward_args *a = &c->arguments.gated_backward;
+    OP_DTYPE(c, a, out_dtype, spec->out_dtype);
     OP_ROW_COUNT(c, a, count, spec->count);
     put_extremes(OP_ROWS(c, a, gate, OP_INPUT, 1), spec->count);
     OP_ROWS(c, a, up, OP_INPUT, 1);
     OP_ROWS(c, a, dout, OP_INPUT, 1);
-    op_maybe_in_place(c, "dgate", &a->dgate, spec->in_place);
-    op_maybe_in_place(c, "dup", &a->dup, spec->in_place_up);
-    c->bytes = 20.0 * (double)spec->count;
+    op_maybe_in_place(c, "dgate", &a->dgate, spec->out_dtype, spec->in_place);
+    op_maybe_in_place(c, "dup", &a->dup, spec->out_dtype, spec->in_place_up);
+    if (spec->out) {
+        op_maybe_in_place(c, "out", &a->out, spec->out_dtype, spec->in_place_out);
+    }
+    c->bytes = (12.0 + (spec->out ? 3.0 : 2.0) * (double)dtype_size(spec->out_dtype)) * (double)spec->count;
 }
 
 void cases_gated(case_visit visit, void *context)
 {
-    const struct gated_spec specs[] = {{1, NULL, NULL},   {7, NULL, NULL},      {64, "gate", NULL},
-                                       {100, "up", NULL}, {100003, NULL, NULL}, {4099, "gate", NULL}};
+    const struct gated_spec specs[] = {
+        {.count = 1},
+        {.count = 7},
+        {.count = 64, .in_place = "gate"},
+        {.count = 100, .in_place = "up"},
+        {.count = 100003},
+        {.count = 4099, .in_place = "gate"},
+        {.count = 1, .out_dtype = DTYPE_BF16},
+        {.count = 33, .out_dtype = DTYPE_BF16},
+        {.count = 97 * 33, .out_dtype = DTYPE_BF16},
+        {.count = 100003, .out_dtype = DTYPE_BF16},
+    };
     CASES(gated, specs);
 }
 
 void cases_gated_backward(case_visit visit, void *context)
 {
-    const struct gated_spec specs[] = {{1, NULL, NULL},        {33, "gate", "up"},     {100, "up", "gate"},
-                                       {1000, "dout", "up"},   {1001, "gate", "dout"}, {1002, "up", "dout"},
-                                       {1003, "dout", "gate"}, {1004, NULL, "gate"},   {100003, "gate", "up"}};
+    const struct gated_spec specs[] = {
+        {.count = 1},
+        {.count = 33, .in_place = "gate", .in_place_up = "up"},
+        {.count = 100, .in_place = "up", .in_place_up = "gate"},
+        {.count = 1000, .in_place = "dout", .in_place_up = "up"},
+        {.count = 1001, .in_place = "gate", .in_place_up = "dout"},
+        {.count = 1002, .in_place = "up", .in_place_up = "dout"},
+        {.count = 1003, .in_place = "dout", .in_place_up = "gate"},
+        {.count = 1004, .in_place_up = "gate"},
+        {.count = 100003, .in_place = "gate", .in_place_up = "up"},
+        {.count = 1, .out = true},
+        {.count = 97, .out = true},
+        {.count = 1000, .in_place = "gate", .in_place_up = "up", .out = true},
+        {.count = 1001, .in_place = "gate", .in_place_up = "up", .in_place_out = "dout", .out = true},
+        {.count = 1002, .in_place = "dout", .in_place_up = "gate", .in_place_out = "up", .out = true},
+        {.count = 4099, .in_place_out = "gate", .out = true},
+        {.count = 1, .out = true, .out_dtype = DTYPE_BF16},
+        {.count = 33, .out_dtype = DTYPE_BF16},
+        {.count = 97 * 33, .out = true, .out_dtype = DTYPE_BF16},
+        {.count = 100003, .out = true, .out_dtype = DTYPE_BF16},
+    };
     CASES(gated_backward, specs);
 }
 
@@ -279,16 +323,18 @@ void cases_scatter_add_rows(case_visit visit, void *context)
 
 void case_dropout(struct op_case *c, const struct dropout_spec *spec)
 {
-    op_begin(c, BACKEND_dropout, "%d rows of %d columns, probability %g%s%s", spec->rows, spec->columns,
-             (double)spec->probability, spec->accumulate ? ", accumulate" : "", spec->in_place ? ", in place" : "");
+    op_begin(c, BACKEND_dropout, "%d rows of %d columns in %s, probability %g%s%s", spec->rows, spec->columns,
+             dtype_name(spec->x_dtype), (double)spec->probability, spec->accumulate ? ", accumulate" : "",
+             spec->in_place ? ", in place" : "");
     struct dropout_args *a = &c->arguments.dropout;
     a->columns = spec->columns;
     a->probability = spec->probability;
     a->accumulate = spec->accumulate;
     a->stream = 7;
     a->seed = 1234567890123;
+    OP_DTYPE(c, a, x_dtype, spec->x_dtype);
     OP_ROW_COUNT(c, a, rows, spec->rows);
-    OP_ROWS(c, a, x, OP_INPUT, spec->columns);
+    OP_ROWS_OF(c, a, x, x_dtype, OP_INPUT, spec->columns);
     uint64_t *keys = OP_ROWS(c, a, keys, OP_INPUT, 1);
     for (int32_t r = 0; r < spec->rows; r++) {
         keys[r] = (uint64_t)r << 33 | 5;
@@ -296,10 +342,10 @@ void case_dropout(struct op_case *c, const struct dropout_spec *spec)
     if (spec->in_place) {
         OP_IN_PLACE(c, a, out, x);
     } else {
-        OP_ROWS(c, a, out, spec->accumulate ? OP_ADDED : OP_SET, spec->columns);
+        OP_ROWS_OF(c, a, out, x_dtype, spec->accumulate ? OP_ADDED : OP_SET, spec->columns);
     }
     c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
-    c->bytes = 8.0 * spec->rows * spec->columns;
+    c->bytes = 2.0 * (double)dtype_size(spec->x_dtype) * spec->rows * spec->columns;
 }
 
 void cases_dropout(case_visit visit, void *context)
@@ -310,6 +356,9 @@ void cases_dropout(case_visit visit, void *context)
         {.rows = 65, .columns = 64, .probability = 0.9F, .accumulate = true},
         {.rows = 9, .columns = 130, .probability = 0.3F, .in_place = true},
         {.rows = 5, .columns = 100, .probability = 0},
+        {.rows = 1, .columns = 1, .probability = 0.5F, .x_dtype = DTYPE_BF16},
+        {.rows = 65, .columns = 33, .probability = 0.1F, .x_dtype = DTYPE_BF16},
+        {.rows = 7, .columns = 97, .probability = 0.7F, .in_place = true, .x_dtype = DTYPE_BF16},
     };
     CASES(dropout, specs);
 }

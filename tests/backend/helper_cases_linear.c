@@ -4,6 +4,7 @@
 #include "support/cmocka.h"
 #include "support/reference_backend.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Operands are rounded to bf16 on both sides and sums are long enough to differ in f32 only. */
@@ -81,53 +82,138 @@ void cases_embed_backward(case_visit visit, void *context)
 
 /* ---- products ---- */
 
+static int32_t layer_count(const struct linear_spec *spec)
+{
+    int32_t count = 1;
+    while (count < LINEAR_GROUP && spec->more_outputs[count - 1] > 0) {
+        count++;
+    }
+    return count;
+}
+
+static int32_t layer_outputs(const struct linear_spec *spec, int32_t layer)
+{
+    return layer == 0 ? spec->outputs : spec->more_outputs[layer - 1];
+}
+
+static bool in_set(unsigned layers, int32_t layer)
+{
+    return (layers >> layer & 1) != 0;
+}
+
+static int32_t layer_rank(const struct linear_spec *spec, int32_t layer)
+{
+    return spec->rank > 0 && !in_set(spec->plain, layer) ? spec->rank + layer : 0;
+}
+
+static void describe_set(struct op_case *c, const char *what, unsigned layers)
+{
+    size_t length = strlen(c->name);
+    if (layers != 0) {
+        snprintf(c->name + length, sizeof c->name - length, ", %s %x", what, layers);
+    }
+}
+
 static void describe_linear(struct op_case *c, enum backend_operation operation, const struct linear_spec *spec)
 {
-    op_begin(c, operation, "%d rows, %d -> %d, rank %d, %s, scale %g%s%s%s", spec->rows, spec->inputs, spec->outputs,
-             spec->rank, dtype_name(spec->dtype), (double)scale_of(spec->scale), spec->bias ? ", bias" : "",
-             spec->accumulate ? ", accumulate" : "", spec->no_dw ? ", no dw" : "");
+    op_begin(c, operation, "%d rows, %d -> %d + %d + %d, rank %d, %s, scale %g%s%s%s", spec->rows, spec->inputs,
+             spec->outputs, spec->more_outputs[0], spec->more_outputs[1], spec->rank, dtype_name(spec->dtype),
+             (double)scale_of(spec->scale), spec->bias ? ", bias" : "", spec->no_dx ? ", no dx" : "",
+             spec->no_dw ? ", no dw" : "");
+    describe_set(c, "plain", spec->plain);
+    describe_set(c, "dropped", spec->dropped);
+    describe_set(c, "only u", spec->only_u);
     c->tolerance[DTYPE_BF16] = TOLERANCE_PRODUCTS_BF16;
-    c->limits = (struct backend_limits){.rows = spec->rows, .columns = largest(spec->inputs, spec->outputs)};
-    c->flops = 2.0 * spec->rows * (spec->inputs * (double)spec->outputs + spec->rank * (double)spec->outputs);
-    c->bytes = 4.0 * spec->rows * (spec->inputs + (double)spec->outputs) +
-               (double)dtype_size(spec->dtype) * spec->inputs * spec->outputs;
+    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->inputs};
+}
+
+/* The part of one layer in the limits and in the work: B always, the product with W and that with A where they are. */
+static void count_layer(struct op_case *c, const struct linear_spec *spec, int32_t layer, bool product, bool a)
+{
+    const int32_t outputs = layer_outputs(spec, layer), rank = layer_rank(spec, layer);
+    const double weights = product ? (double)spec->inputs * outputs : 0;
+    c->limits.columns = largest(c->limits.columns, largest(outputs, rank));
+    c->flops += 2.0 * spec->rows * (weights + (double)rank * outputs + (a ? (double)rank * spec->inputs : 0));
+    c->bytes += 4.0 * spec->rows * (spec->inputs + (double)outputs) + (double)dtype_size(spec->dtype) * weights;
+}
+
+static void add_linear_layer(struct op_case *c, struct linear_args *a, const struct linear_spec *spec, int32_t i)
+{
+    struct linear_layer *layer = &a->layers[i];
+    const int32_t outputs = layer_outputs(spec, i), rank = layer_rank(spec, i);
+    op_weight(c, LAYER_FIELD(i, w), &layer->w,
+              (struct weight_shape){outputs, spec->inputs, spec->dtype, WEIGHT_FORWARD});
+    if (spec->bias) {
+        op_array(c, LAYER_FIELD(i, bias), &layer->bias, OP_F32, OP_INPUT, outputs, 1, false);
+    }
+    if (rank > 0) {
+        op_weight(c, LAYER_FIELD(i, a), &layer->a,
+                  (struct weight_shape){rank, spec->inputs, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD});
+        op_weight(c, LAYER_FIELD(i, b), &layer->b,
+                  (struct weight_shape){outputs, rank, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD});
+        op_array(c, LAYER_FIELD(i, u), &layer->u, OP_F32, OP_SET, c->rows, rank, true);
+        layer->scale = scale_of(spec->scale) + (float)i;
+    }
+    if (rank > 0 && in_set(spec->dropped, i)) {
+        op_array(c, LAYER_FIELD(i, dropped), &layer->dropped, op_element(spec->x_dtype), OP_INPUT, c->rows,
+                 spec->inputs, true);
+    }
+    if (!in_set(spec->only_u, i)) {
+        op_array(c, LAYER_FIELD(i, y), &layer->y, OP_F32, OP_SET, c->rows, outputs, true);
+    }
+    count_layer(c, spec, i, layer->y != NULL, true);
 }
 
 void case_linear(struct op_case *c, const struct linear_spec *spec)
 {
     describe_linear(c, BACKEND_linear, spec);
     struct linear_args *a = &c->arguments.linear;
-    a->scale = scale_of(spec->scale);
-    a->accumulate = spec->accumulate;
+    a->layer_count = layer_count(spec);
+    OP_DTYPE(c, a, x_dtype, spec->x_dtype);
     OP_ROW_COUNT(c, a, rows, spec->rows);
-    OP_WEIGHT(c, a, w, spec->outputs, spec->inputs, spec->dtype, WEIGHT_FORWARD);
-    OP_ROWS(c, a, x, OP_INPUT, spec->inputs);
-    if (spec->bias) {
-        OP_ARRAY(c, a, bias, OP_INPUT, spec->outputs);
+    OP_ROWS_OF(c, a, x, x_dtype, OP_INPUT, spec->inputs);
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        add_linear_layer(c, a, spec, i);
     }
-    if (spec->rank > 0) {
-        OP_WEIGHT(c, a, b, spec->outputs, spec->rank, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD);
-        OP_ROWS(c, a, u, OP_INPUT, spec->rank);
+}
+
+static void add_linear_gradient(struct op_case *c, struct linear_backward_args *a, const struct linear_spec *spec,
+                                int32_t i)
+{
+    struct linear_gradient *layer = &a->layers[i];
+    const int32_t outputs = layer_outputs(spec, i), rank = layer_rank(spec, i);
+    const bool has_a = rank > 0 && !in_set(spec->dropped, i);
+    op_weight(c, LAYER_FIELD(i, w), &layer->w,
+              (struct weight_shape){outputs, spec->inputs, spec->dtype, WEIGHT_FORWARD | WEIGHT_BACKWARD});
+    op_array(c, LAYER_FIELD(i, dy), &layer->dy, op_element(spec->dy_dtype), OP_INPUT, c->rows, outputs, true);
+    if (rank > 0) {
+        op_weight(c, LAYER_FIELD(i, b), &layer->b, (struct weight_shape){outputs, rank, DTYPE_F32, WEIGHT_BACKWARD});
+        op_array(c, LAYER_FIELD(i, du), &layer->du, OP_F32, OP_SET, c->rows, rank, true);
+        layer->scale = scale_of(spec->scale) + (float)i;
     }
-    OP_ROWS(c, a, y, spec->accumulate ? OP_ADDED : OP_SET, spec->outputs);
+    if (has_a) {
+        op_weight(c, LAYER_FIELD(i, a), &layer->a,
+                  (struct weight_shape){rank, spec->inputs, DTYPE_F32, WEIGHT_BACKWARD});
+    }
+    count_layer(c, spec, i, !spec->no_dx, has_a && !spec->no_dx);
 }
 
 void case_linear_backward(struct op_case *c, const struct linear_spec *spec)
 {
     describe_linear(c, BACKEND_linear_backward, spec);
     struct linear_backward_args *a = &c->arguments.linear_backward;
-    a->scale = scale_of(spec->scale);
-    a->accumulate = spec->accumulate;
+    a->layer_count = layer_count(spec);
+    OP_DTYPE(c, a, dy_dtype, spec->dy_dtype);
     OP_ROW_COUNT(c, a, rows, spec->rows);
-    OP_WEIGHT(c, a, w, spec->outputs, spec->inputs, spec->dtype, WEIGHT_FORWARD | WEIGHT_BACKWARD);
-    OP_ROWS(c, a, dy, OP_INPUT, spec->outputs);
-    if (spec->rank > 0) {
-        OP_WEIGHT(c, a, a, spec->rank, spec->inputs, DTYPE_F32, WEIGHT_BACKWARD);
-        OP_ROWS(c, a, du, OP_INPUT, spec->rank);
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        add_linear_gradient(c, a, spec, i);
     }
-    OP_ROWS(c, a, dx, spec->accumulate ? OP_ADDED : OP_SET, spec->inputs);
+    if (!spec->no_dx) {
+        OP_ROWS(c, a, dx, OP_SET, spec->inputs);
+    }
 }
 
+/* Of the first layer: its gradient is an operation by itself. */
 void case_linear_weight_backward(struct op_case *c, const struct linear_spec *spec)
 {
     describe_linear(c, BACKEND_linear_weight_backward, spec);
@@ -135,28 +221,33 @@ void case_linear_weight_backward(struct op_case *c, const struct linear_spec *sp
     a->scale = scale_of(spec->scale);
     a->outputs = spec->outputs;
     a->inputs = spec->inputs;
+    OP_DTYPE(c, a, dy_dtype, spec->dy_dtype);
+    OP_DTYPE(c, a, x_dtype, spec->x_dtype);
     OP_ROW_COUNT(c, a, rows, spec->rows);
-    OP_ROWS(c, a, dy, OP_INPUT, spec->outputs);
-    OP_ROWS(c, a, x, OP_INPUT, spec->inputs);
+    OP_ROWS_OF(c, a, dy, dy_dtype, OP_INPUT, spec->outputs);
+    OP_ROWS_OF(c, a, x, x_dtype, OP_INPUT, spec->inputs);
     if (!spec->no_dw) {
         OP_ARRAY(c, a, dw, OP_ADDED, (int64_t)spec->outputs * spec->inputs);
     }
     if (spec->bias) {
         OP_ARRAY(c, a, dbias, OP_ADDED, spec->outputs);
     }
+    c->limits.columns = largest(spec->inputs, spec->outputs);
+    c->flops = 2.0 * spec->rows * spec->inputs * (double)spec->outputs;
 }
 
+/* One layer, and the gradients by its weights. */
 static const struct linear_spec linear_specs[] = {
     {.rows = 1, .inputs = 1, .outputs = 1},
     {.rows = 1, .inputs = 64, .outputs = 64, .bias = true},
-    {.rows = 2, .inputs = 33, .outputs = 97, .scale = 0.5F},
+    {.rows = 2, .inputs = 33, .outputs = 97, .rank = 2, .scale = 0.5F},
     {.rows = 3, .inputs = 576, .outputs = 192, .dtype = DTYPE_BF16},
-    {.rows = 5, .inputs = 100, .outputs = 48, .dtype = DTYPE_F16, .accumulate = true},
-    {.rows = 16, .inputs = 64, .outputs = 32, .bias = true, .accumulate = true, .scale = -2},
+    {.rows = 5, .inputs = 100, .outputs = 48, .dtype = DTYPE_F16},
+    {.rows = 16, .inputs = 64, .outputs = 32, .bias = true, .rank = 16, .scale = -2},
     {.rows = 17, .inputs = 31, .outputs = 15, .dtype = DTYPE_BF16, .bias = true, .rank = 1},
     {.rows = 31, .inputs = 48, .outputs = 65, .rank = 3},
-    {.rows = 32, .inputs = 64, .outputs = 64, .dtype = DTYPE_BF16, .rank = 4, .accumulate = true},
-    {.rows = 33, .inputs = 192, .outputs = 100, .rank = 7, .bias = true, .accumulate = true},
+    {.rows = 32, .inputs = 64, .outputs = 64, .dtype = DTYPE_BF16, .rank = 4},
+    {.rows = 33, .inputs = 192, .outputs = 100, .rank = 7, .bias = true, .dropped = LAYERS_ALL},
     {.rows = 65, .inputs = 64, .outputs = 130, .dtype = DTYPE_F16, .rank = 8},
     {.rows = 65, .inputs = 129, .outputs = 96, .rank = 15},
     {.rows = 130, .inputs = 96, .outputs = 257, .dtype = DTYPE_BF16, .rank = 16, .bias = true},
@@ -165,25 +256,87 @@ static const struct linear_spec linear_specs[] = {
     {.rows = 600, .inputs = 40, .outputs = 300, .bias = true},
     {.rows = 20, .inputs = 1100, .outputs = 1030, .dtype = DTYPE_BF16, .rank = 16},
     {.rows = 790, .inputs = 600, .outputs = 70, .dtype = DTYPE_BF16, .rank = 5},
-    {.rows = 790, .inputs = 50, .outputs = 1100, .bias = true, .accumulate = true},
+    {.rows = 790, .inputs = 50, .outputs = 1100, .bias = true},
     {.rows = 400, .inputs = 2100, .outputs = 33},
+    {.rows = 60, .inputs = 33, .outputs = 97, .rank = 6, .only_u = LAYERS_ALL, .no_dx = true},
+};
+
+/* Groups: low-rank terms in all or some, sizes that fill vectors and panels and sizes that do not, few rows and many.
+ */
+static const struct linear_spec group_specs[] = {
+    {.rows = 1, .inputs = 64, .outputs = 64, .more_outputs = {32, 32}, .dtype = DTYPE_BF16, .bias = true},
+    {.rows = 7, .inputs = 33, .outputs = 97, .more_outputs = {15}, .rank = 3, .bias = true, .scale = 0.25F},
+    {.rows = 65, .inputs = 96, .outputs = 33, .more_outputs = {128, 70}, .rank = 8, .plain = 2, .dropped = 4},
+    {.rows = 40, .inputs = 100, .outputs = 48, .more_outputs = {1, 16}, .rank = 5, .plain = 1, .only_u = 4},
+    {.rows = 790, .inputs = 144, .outputs = 144, .more_outputs = {48, 48}, .dtype = DTYPE_BF16, .rank = 16},
+    {.rows = 790, .inputs = 129, .outputs = 70, .more_outputs = {33, 47}, .rank = 4, .dropped = 5, .bias = true},
+    {.rows = 500, .inputs = 64, .outputs = 200, .more_outputs = {200}, .dtype = DTYPE_F16, .no_dx = true, .rank = 8},
+    {.rows = 400, .inputs = 2100, .outputs = 33, .more_outputs = {17, 64}, .rank = 2, .only_u = 1},
+    {.rows = 100, .inputs = 150, .outputs = 96, .more_outputs = {40, 97}, .rank = 127},
+    {.rows = 330, .inputs = 260, .outputs = 65, .more_outputs = {256}, .dtype = DTYPE_BF16, .rank = 200, .bias = true},
+};
+
+/* Rows in bf16; by the weights: dy, x, or both. */
+static const struct linear_spec bf16_specs[] = {
+    {.rows = 1, .inputs = 33, .outputs = 97, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16, .bias = true},
+    {.rows = 65, .inputs = 97, .outputs = 33, .rank = 3, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16},
+    {.rows = 33, .inputs = 31, .outputs = 15, .dtype = DTYPE_BF16, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16},
+    {.rows = 130, .inputs = 1100, .outputs = 48, .bias = true, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16},
+    {.rows = 790,
+     .inputs = 131,
+     .outputs = 97,
+     .more_outputs = {33, 15},
+     .rank = 6,
+     .dropped = 2,
+     .bias = true,
+     .x_dtype = DTYPE_BF16,
+     .dy_dtype = DTYPE_BF16},
+    {.rows = 800,
+     .inputs = 128,
+     .outputs = 128,
+     .more_outputs = {64, 64},
+     .dtype = DTYPE_BF16,
+     .rank = 16,
+     .x_dtype = DTYPE_BF16,
+     .dy_dtype = DTYPE_BF16},
+    {.rows = 300,
+     .inputs = 67,
+     .outputs = 2100,
+     .rank = 9,
+     .only_u = 1,
+     .no_dx = true,
+     .x_dtype = DTYPE_BF16,
+     .dy_dtype = DTYPE_BF16},
+    {.rows = 400, .inputs = 2100, .outputs = 35, .rank = 4, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16},
 };
 
 void cases_linear(case_visit visit, void *context)
 {
     CASES(linear, linear_specs);
+    CASES(linear, group_specs);
+    CASES(linear, bf16_specs);
 }
 
 void cases_linear_backward(case_visit visit, void *context)
 {
     CASES(linear_backward, linear_specs);
+    CASES(linear_backward, group_specs);
+    CASES(linear_backward, bf16_specs);
 }
 
 void cases_linear_weight_backward(case_visit visit, void *context)
 {
     CASES(linear_weight_backward, linear_specs);
-    const struct linear_spec only_bias[] = {{.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .no_dw = true}};
-    CASES(linear_weight_backward, only_bias);
+    CASES(linear_weight_backward, bf16_specs);
+    const struct linear_spec others[] = {
+        {.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .no_dw = true},
+        {.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .no_dw = true, .dy_dtype = DTYPE_BF16},
+        {.rows = 601, .inputs = 7, .outputs = 97, .bias = true, .dy_dtype = DTYPE_BF16},
+        {.rows = 301, .inputs = 97, .outputs = 5, .scale = 0.5F, .x_dtype = DTYPE_BF16},
+        {.rows = 301, .inputs = 5, .outputs = 97, .scale = 0.5F, .x_dtype = DTYPE_BF16},
+        {.rows = 270, .inputs = 129, .outputs = 193, .bias = true, .x_dtype = DTYPE_BF16},
+    };
+    CASES(linear_weight_backward, others);
 }
 
 /* ---- vocabulary ---- */

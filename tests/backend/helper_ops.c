@@ -70,6 +70,16 @@ static void fill_normal(float *values, int64_t count, const char *field)
     }
 }
 
+static void fill_rounded(uint16_t *values, int64_t count, const char *field)
+{
+    float *wide = take((size_t)count, sizeof *wide);
+    fill_normal(wide, count, field);
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = bf16_from_float(wide[i]);
+    }
+    mem_free(wide);
+}
+
 void *op_array(struct op_case *c, const char *field, const void *place, enum op_element element, enum op_role role,
                int64_t rows, int64_t columns, bool by_row)
 {
@@ -81,8 +91,25 @@ void *op_array(struct op_case *c, const char *field, const void *place, enum op_
         memset(array->values, 0xff, array_size(array)); /* a NaN in every floating type, -1 as an integer */
     } else if (element == OP_F32) {
         fill_normal(array->values, rows * columns, field);
+    } else if (element == OP_BF16) {
+        fill_rounded(array->values, rows * columns, field);
     }
     return array->values;
+}
+
+enum op_element op_element(enum dtype dtype)
+{
+    assert_true(dtype == DTYPE_F32 || dtype == DTYPE_BF16);
+    return dtype == DTYPE_F32 ? OP_F32 : OP_BF16;
+}
+
+void op_dtype(struct op_case *c, enum dtype *place, enum dtype dtype)
+{
+    *place = dtype;
+    if (dtype != DTYPE_F32) {
+        assert_true(c->dtype_count < OP_DTYPES_MAX);
+        c->dtype_places[c->dtype_count++] = place_of(c, place);
+    }
 }
 
 static int array_number(const struct op_case *c, const char *field)
@@ -154,6 +181,15 @@ int64_t op_count(const struct op_case *c, const char *field)
     return c->arrays[number].rows * c->arrays[number].columns;
 }
 
+static void copy_weights(struct op_case *out, const struct op_case *c)
+{
+    for (int i = 0; i < c->weight_count; i++) {
+        size_t size = (size_t)c->weights[i].shape.rows * (size_t)c->weights[i].shape.columns;
+        out->weights[i].values = take(size, sizeof(float));
+        memcpy(out->weights[i].values, c->weights[i].values, size * sizeof(float));
+    }
+}
+
 void op_slice(struct op_case *out, const struct op_case *c, int64_t first, int64_t count)
 {
     assert_true(c->rows_size > 0 && first + count <= c->rows);
@@ -177,14 +213,44 @@ void op_slice(struct op_case *out, const struct op_case *c, int64_t first, int64
             memcpy(array->values, (const char *)c->arrays[i].values + offset, array_size(array));
         }
     }
-    for (int i = 0; i < c->weight_count; i++) {
-        size_t size = (size_t)c->weights[i].shape.rows * (size_t)c->weights[i].shape.columns;
-        out->weights[i].values = take(size, sizeof(float));
-        memcpy(out->weights[i].values, c->weights[i].values, size * sizeof(float));
+    copy_weights(out, c);
+}
+
+void op_widen(struct op_case *out, const struct op_case *c)
+{
+    *out = *c;
+    out->dtype_count = 0;
+    for (int i = 0; i < c->dtype_count; i++) {
+        const enum dtype f32 = DTYPE_F32;
+        memcpy((char *)&out->arguments + c->dtype_places[i], &f32, sizeof f32);
     }
+    for (int i = 0; i < c->array_count; i++) {
+        struct op_array *array = &out->arrays[i];
+        const struct op_array *from = &c->arrays[i];
+        if (from->element == OP_BF16) {
+            array->element = OP_F32;
+        }
+        if (from->same_as >= 0) {
+            continue;
+        }
+        array->values = take(array_size(array), 1);
+        if (from->element != OP_BF16) {
+            memcpy(array->values, from->values, array_size(array));
+            continue;
+        }
+        for (int64_t j = 0; j < array->rows * array->columns; j++) {
+            ((float *)array->values)[j] = float_from_bf16(((const uint16_t *)from->values)[j]);
+        }
+    }
+    copy_weights(out, c);
 }
 
 /* ---- running it ---- */
+
+bool op_fits(const struct op_case *c, const struct backend *backend)
+{
+    return c->dtype_count == 0 || backend->compute == DTYPE_BF16;
+}
 
 static void check(int result, const struct err *err)
 {
@@ -245,7 +311,8 @@ void op_prepare(struct op_device *device, struct backend *backend, const struct 
     for (int i = 0; i < c->array_count; i++) {
         const struct op_array *array = &c->arrays[i];
         if (array->same_as < 0) {
-            size_t skip = array->element == OP_F32 ? (size_t)shift * sizeof(float) : 0;
+            bool shifts = array->element == OP_F32 || array->element == OP_BF16;
+            size_t skip = shifts ? (size_t)shift * op_element_size(array->element) : 0;
             check(backend->alloc(backend, &device->memory[i], array_size(array) + skip, &err), &err);
             device->arrays[i] = (char *)device->memory[i] + skip;
             backend->upload(backend, device->arrays[i], array->values, array_size(array));
@@ -367,6 +434,10 @@ static void compare_array(const struct op_case *c, const struct op_array *array,
         if (tolerance.error > 0 && array->element == OP_F64) {
             double a = *(const double *)(const void *)left, b = *(const double *)(const void *)right;
             close = fabs(a - b) <= sqrt(tolerance.error) * fabs(a);
+        } else if (tolerance.error > 0 && array->element == OP_BF16) {
+            double a = float_from_dtype(expected, DTYPE_BF16, i), b = float_from_dtype(actual, DTYPE_BF16, i);
+            double step = fmax(fabs(a), fabs(b)) / 128, rounding = tolerance.small * sqrt(tolerance.error);
+            close = fabs(a - b) <= step + rounding;
         }
         if (!close && memcmp(left, right, size) != 0) {
             fail_msg("%s on %s: %s differs at row %lld, column %lld", c->name, who, array->field,

@@ -14,7 +14,8 @@
 #include "support/guarded_checks.h"
 
 #define OP_ARRAYS_MAX  16
-#define OP_WEIGHTS_MAX 2
+#define OP_WEIGHTS_MAX (3 * LINEAR_GROUP)
+#define OP_DTYPES_MAX  2
 
 enum op_role {
     OP_INPUT, /* the operation may not change it */
@@ -59,7 +60,9 @@ struct op_case {
     int array_count;
     struct op_weight weights[OP_WEIGHTS_MAX];
     int weight_count;
-    bool weights_by_update; /* weights are made empty and filled by weight_update */
+    size_t dtype_places[OP_DTYPES_MAX]; /* of the arguments that say rows are in bf16 */
+    int dtype_count;                    /* above 0: only for backends that compute in bf16 */
+    bool weights_by_update;             /* weights are made empty and filled by weight_update */
     struct backend_limits limits;
     size_t rows_place; /* of the number of rows or elements, in the arguments */
     size_t rows_size;  /* 4 or 8 bytes of it; 0: rows are not independent of each other */
@@ -76,8 +79,8 @@ void op_begin(struct op_case *c, enum backend_operation operation, const char *f
 void op_free(struct op_case *c);
 
 /*
- * Adds an array and returns its values: normally distributed f32 inputs, NaN where set; ids and the like are the
- * caller's to write. OP_ROWS: one row for each row of the operation. OP_ARRAY: a count by itself.
+ * Adds an array and returns its values: normally distributed f32 and bf16 inputs, NaN where set; ids and the like are
+ * the caller's to write. OP_ROWS: one row for each row of the operation. OP_ARRAY: a count by itself.
  */
 #define OP_ELEMENT(pointer)                                                                                            \
     _Generic((pointer),                                                                                                \
@@ -92,6 +95,12 @@ void op_free(struct op_case *c);
     op_array(c, #field, &(a)->field, OP_ELEMENT((a)->field), role, (c)->rows, columns, true)
 #define OP_ARRAY(c, a, field, role, count)                                                                             \
     op_array(c, #field, &(a)->field, OP_ELEMENT((a)->field), role, count, 1, false)
+/* OP_ROWS of the dtype that the argument `dtype_field` says; OP_DTYPE sets that argument before. */
+#define OP_ROWS_OF(c, a, field, dtype_field, role, columns)                                                            \
+    op_array(c, #field, &(a)->field, op_element((a)->dtype_field), role, (c)->rows, columns, true)
+#define OP_DTYPE(c, a, field, value) op_dtype(c, &(a)->field, value)
+void op_dtype(struct op_case *c, enum dtype *place, enum dtype dtype);
+enum op_element op_element(enum dtype dtype);
 void *op_array(struct op_case *c, const char *field, const void *place, enum op_element element, enum op_role role,
                int64_t rows, int64_t columns, bool by_row);
 
@@ -115,7 +124,13 @@ int64_t op_count(const struct op_case *c, const char *field);
 /* A case of rows first .. first + count - 1 of another. Outputs that are sums over rows are left out (NULL). */
 void op_slice(struct op_case *out, const struct op_case *c, int64_t first, int64_t count);
 
+/* The same case with all its rows in f32: inputs hold what the bf16 ones hold. */
+void op_widen(struct op_case *out, const struct op_case *c);
+
 /* ---- running it ---- */
+
+/* Whether the backend takes rows of the dtypes that the case has. */
+bool op_fits(const struct op_case *c, const struct backend *backend);
 
 /* A case in a backend's memory, ready to be called. */
 struct op_device {
@@ -123,7 +138,7 @@ struct op_device {
     const struct op_case *c;
     union guarded_arguments arguments;
     void *memory[OP_ARRAYS_MAX]; /* as allocated */
-    void *arrays[OP_ARRAYS_MAX]; /* `shift` floats into it */
+    void *arrays[OP_ARRAYS_MAX]; /* `shift` elements into it */
     void *weight_memory[OP_WEIGHTS_MAX];
     struct weight *weights[OP_WEIGHTS_MAX];
 };
@@ -133,7 +148,7 @@ struct op_result {
     void *values[OP_ARRAYS_MAX];
 };
 
-/* `shift`: f32 arrays begin so many elements into their allocation. */
+/* `shift`: f32 and bf16 arrays begin so many elements into their allocation. */
 void op_prepare(struct op_device *device, struct backend *backend, const struct op_case *c, int shift);
 void op_call(const struct op_device *device);
 void op_collect(const struct op_device *device, struct op_result *result);
@@ -153,7 +168,10 @@ float *op_output(const struct op_result *result, const struct op_case *c, const 
  */
 double op_error(const float *expected, const float *actual, int64_t count, double small);
 
-/* Fails the test, naming case, `who` and field, where an output differs by more than the tolerance. */
+/*
+ * Fails the test, naming case, `who` and field, where an output differs by more than the tolerance. Outputs in bf16 may
+ * be one step of bf16 apart, element by element, where a tolerance is given at all.
+ */
 void op_compare(const struct op_case *c, const struct op_result *expected, const struct op_result *actual,
                 struct op_tolerance tolerance, const char *who);
 

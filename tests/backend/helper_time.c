@@ -34,6 +34,9 @@ static void time_case(struct op_case *c, void *context)
     const struct backends *backends = context;
     printf("%s\n", c->name);
     for (int i = 0; i < backends->count; i++) {
+        if (!op_fits(c, backends->list[i])) {
+            continue;
+        }
         double seconds = fastest_run(backends->list[i], c);
         double rate = (c->flops > 0 ? c->flops : c->bytes) / seconds * 1e-9;
         printf("    %-36s %10.3f ms  %8.1f %s\n", backends->list[i]->name, seconds * 1e3, rate,
@@ -49,6 +52,15 @@ static void time_products(case_visit visit, void *context)
         {.rows = 2048, .inputs = 576, .outputs = 576, .dtype = DTYPE_BF16, .rank = 16},
         {.rows = 2048, .inputs = 576, .outputs = 1536, .dtype = DTYPE_BF16},
         {.rows = 2048, .inputs = 1536, .outputs = 576, .dtype = DTYPE_BF16},
+        {.rows = 2048, .inputs = 576, .outputs = 576, .more_outputs = {192, 192}, .dtype = DTYPE_BF16, .rank = 16},
+        {.rows = 2048,
+         .inputs = 576,
+         .outputs = 576,
+         .more_outputs = {192, 192},
+         .dtype = DTYPE_BF16,
+         .rank = 16,
+         .x_dtype = DTYPE_BF16,
+         .dy_dtype = DTYPE_BF16},
         {.rows = 2048, .inputs = 576, .outputs = 16},
         {.rows = 1024, .inputs = 768, .outputs = 768},
         {.rows = 16, .inputs = 576, .outputs = 1536, .dtype = DTYPE_BF16},
@@ -57,11 +69,13 @@ static void time_products(case_visit visit, void *context)
     };
     CASES(linear, specs);
     CASES(linear_backward, specs);
-    const struct linear_spec weights[] = {{.rows = 2048, .inputs = 576, .outputs = 576},
-                                          {.rows = 2048, .inputs = 576, .outputs = 1536},
-                                          {.rows = 2048, .inputs = 1536, .outputs = 576},
-                                          {.rows = 2048, .inputs = 576, .outputs = 16},
-                                          {.rows = 2048, .inputs = 16, .outputs = 1536}};
+    const struct linear_spec weights[] = {
+        {.rows = 2048, .inputs = 576, .outputs = 576},
+        {.rows = 2048, .inputs = 576, .outputs = 1536},
+        {.rows = 2048, .inputs = 1536, .outputs = 576},
+        {.rows = 2048, .inputs = 576, .outputs = 16},
+        {.rows = 2048, .inputs = 16, .outputs = 1536},
+        {.rows = 2048, .inputs = 576, .outputs = 1536, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16}};
     CASES(linear_weight_backward, weights);
     const struct vocabulary_spec vocabulary[] = {
         {.rows = 256, .columns = 576, .vocabulary = 49152, .dtype = DTYPE_BF16}};
@@ -72,6 +86,8 @@ static void time_products(case_visit visit, void *context)
 static void time_attention(case_visit visit, void *context)
 {
     const struct rope_spec rope[] = {{.rows = 2048, .heads = 9, .head_size = 64, .rotary = 64}};
+    const struct rotation_spec rotation[] = {{.rows = 2048, .rotary = 64}};
+    CASES(rotation, rotation);
     CASES(rope, rope);
     const struct attention_spec specs[] = {
         {.heads = 9, .kv_heads = 3, .head_size = 64, .spans = SPANS_ONE(512)},
@@ -97,12 +113,15 @@ static void time_elements(case_visit visit, void *context)
 {
     const struct norm_spec norm[] = {
         {.rows = 2048, .columns = 576, .residual = true, .rstd = true, .dweight = true, .place = NORM_SUM}};
+    const struct norm_spec norm_bf16[] = {{.rows = 2048, .columns = 576, .rstd = true, .y_dtype = DTYPE_BF16}};
     CASES(norm, norm);
+    CASES(norm, norm_bf16);
     CASES(norm_backward, norm);
     const struct score_spec score[] = {{.rows = 2048, .columns = 576, .dw = true}};
     CASES(score, score);
     CASES(score_backward, score);
-    const struct gated_spec gated[] = {{(int64_t)2048 * 1536, NULL, NULL}};
+    const struct gated_spec gated[] = {{.count = (int64_t)2048 * 1536},
+                                       {.count = (int64_t)2048 * 1536, .out = true, .out_dtype = DTYPE_BF16}};
     CASES(gated, gated);
     CASES(gated_backward, gated);
     const struct dropout_spec dropout[] = {{.rows = 2048, .columns = 576, .probability = 0.1F}};

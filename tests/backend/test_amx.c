@@ -80,26 +80,40 @@ OPERATIONS
 #undef X
 
 /* Every number of rows from 1 to 100: the first row must not change with what stands below it. */
+static void check_rows(const struct setting *setting, const struct linear_spec *spec)
+{
+    static const char *const outputs[] = {"y", "u", "layers[1].y", "layers[1].u"};
+    struct op_case c;
+    struct op_result all;
+    case_linear(&c, spec);
+    op_run(&all, setting->one_thread, &c, 0);
+    for (int32_t rows = 1; rows < 100; rows++) {
+        struct op_case part;
+        struct op_result result;
+        op_slice(&part, &c, 100 - rows, rows);
+        op_run(&result, setting->three_threads, &part, 0);
+        for (int i = 0; i < 4; i++) {
+            const int64_t count = op_count(&part, outputs[i]), columns = count / rows;
+            assert_memory_equal(op_output(&result, &part, outputs[i]),
+                                op_output(&all, &c, outputs[i]) + (100 - rows) * columns,
+                                (size_t)count * sizeof(float));
+        }
+        op_result_free(&result);
+        op_free(&part);
+    }
+    op_result_free(&all);
+    op_free(&c);
+}
+
 static void test_rows(void **state)
 {
-    const struct setting *setting = *state;
     for (int32_t outputs = 16; outputs <= 100; outputs += 42) {
-        struct op_case c;
-        struct op_result all;
-        case_linear(&c, &(struct linear_spec){.rows = 100, .inputs = 70, .outputs = outputs, .rank = 5});
-        op_run(&all, setting->one_thread, &c, 0);
-        for (int32_t rows = 1; rows < 100; rows++) {
-            struct op_case part;
-            struct op_result result;
-            op_slice(&part, &c, 100 - rows, rows);
-            op_run(&result, setting->three_threads, &part, 0);
-            assert_memory_equal(op_output(&result, &part, "y"), op_output(&all, &c, "y") + (100 - rows) * outputs,
-                                (size_t)(rows * outputs) * sizeof(float));
-            op_result_free(&result);
-            op_free(&part);
-        }
-        op_result_free(&all);
-        op_free(&c);
+        const struct linear_spec spec = {
+            .rows = 100, .inputs = 70, .outputs = outputs, .more_outputs = {33}, .rank = 5};
+        struct linear_spec bf16 = spec;
+        bf16.x_dtype = DTYPE_BF16;
+        check_rows(*state, &spec);
+        check_rows(*state, &bf16);
     }
 }
 

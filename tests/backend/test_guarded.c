@@ -70,7 +70,7 @@ static void close_device(struct device *d)
 
 static struct linear_args linear(const struct device *d)
 {
-    return (struct linear_args){.x = d->x, .w = d->weight, .y = d->y, .rows = ROWS, .scale = 1};
+    return (struct linear_args){.x = d->x, .layers = {{.w = d->weight, .y = d->y}}, .layer_count = 1, .rows = ROWS};
 }
 
 /* ---- what works ---- */
@@ -89,7 +89,7 @@ static void test_runs_late_and_in_order(void **state)
     host[0] = -1; /* copied during the call */
     struct linear_args args = linear(&d);
     d.backend->linear(d.backend, &args);
-    args.y = NULL; /* the struct is read during the call */
+    args.layers[0].y = NULL; /* the struct is read during the call */
     const struct fill_args fill = {d.x, ROWS * COLUMNS, 5};
     d.backend->fill(d.backend, &fill);
     assert_int_equal(guarded_backend_operations(d.backend), 0);
@@ -213,14 +213,14 @@ static void host_pointer(struct device *d)
 static void too_short(struct device *d)
 {
     struct linear_args args = linear(d);
-    args.y = d->y + 1;
+    args.layers[0].y = d->y + 1;
     d->backend->linear(d->backend, &args);
 }
 
 static void missing(struct device *d)
 {
     struct linear_args args = linear(d);
-    args.y = NULL;
+    args.x = NULL;
     d->backend->linear(d->backend, &args);
 }
 
@@ -234,8 +234,178 @@ static void too_many_rows(struct device *d)
 static void output_over_input(struct device *d)
 {
     struct linear_args args = linear(d);
-    args.y = d->x;
+    args.layers[0].y = d->x;
     d->backend->linear(d->backend, &args);
+}
+
+static void layer_over_layer(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.layers[1] = args.layers[0];
+    args.layer_count = 2;
+    d->backend->linear(d->backend, &args);
+}
+
+static void too_many_layers(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.layer_count = LINEAR_GROUP + 1;
+    d->backend->linear(d->backend, &args);
+}
+
+static void no_layers(struct device *d)
+{
+    d->backend->linear_backward(d->backend, &(struct linear_backward_args){.dx = d->y, .rows = ROWS});
+}
+
+static void half_a_low_rank_term(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.layers[0].a = args.layers[0].b = d->weight;
+    d->backend->linear(d->backend, &args);
+}
+
+static void dropped_for_nobody(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.layers[0].dropped = d->x;
+    d->backend->linear(d->backend, &args);
+}
+
+static void low_rank_input_over_the_output(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.layers[0].a = args.layers[0].b = d->weight;
+    args.layers[0].u = d->y;
+    d->backend->linear(d->backend, &args);
+}
+
+/* A weight [ROWS, COLUMNS] for every use. */
+static struct weight *other_weight(struct device *d)
+{
+    struct err err;
+    struct weight *weight;
+    const struct weight_shape shape = {ROWS, COLUMNS, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD};
+    void *memory = device_alloc(d->backend, d->backend->weight_size(d->backend, &shape));
+    ok(d->backend->weight_create(d->backend, &weight, &shape, memory, NULL, &err), &err);
+    return weight;
+}
+
+/* Of rank ROWS in a, of rank COLUMNS in b. */
+static void ranks_differ(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.layers[0].a = other_weight(d);
+    args.layers[0].b = d->weight;
+    args.layers[0].u = device_alloc(d->backend, ROWS * COLUMNS * sizeof(float));
+    d->backend->linear(d->backend, &args);
+}
+
+/* Layers of a group read one x: COLUMNS wide and ROWS wide do not go together. */
+static void inputs_differ(struct device *d)
+{
+    struct linear_args args = linear(d);
+    const struct weight_shape shape = {COLUMNS, ROWS, DTYPE_F32, WEIGHT_FORWARD};
+    struct err err;
+    struct weight *weight;
+    void *memory = device_alloc(d->backend, d->backend->weight_size(d->backend, &shape));
+    ok(d->backend->weight_create(d->backend, &weight, &shape, memory, NULL, &err), &err);
+    args.layers[1] = (struct linear_layer){.w = weight, .y = device_alloc(d->backend, ROWS * COLUMNS * sizeof(float))};
+    args.layer_count = 2;
+    d->backend->linear(d->backend, &args);
+}
+
+static struct linear_backward_args linear_backward(struct device *d)
+{
+    return (struct linear_backward_args){
+        .layers = {{.dy = d->x, .w = other_weight(d)}}, .dx = d->y, .layer_count = 1, .rows = ROWS};
+}
+
+static void gradient_of_u_without_b(struct device *d)
+{
+    struct linear_backward_args args = linear_backward(d);
+    args.layers[0].du = d->y;
+    d->backend->linear_backward(d->backend, &args);
+}
+
+static void a_without_b(struct device *d)
+{
+    struct linear_backward_args args = linear_backward(d);
+    args.layers[0].a = args.layers[0].w;
+    d->backend->linear_backward(d->backend, &args);
+}
+
+static void gradient_of_u_over_dy(struct device *d)
+{
+    struct linear_backward_args args = linear_backward(d);
+    args.layers[0].b = args.layers[0].w;
+    args.layers[0].du = d->x;
+    d->backend->linear_backward(d->backend, &args);
+}
+
+/* The device computes in f32. */
+static void bf16_rows_in_f32(struct device *d)
+{
+    struct linear_args args = linear(d);
+    args.x_dtype = DTYPE_BF16;
+    d->backend->linear(d->backend, &args);
+}
+
+static void f16_rows(struct device *d)
+{
+    d->backend->gated(d->backend, &(struct gated_args){d->x, d->x, d->y, ROWS, DTYPE_F16});
+}
+
+/* A device that computes in bf16, with one more array. */
+static struct backend *bf16_device(float **x)
+{
+    struct backend *backend;
+    struct err err;
+    ok(guarded_backend_create(&backend, backends_reference(DTYPE_BF16), &err), &err);
+    ok(backend->reserve(backend, &(struct backend_limits){.rows = ROWS, .columns = COLUMNS}, &err), &err);
+    *x = device_alloc(backend, ROWS * COLUMNS * sizeof(float));
+    return backend;
+}
+
+/* Half as wide as its input, an output in its place would be written over before it is read. */
+static void bf16_in_place(struct device *d)
+{
+    float *x;
+    struct backend *backend = bf16_device(&x);
+    backend->gated(backend, &(struct gated_args){x, x, x, ROWS, DTYPE_BF16});
+    (void)d;
+}
+
+static void bf16_accumulate(struct device *d)
+{
+    float *x;
+    struct backend *backend = bf16_device(&x);
+    backend->dropout(backend, &(struct dropout_args){.x = x,
+                                                     .keys = (const uint64_t *)(void *)x,
+                                                     .out = x + COLUMNS,
+                                                     .rows = 1,
+                                                     .columns = COLUMNS,
+                                                     .x_dtype = DTYPE_BF16,
+                                                     .accumulate = true});
+    (void)d;
+}
+
+/* [ROWS, COLUMNS] of bf16 are half of the allocation: they fit in its second half, and no further back. */
+static void bf16_too_short(struct device *d)
+{
+    float *x, *y;
+    struct backend *backend = bf16_device(&x);
+    struct err err;
+    const int32_t half = ROWS * COLUMNS / 2;
+    struct norm_args args = {
+        .x = x, .weight = x, .y = NULL, .rows = ROWS, .columns = COLUMNS, .epsilon = 1, .y_dtype = DTYPE_BF16};
+    y = device_alloc(backend, ROWS * COLUMNS * sizeof(float));
+    args.y = y + half;
+    backend->norm(backend, &args);
+    ok(backend->synchronize(backend, &err), &err);
+    args.y = (uint16_t *)(void *)(y + half) + 1;
+    backend->norm(backend, &args);
+    (void)d;
 }
 
 static void gradient_over_activations(struct device *d)
@@ -254,7 +424,8 @@ static void weight_as_array(struct device *d)
 
 static void wrong_use(struct device *d)
 {
-    const struct linear_backward_args args = {.dy = d->x, .w = d->weight, .dx = d->y, .rows = ROWS, .scale = 1};
+    const struct linear_backward_args args = {
+        .layers = {{.dy = d->x, .w = d->weight}}, .dx = d->y, .layer_count = 1, .rows = ROWS};
     d->backend->linear_backward(d->backend, &args);
 }
 
@@ -419,8 +590,24 @@ static const struct breach {
     {"peek after release", peek_after_release, SIGSEGV, ""},
     {"host pointer", host_pointer, SIGABRT, "linear: x [128 bytes] is not device memory"},
     {"too short", too_short, SIGABRT, "linear: y [128 bytes] runs out of its allocation"},
-    {"missing", missing, SIGABRT, "linear: y is NULL"},
+    {"missing", missing, SIGABRT, "linear: x is NULL"},
     {"too many rows", too_many_rows, SIGABRT, "linear: rows is 5"},
+    {"layer over layer", layer_over_layer, SIGABRT, "linear: layers[1].y overlaps y"},
+    {"too many layers", too_many_layers, SIGABRT, "linear: layer_count is 4, not in 1 .. 3"},
+    {"no layers", no_layers, SIGABRT, "linear_backward: layer_count is 0, not in 1 .. 3"},
+    {"half a low-rank term", half_a_low_rank_term, SIGABRT, "linear: u must be given with a and b"},
+    {"dropped for nobody", dropped_for_nobody, SIGABRT, "linear: dropped is given, and there is no a to read it"},
+    {"low-rank input over the output", low_rank_input_over_the_output, SIGABRT, "linear: y overlaps u"},
+    {"ranks differ", ranks_differ, SIGABRT, "linear: b is [8, 8], which does not fit the others"},
+    {"inputs differ", inputs_differ, SIGABRT, "linear: layers[1].w is [8, 4], which does not fit the others"},
+    {"gradient of u without b", gradient_of_u_without_b, SIGABRT, "linear_backward: du and b must be given or left"},
+    {"a without b", a_without_b, SIGABRT, "linear_backward: a is given without b"},
+    {"gradient of u over dy", gradient_of_u_over_dy, SIGABRT, "linear_backward: du"},
+    {"bf16 rows in f32", bf16_rows_in_f32, SIGABRT, "linear: x_dtype is bf16, and the backend computes in f32"},
+    {"f16 rows", f16_rows, SIGABRT, "gated: out_dtype is neither f32 nor bf16"},
+    {"bf16 in place", bf16_in_place, SIGABRT, "gated: out overlaps"},
+    {"bf16 accumulate", bf16_accumulate, SIGABRT, "dropout: accumulate is for f32"},
+    {"bf16 too short", bf16_too_short, SIGABRT, "norm: y [64 bytes] runs out of its allocation"},
     {"output over input", output_over_input, SIGABRT, "linear: y overlaps x"},
     {"gradient over activations", gradient_over_activations, SIGABRT, "score_backward: dx overlaps x"},
     {"weight as array", weight_as_array, SIGABRT, "linear: x overlaps the memory of a weight"},

@@ -161,10 +161,18 @@ static void test_score(void **state)
     op_free(&backward);
 }
 
+/* Weights of the backward case become those of the forward one. */
+static void same_weights(struct op_case *backward, const struct op_case *forward)
+{
+    for (int i = 0; i < backward->weight_count; i++) {
+        copy_values(backward, backward->weights[i].field, op_values(forward, backward->weights[i].field));
+    }
+}
+
 static void test_linear(void **state)
 {
     (void)state;
-    const struct linear_spec spec = {.rows = 5, .inputs = 7, .outputs = 6, .scale = 0.5F, .bias = true};
+    const struct linear_spec spec = {.rows = 5, .inputs = 7, .outputs = 6, .bias = true};
     struct op_case forward, backward, weights;
     struct op_result result, by_weights;
     case_linear(&forward, &spec);
@@ -180,12 +188,8 @@ static void test_linear(void **state)
     float *dw = op_output(&by_weights, &weights, "dw");
     subtract_held(dw, &weights, "dw");
     check_gradient(&forward, "w", outputs, r, dw);
-    /* The bias is scaled with y, dbias is not. */
     float *dbias = op_output(&by_weights, &weights, "dbias");
     subtract_held(dbias, &weights, "dbias");
-    for (int i = 0; i < spec.outputs; i++) {
-        dbias[i] *= spec.scale;
-    }
     check_gradient(&forward, "bias", outputs, r, dbias);
     op_result_free(&result);
     op_result_free(&by_weights);
@@ -194,58 +198,90 @@ static void test_linear(void **state)
     op_free(&weights);
 }
 
-/*
- * The adapter as the model composes it: u = scale x A^T by one operation, y = x W^T + u B^T by the next; backward du =
- * dy B, then dx = dy W + scale du A. The loss is linear in x, so one difference along a random direction is exact.
- */
-static void test_low_rank_term(void **state)
+/* The gradient dy^T x by a weight `field` of a layer, as linear_weight_backward gives it. */
+static void check_weight_gradient(const struct op_case *forward, const char *field, const char *const *outputs,
+                                  const float *const *r, const float *dy, const float *x)
+{
+    const struct weight_shape *shape = NULL;
+    for (int i = 0; i < forward->weight_count; i++) {
+        shape = strcmp(forward->weights[i].field, field) == 0 ? &forward->weights[i].shape : shape;
+    }
+    assert_non_null(shape);
+    struct op_case backward;
+    struct op_result result;
+    case_linear_weight_backward(
+        &backward,
+        &(struct linear_spec){.rows = (int32_t)forward->rows, .inputs = shape->columns, .outputs = shape->rows});
+    copy_values(&backward, "dy", dy);
+    copy_values(&backward, "x", x);
+    run_reference(&result, &backward);
+    float *dw = op_output(&result, &backward, "dw");
+    subtract_held(dw, &backward, "dw");
+    check_gradient(forward, field, outputs, r, dw);
+    op_result_free(&result);
+    op_free(&backward);
+}
+
+/* Three layers of one x, the second without a low-rank term: dx is one sum; a and b as the adapter composes them. */
+static void test_low_rank_group(void **state)
 {
     (void)state;
-    const struct linear_spec spec = {.rows = 3, .inputs = 7, .outputs = 6, .rank = 2};
-    const struct linear_spec up = {.rows = 3, .inputs = 2, .outputs = 6};
-    struct op_case forward, backward, gradient_of_u;
-    struct op_result y, du, dx;
+    const struct linear_spec spec = {
+        .rows = 4, .inputs = 7, .outputs = 6, .more_outputs = {3, 5}, .rank = 2, .plain = 2, .scale = 0.5F};
+    struct op_case forward, backward;
+    struct op_result values, gradients;
     case_linear(&forward, &spec);
-    case_linear_backward(&gradient_of_u, &up);
     case_linear_backward(&backward, &spec);
-    copy_values(&gradient_of_u, "w", op_values(&forward, "b"));
-    copy_values(&gradient_of_u, "dy", op_values(&backward, "dy"));
-    run_reference(&du, &gradient_of_u);
-    copy_values(&backward, "du", op_output(&du, &gradient_of_u, "dx"));
-    copy_values(&backward, "w", op_values(&forward, "w"));
-    const float *x = op_values(&forward, "x"), *a = op_values(&backward, "a");
-    float *u = op_values(&forward, "u");
-    for (int row = 0; row < spec.rows; row++) {
-        for (int j = 0; j < spec.rank; j++) {
-            double sum = 0;
-            for (int i = 0; i < spec.inputs; i++) {
-                sum += (double)x[row * spec.inputs + i] * a[j * spec.inputs + i];
-            }
-            u[row * spec.rank + j] = (float)sum;
-        }
-    }
-    run_reference(&y, &forward);
-    run_reference(&dx, &backward);
-    double out = 0, in = 0;
-    for (int64_t i = 0; i < op_count(&forward, "y"); i++) {
-        out += (double)op_output(&y, &forward, "y")[i] * op_values(&backward, "dy")[i];
-    }
-    for (int64_t i = 0; i < op_count(&forward, "x"); i++) {
-        in += (double)op_output(&dx, &backward, "dx")[i] * x[i];
-    }
-    assert_true(fabs(out - in) <= 1e-5 * fabs(out)); /* <dy, f(x)> = <f'(dy), x> of a linear f */
-    op_result_free(&y);
-    op_result_free(&du);
-    op_result_free(&dx);
+    same_weights(&backward, &forward);
+    run_reference(&values, &forward);
+    run_reference(&gradients, &backward);
+    const char *const outputs[] = {"y", "layers[1].y", "layers[2].y", NULL};
+    const float *const r[] = {op_values(&backward, "dy"), op_values(&backward, "layers[1].dy"),
+                              op_values(&backward, "layers[2].dy")};
+    const float *x = op_values(&forward, "x");
+    check_gradient(&forward, "x", outputs, r, op_output(&gradients, &backward, "dx"));
+    check_weight_gradient(&forward, "layers[1].w", outputs, r, r[1], x);
+    check_weight_gradient(&forward, "a", outputs, r, op_output(&gradients, &backward, "du"), x);
+    check_weight_gradient(&forward, "b", outputs, r, r[0], op_output(&values, &forward, "u"));
+    check_weight_gradient(&forward, "layers[2].a", outputs, r, op_output(&gradients, &backward, "layers[2].du"), x);
+    check_weight_gradient(&forward, "layers[2].b", outputs, r, r[2], op_output(&values, &forward, "layers[2].u"));
+    op_result_free(&values);
+    op_result_free(&gradients);
     op_free(&forward);
     op_free(&backward);
-    op_free(&gradient_of_u);
+}
+
+/* Where A reads rows of its own, dx is that of x alone, and theirs is du A. */
+static void test_low_rank_of_dropped_rows(void **state)
+{
+    (void)state;
+    const struct linear_spec spec = {.rows = 4, .inputs = 7, .outputs = 6, .rank = 2, .dropped = LAYERS_ALL};
+    const struct linear_spec down = {.rows = 4, .inputs = 7, .outputs = 2};
+    struct op_case forward, backward, by_dropped;
+    struct op_result gradients, dropped;
+    case_linear(&forward, &spec);
+    case_linear_backward(&backward, &spec);
+    case_linear_backward(&by_dropped, &down);
+    same_weights(&backward, &forward);
+    run_reference(&gradients, &backward);
+    copy_values(&by_dropped, "w", op_values(&forward, "a"));
+    copy_values(&by_dropped, "dy", op_output(&gradients, &backward, "du"));
+    run_reference(&dropped, &by_dropped);
+    const char *const outputs[] = {"y", NULL};
+    const float *const r[] = {op_values(&backward, "dy")};
+    check_gradient(&forward, "x", outputs, r, op_output(&gradients, &backward, "dx"));
+    check_gradient(&forward, "dropped", outputs, r, op_output(&dropped, &by_dropped, "dx"));
+    op_result_free(&gradients);
+    op_result_free(&dropped);
+    op_free(&forward);
+    op_free(&backward);
+    op_free(&by_dropped);
 }
 
 static void test_rope(void **state)
 {
     (void)state;
-    const struct rope_spec spec = {.rows = 5, .heads = 2, .head_size = 10, .rotary = 8, .attention_factor = 1.3F};
+    const struct rope_spec spec = {.rows = 5, .heads = 2, .head_size = 10, .rotary = 8};
     struct rope_spec back = spec;
     struct op_case forward, backward;
     struct op_result result;
@@ -293,7 +329,7 @@ static void test_attention(void **state)
 static void test_gated(void **state)
 {
     (void)state;
-    const struct gated_spec spec = {60, NULL, NULL};
+    const struct gated_spec spec = {.count = 60};
     struct op_case forward, backward;
     struct op_result result;
     case_gated(&forward, &spec);
@@ -373,11 +409,17 @@ static void test_dropout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),         cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_score),         cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_low_rank_term), cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention),     cmocka_unit_test(test_gated),
-        cmocka_unit_test(test_vocabulary),    cmocka_unit_test(test_vocabulary_in_one_pass),
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_score),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_low_rank_group),
+        cmocka_unit_test(test_low_rank_of_dropped_rows),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_gated),
+        cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_vocabulary_in_one_pass),
         cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,9 +11,9 @@
 
 enum { ROWS = 5, INPUTS = 7, OUTPUTS = 11, RANK = 3 };
 
-/* Sizes of a product, with a low-rank term where rank > 0. */
+/* Sizes of `layers` equal products, with low-rank terms where rank > 0. */
 struct shape {
-    int32_t outputs, inputs, rank;
+    int32_t outputs, inputs, rank, layers;
 };
 
 static struct backend *open_cpu(void)
@@ -61,7 +61,7 @@ static struct weight *matrix(struct backend *backend, void **memory, int32_t row
     struct weight *weight;
     struct err err;
     float host[1024];
-    const struct weight_shape shape = {rows, columns, DTYPE_F32, WEIGHT_FORWARD};
+    const struct weight_shape shape = {rows, columns, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD};
     for (int i = 0; i < rows * columns; i++) {
         host[i] = (float)((i * 53) % 23) / 23 - 0.5f;
     }
@@ -70,33 +70,64 @@ static struct weight *matrix(struct backend *backend, void **memory, int32_t row
     return weight;
 }
 
-/* y = x W^T (+ u B^T), downloaded into `y`. */
+/* Weights of a layer and the memory they stand on; a and b where there is a low-rank term. */
+struct matrices {
+    struct weight *w, *a, *b;
+    void *memory[3];
+};
+
+static struct matrices make_matrices(struct backend *backend, struct shape shape)
+{
+    struct matrices matrices = {.w = matrix(backend, &matrices.memory[0], shape.outputs, shape.inputs)};
+    if (shape.rank) {
+        matrices.a = matrix(backend, &matrices.memory[1], shape.rank, shape.inputs);
+        matrices.b = matrix(backend, &matrices.memory[2], shape.outputs, shape.rank);
+    }
+    return matrices;
+}
+
+static void free_matrices(struct backend *backend, const struct matrices *matrices)
+{
+    struct weight *const weights[] = {matrices->w, matrices->a, matrices->b};
+    for (int i = 0; i < 3; i++) {
+        if (weights[i]) {
+            backend->weight_free(backend, weights[i]);
+            backend->release(backend, matrices->memory[i]);
+        }
+    }
+}
+
+/* y = x W^T (+ u B^T) of each layer; the first y is downloaded into `y`. */
 static void run_linear(struct backend *backend, struct shape shape, float *y)
 {
     struct err err;
-    void *w_memory, *b_memory = NULL;
-    float *x = numbers(backend, ROWS * shape.inputs), *out = numbers(backend, ROWS * shape.outputs);
-    float *u = shape.rank ? numbers(backend, ROWS * shape.rank) : NULL;
-    struct weight *w = matrix(backend, &w_memory, shape.outputs, shape.inputs);
-    struct weight *b = shape.rank ? matrix(backend, &b_memory, shape.outputs, shape.rank) : NULL;
-    backend->linear(backend, &(struct linear_args){.x = x, .w = w, .u = u, .b = b, .y = out, .rows = ROWS, .scale = 1});
-    assert_int_equal(backend->download(backend, y, out, (size_t)ROWS * (size_t)shape.outputs * sizeof *y, &err), 0);
-    backend->weight_free(backend, w);
-    backend->release(backend, w_memory);
-    if (b) {
-        backend->weight_free(backend, b);
-        backend->release(backend, b_memory);
-        backend->release(backend, u);
+    struct matrices matrices = make_matrices(backend, shape);
+    float *x = numbers(backend, ROWS * shape.inputs);
+    struct linear_args args = {.x = x, .layer_count = shape.layers, .rows = ROWS};
+    for (int i = 0; i < shape.layers; i++) {
+        args.layers[i] = (struct linear_layer){.w = matrices.w,
+                                               .a = matrices.a,
+                                               .b = matrices.b,
+                                               .u = shape.rank ? numbers(backend, ROWS * shape.rank) : NULL,
+                                               .y = numbers(backend, ROWS * shape.outputs),
+                                               .scale = 2};
     }
+    backend->linear(backend, &args);
+    assert_int_equal(
+        backend->download(backend, y, args.layers[0].y, (size_t)ROWS * (size_t)shape.outputs * sizeof *y, &err), 0);
+    for (int i = 0; i < shape.layers; i++) {
+        backend->release(backend, args.layers[i].u);
+        backend->release(backend, args.layers[i].y);
+    }
+    free_matrices(backend, &matrices);
     backend->release(backend, x);
-    backend->release(backend, out);
 }
 
 static void test_results_are_the_inner_ones(void **state)
 {
     (void)state;
     float plain[ROWS * OUTPUTS], profiled[ROWS * OUTPUTS];
-    const struct shape shape = {OUTPUTS, INPUTS, RANK};
+    const struct shape shape = {OUTPUTS, INPUTS, RANK, 1};
     struct backend *inner = open_cpu(), *outer = open_profiled(open_cpu());
     struct err err;
     const struct backend_limits limits = {.rows = 64, .columns = 64, .spans = 1};
@@ -114,23 +145,59 @@ static void test_products_are_counted(void **state)
     (void)state;
     float y[ROWS * OUTPUTS];
     struct backend *backend = open_profiled(open_cpu());
-    run_linear(backend, (struct shape){OUTPUTS, INPUTS, 0}, y);
-    run_linear(backend, (struct shape){OUTPUTS, INPUTS, 0}, y);
-    run_linear(backend, (struct shape){OUTPUTS, INPUTS, RANK}, y);
+    run_linear(backend, (struct shape){OUTPUTS, INPUTS, 0, 1}, y);
+    run_linear(backend, (struct shape){OUTPUTS, INPUTS, 0, 1}, y);
+    run_linear(backend, (struct shape){OUTPUTS, INPUTS, RANK, 1}, y);
+    run_linear(backend, (struct shape){OUTPUTS, INPUTS, RANK, 3}, y);
     struct profile_sum sum = profile_operation(backend, BACKEND_linear);
-    assert_int_equal(sum.calls, 3);
-    assert_true(sum.flops == 3.0 * 2 * ROWS * OUTPUTS * INPUTS + 2.0 * ROWS * OUTPUTS * RANK);
-    assert_true(sum.seconds > 0 && sum.bytes > 3.0 * sizeof(float) * ROWS * (OUTPUTS + INPUTS));
+    assert_int_equal(sum.calls, 4);
+    assert_true(sum.flops == 6.0 * 2 * ROWS * OUTPUTS * INPUTS + 4.0 * 2 * ROWS * RANK * (INPUTS + OUTPUTS));
+    assert_true(sum.seconds > 0 && sum.bytes > sizeof(float) * ROWS * (6.0 * OUTPUTS + 4.0 * INPUTS));
     assert_int_equal(profile_operation(backend, BACKEND_linear_backward).calls, 0);
 
     struct strbuf report = {0};
     profile_report(backend, &report);
     assert_non_null(strstr(strbuf_text(&report), "  11 x 7 "));
     assert_non_null(strstr(strbuf_text(&report), "  11 x 7, rank 3 "));
+    assert_non_null(strstr(strbuf_text(&report), "  33 x 7, rank 3 ")); /* a group's outputs together */
     assert_non_null(strstr(strbuf_text(&report), "preparing weights"));
     assert_non_null(strstr(strbuf_text(&report), "outside of operations"));
     assert_null(strstr(strbuf_text(&report), "adamw")); /* what was not called has no line */
     strbuf_free(&report);
+    backend->free(backend);
+}
+
+/* What is not wanted is not counted: y or dx, and the a that adds nothing to dx. */
+static void test_products_left_out_are_not_counted(void **state)
+{
+    (void)state;
+    struct backend *backend = open_profiled(open_cpu());
+    struct matrices m = make_matrices(backend, (struct shape){OUTPUTS, INPUTS, RANK, 1});
+    float *x = numbers(backend, ROWS * INPUTS), *u = numbers(backend, ROWS * RANK);
+    float *dy = numbers(backend, ROWS * OUTPUTS), *dx = numbers(backend, ROWS * INPUTS);
+    backend->linear(backend, &(struct linear_args){.x = x,
+                                                   .layers = {{.w = m.w, .a = m.a, .b = m.b, .u = u, .scale = 1}},
+                                                   .layer_count = 1,
+                                                   .rows = ROWS});
+    assert_true(profile_operation(backend, BACKEND_linear).flops == 2.0 * ROWS * RANK * INPUTS);
+    struct linear_backward_args args = {
+        .layers = {{.dy = dy, .w = m.w, .b = m.b, .du = u, .scale = 1}}, .layer_count = 1, .rows = ROWS};
+    backend->linear_backward(backend, &args);
+    double expected = 2.0 * ROWS * RANK * OUTPUTS;
+    assert_true(profile_operation(backend, BACKEND_linear_backward).flops == expected);
+    args.dx = dx;
+    backend->linear_backward(backend, &args);
+    expected += 2.0 * ROWS * OUTPUTS * (RANK + INPUTS);
+    assert_true(profile_operation(backend, BACKEND_linear_backward).flops == expected);
+    args.layers[0].a = m.a;
+    backend->linear_backward(backend, &args);
+    expected += 2.0 * ROWS * (OUTPUTS * (RANK + INPUTS) + RANK * INPUTS);
+    assert_true(profile_operation(backend, BACKEND_linear_backward).flops == expected);
+    float *const all[] = {x, u, dy, dx};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        backend->release(backend, all[i]);
+    }
+    free_matrices(backend, &m);
     backend->free(backend);
 }
 
@@ -209,9 +276,9 @@ static void test_a_broken_device_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results_are_the_inner_ones),    cmocka_unit_test(test_products_are_counted),
-        cmocka_unit_test(test_attention_counts_what_is_seen), cmocka_unit_test(test_no_device_memory_is_read),
-        cmocka_unit_test(test_a_broken_device_is_reported),
+        cmocka_unit_test(test_results_are_the_inner_ones),        cmocka_unit_test(test_products_are_counted),
+        cmocka_unit_test(test_products_left_out_are_not_counted), cmocka_unit_test(test_attention_counts_what_is_seen),
+        cmocka_unit_test(test_no_device_memory_is_read),          cmocka_unit_test(test_a_broken_device_is_reported),
     };
     return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
 }

@@ -204,16 +204,16 @@ struct operands {
 
 static void forward(struct backend *backend, const struct operands *o)
 {
+    const struct linear_layer layer = {.w = o->w, .a = o->a, .b = o->b, .u = o->u, .y = o->y, .scale = 1};
     backend->linear(backend,
-                    &(struct linear_args){
-                        .x = o->x, .w = o->w, .u = o->u, .b = o->b, .y = o->y, .rows = o->shape->rows, .scale = 1});
+                    &(struct linear_args){.x = o->x, .layers = {layer}, .layer_count = 1, .rows = o->shape->rows});
 }
 
 static void backward(struct backend *backend, const struct operands *o)
 {
-    backend->linear_backward(
-        backend, &(struct linear_backward_args){
-                     .dy = o->y, .w = o->w, .du = o->u, .a = o->a, .dx = o->x, .rows = o->shape->rows, .scale = 1});
+    const struct linear_gradient layer = {.dy = o->y, .w = o->w, .b = o->b, .a = o->a, .du = o->u, .scale = 1};
+    backend->linear_backward(backend, &(struct linear_backward_args){
+                                          .layers = {layer}, .dx = o->x, .layer_count = 1, .rows = o->shape->rows});
 }
 
 static void weight_backward(struct backend *backend, const struct operands *o)
@@ -266,7 +266,7 @@ static void bench(struct backend *backend, int threads, const struct shape *shap
     }
     const double flops = 2.0 * (double)rows * (double)(inputs * outputs);
     double rates[3], seconds = fastest(backend, forward, &operands);
-    const double low_rank = 2.0 * (double)rows * (double)(rank * outputs);
+    const double low_rank = 2.0 * (double)rows * (double)(rank * (inputs + outputs));
     rates[0] = (flops + low_rank) / seconds * 1e-9;
     rates[1] = flops / fastest(backend, backward, &operands) * 1e-9;
     rates[2] = flops / fastest(backend, weight_backward, &operands) * 1e-9;

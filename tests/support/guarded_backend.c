@@ -354,6 +354,7 @@ int guarded_backend_create(struct backend **out, struct backend *inner, struct e
         return -1;
     }
     self->inner = inner;
+    self->book.compute = inner->compute;
     self->table = (struct backend){.name = inner->name,
                                    .numerics = inner->numerics,
                                    .pool = inner->pool,

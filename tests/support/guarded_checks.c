@@ -60,7 +60,7 @@ void guarded_check_extent(const struct guarded_book *book, const char *operation
 
 /* ---- the fields of one call ---- */
 
-#define FIELDS_MAX 16
+#define FIELDS_MAX 16 /* x, and four for each layer of a group */
 
 struct field {
     const char *name, *start;
@@ -142,6 +142,17 @@ static void weigh(struct checker *c, const char *name, const struct weight *weig
     guarded_breach(c->operation, name, "is not a living weight");
 }
 
+/* Rows in bf16 are for backends whose products round to it. */
+static void check_dtype(struct checker *c, const char *name, enum dtype dtype)
+{
+    if (dtype != DTYPE_F32 && dtype != DTYPE_BF16) {
+        guarded_breach(c->operation, name, "is neither f32 nor bf16");
+    }
+    if (dtype == DTYPE_BF16 && c->book->compute != DTYPE_BF16) {
+        guarded_breach(c->operation, name, "is bf16, and the backend computes in %s", dtype_name(c->book->compute));
+    }
+}
+
 static void limit(struct checker *c, const char *name, int64_t value, int64_t most)
 {
     if (value < 0 || value > most) {
@@ -180,6 +191,10 @@ static int64_t highest(const struct checker *c, const int32_t *values, int64_t c
 #define WRITES_OR_NULL(field, count)                                                                                   \
     if (a->field != NULL)                                                                                              \
     WRITES(field, count)
+/* Arrays of the dtype that another field says. */
+#define READS_OF(field, dtype, count)  touch(c, #field, a->field, count, dtype_size(a->dtype), false)
+#define WRITES_OF(field, dtype, count) touch(c, #field, a->field, count, dtype_size(a->dtype), true)
+#define DTYPE(field)                   check_dtype(c, #field, a->field)
 #define MAY_BE(output, input)          allow(c, #output, #input)
 #define WEIGHT(field, uses)            weigh(c, #field, a->field, uses)
 #define LIMIT(field, most)             limit(c, #field, a->field, most)
@@ -216,10 +231,13 @@ static void check_norm(struct checker *c, const struct norm_args *a)
     READS_OR_NULL(residual, count);
     READS(weight, a->columns);
     WRITES_OR_NULL(sum, count);
-    WRITES(y, count);
+    DTYPE(y_dtype);
+    WRITES_OF(y, y_dtype, count);
     WRITES_OR_NULL(rstd, a->rows);
     MAY_BE(sum, x);
-    MAY_BE(y, x);
+    if (a->y_dtype == DTYPE_F32) {
+        MAY_BE(y, x);
+    }
 }
 
 static void check_norm_backward(struct checker *c, const struct norm_backward_args *a)
@@ -242,59 +260,135 @@ static void check_linear_limits(struct checker *c, int64_t outputs, int64_t inpu
     limit(c, "inputs", inputs, most);
 }
 
+static void check_layer_count(struct checker *c, int32_t count)
+{
+    if (count < 1 || count > LINEAR_GROUP) {
+        guarded_breach(c->operation, "layer_count", "is %d, not in 1 .. %d", count, LINEAR_GROUP);
+    }
+}
+
+/* A weight's shape where it has to fit another's; -1: any. */
+static void check_shape(struct checker *c, const char *name, const struct weight *weight, int64_t rows, int64_t columns)
+{
+    const struct weight_shape *shape = weight_shape(weight);
+    if ((rows >= 0 && shape->rows != rows) || (columns >= 0 && shape->columns != columns)) {
+        guarded_breach(c->operation, name, "is [%d, %d], which does not fit the others", shape->rows, shape->columns);
+    }
+}
+
+static void check_linear_layer(struct checker *c, const struct linear_args *a, int32_t i)
+{
+    const struct linear_layer *layer = &a->layers[i];
+    const int64_t inputs = weight_shape(a->layers[0].w)->columns;
+    weigh(c, LAYER_FIELD(i, w), layer->w, WEIGHT_FORWARD);
+    check_shape(c, LAYER_FIELD(i, w), layer->w, -1, inputs);
+    const int64_t outputs = weight_shape(layer->w)->rows;
+    check_linear_limits(c, outputs, inputs);
+    if ((layer->a == NULL) != (layer->b == NULL) || (layer->a == NULL) != (layer->u == NULL)) {
+        guarded_breach(c->operation, LAYER_FIELD(i, u), "must be given with a and b, or none of the three");
+    }
+    if (layer->a == NULL && layer->dropped != NULL) {
+        guarded_breach(c->operation, LAYER_FIELD(i, dropped), "is given, and there is no a to read it");
+    }
+    if (layer->a != NULL) {
+        weigh(c, LAYER_FIELD(i, a), layer->a, WEIGHT_FORWARD);
+        weigh(c, LAYER_FIELD(i, b), layer->b, WEIGHT_FORWARD);
+        const int64_t rank = weight_shape(layer->a)->rows;
+        check_shape(c, LAYER_FIELD(i, a), layer->a, rank, inputs);
+        check_shape(c, LAYER_FIELD(i, b), layer->b, outputs, rank);
+        touch(c, LAYER_FIELD(i, u), layer->u, a->rows * rank, sizeof *layer->u, true);
+    }
+    if (layer->dropped != NULL) {
+        touch(c, LAYER_FIELD(i, dropped), layer->dropped, a->rows * inputs, dtype_size(a->x_dtype), false);
+    }
+    if (layer->bias != NULL) {
+        touch(c, LAYER_FIELD(i, bias), layer->bias, outputs, sizeof *layer->bias, false);
+    }
+    if (layer->y != NULL) {
+        touch(c, LAYER_FIELD(i, y), layer->y, a->rows * outputs, sizeof *layer->y, true);
+    }
+}
+
 static void check_linear(struct checker *c, const struct linear_args *a)
 {
-    WEIGHT(w, WEIGHT_FORWARD);
-    int64_t inputs = weight_shape(a->w)->columns, outputs = weight_shape(a->w)->rows;
     LIMIT(rows, c->book->limits.rows);
-    check_linear_limits(c, outputs, inputs);
-    READS(x, a->rows * inputs);
-    READS_OR_NULL(bias, outputs);
-    BREACH_IF((a->u == NULL) != (a->b == NULL), u, "and b must be given or left out together");
-    if (a->b != NULL) {
-        WEIGHT(b, WEIGHT_FORWARD);
-        READS(u, (int64_t)a->rows * weight_shape(a->b)->columns);
-        BREACH_IF(weight_shape(a->b)->rows != outputs, b, "has not the rows of w");
-        BREACH_IF(a->scale != 1, scale, "must be 1 where u is given");
+    DTYPE(x_dtype);
+    check_layer_count(c, a->layer_count);
+    weigh(c, "w", a->layers[0].w, WEIGHT_FORWARD);
+    READS_OF(x, x_dtype, (int64_t)a->rows * weight_shape(a->layers[0].w)->columns);
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        check_linear_layer(c, a, i);
     }
-    WRITES(y, a->rows * outputs);
+}
+
+static void check_linear_gradient(struct checker *c, const struct linear_backward_args *a, int32_t i)
+{
+    const struct linear_gradient *layer = &a->layers[i];
+    const int64_t inputs = weight_shape(a->layers[0].w)->columns;
+    weigh(c, LAYER_FIELD(i, w), layer->w, WEIGHT_BACKWARD);
+    check_shape(c, LAYER_FIELD(i, w), layer->w, -1, inputs);
+    const int64_t outputs = weight_shape(layer->w)->rows;
+    check_linear_limits(c, outputs, inputs);
+    touch(c, LAYER_FIELD(i, dy), layer->dy, a->rows * outputs, dtype_size(a->dy_dtype), false);
+    if ((layer->b == NULL) != (layer->du == NULL)) {
+        guarded_breach(c->operation, LAYER_FIELD(i, du), "and b must be given or left out together");
+    }
+    if (layer->a != NULL && layer->b == NULL) {
+        guarded_breach(c->operation, LAYER_FIELD(i, a), "is given without b");
+    }
+    if (layer->b != NULL) {
+        weigh(c, LAYER_FIELD(i, b), layer->b, WEIGHT_BACKWARD);
+        const int64_t rank = weight_shape(layer->b)->columns;
+        check_shape(c, LAYER_FIELD(i, b), layer->b, outputs, rank);
+        touch(c, LAYER_FIELD(i, du), layer->du, a->rows * rank, sizeof *layer->du, true);
+        if (layer->a != NULL) {
+            weigh(c, LAYER_FIELD(i, a), layer->a, WEIGHT_BACKWARD);
+            check_shape(c, LAYER_FIELD(i, a), layer->a, rank, inputs);
+        }
+    }
 }
 
 static void check_linear_backward(struct checker *c, const struct linear_backward_args *a)
 {
-    WEIGHT(w, WEIGHT_BACKWARD);
-    int64_t inputs = weight_shape(a->w)->columns, outputs = weight_shape(a->w)->rows;
     LIMIT(rows, c->book->limits.rows);
-    check_linear_limits(c, outputs, inputs);
-    READS(dy, a->rows * outputs);
-    BREACH_IF((a->du == NULL) != (a->a == NULL), du, "and a must be given or left out together");
-    if (a->a != NULL) {
-        WEIGHT(a, WEIGHT_BACKWARD);
-        READS(du, (int64_t)a->rows * weight_shape(a->a)->rows);
-        BREACH_IF(weight_shape(a->a)->columns != inputs, a, "has not the columns of w");
-        BREACH_IF(a->scale != 1, scale, "must be 1 where du is given");
+    DTYPE(dy_dtype);
+    check_layer_count(c, a->layer_count);
+    weigh(c, "w", a->layers[0].w, WEIGHT_BACKWARD);
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        check_linear_gradient(c, a, i);
     }
-    WRITES(dx, a->rows * inputs);
+    WRITES_OR_NULL(dx, (int64_t)a->rows * weight_shape(a->layers[0].w)->columns);
 }
 
 static void check_linear_weight_backward(struct checker *c, const struct linear_weight_backward_args *a)
 {
     LIMIT(rows, c->book->limits.rows);
+    DTYPE(dy_dtype);
+    DTYPE(x_dtype);
     check_linear_limits(c, a->outputs, a->inputs);
-    READS(dy, (int64_t)a->rows * a->outputs);
-    READS(x, (int64_t)a->rows * a->inputs);
+    READS_OF(dy, dy_dtype, (int64_t)a->rows * a->outputs);
+    READS_OF(x, x_dtype, (int64_t)a->rows * a->inputs);
     WRITES_OR_NULL(dw, (int64_t)a->outputs * a->inputs);
     WRITES_OR_NULL(dbias, a->outputs);
+}
+
+static void check_rotation(struct checker *c, const struct rotation_args *a)
+{
+    LIMIT(rows, c->book->limits.rows);
+    BREACH_IF(a->rotary < 2 || a->rotary % 2 != 0, rotary, "must be even");
+    READS(positions, a->rows);
+    ALL_BELOW(positions, a->rows, INT32_MAX);
+    READS(frequencies, a->rotary / 2);
+    WRITES(table, (int64_t)a->rows * a->rotary);
 }
 
 static void check_rope(struct checker *c, const struct rope_args *a)
 {
     LIMIT(rows, c->book->limits.rows);
-    BREACH_IF(a->rotary % 2 != 0 || a->rotary > a->head_size, rotary, "must be even and at most head_size");
+    BREACH_IF(a->rotary < 2 || a->rotary % 2 != 0 || a->rotary > a->head_size, rotary,
+              "must be even and at most head_size");
     WRITES(x, (int64_t)a->rows * a->heads * a->head_size);
-    READS(positions, a->rows);
-    ALL_BELOW(positions, a->rows, INT32_MAX);
-    READS(frequencies, a->rotary / 2);
+    READS(table, (int64_t)a->rows * a->rotary);
 }
 
 /* Rows of q and of k that the spans reach; while those cannot be read, one of each. */
@@ -395,26 +489,33 @@ static void check_attention_backward(struct checker *c, const struct attention_b
 
 static void check_gated(struct checker *c, const struct gated_args *a)
 {
+    DTYPE(out_dtype);
     READS(gate, a->count);
     READS(up, a->count);
-    WRITES(out, a->count);
-    MAY_BE(out, gate);
-    MAY_BE(out, up);
+    WRITES_OF(out, out_dtype, a->count);
+    if (a->out_dtype == DTYPE_F32) {
+        MAY_BE(out, gate);
+        MAY_BE(out, up);
+    }
 }
 
 static void check_gated_backward(struct checker *c, const struct gated_backward_args *a)
 {
+    static const char *const inputs[] = {"gate", "up", "dout"};
+    DTYPE(out_dtype);
     READS(gate, a->count);
     READS(up, a->count);
     READS(dout, a->count);
-    WRITES(dgate, a->count);
-    WRITES(dup, a->count);
-    MAY_BE(dgate, gate);
-    MAY_BE(dgate, up);
-    MAY_BE(dgate, dout);
-    MAY_BE(dup, gate);
-    MAY_BE(dup, up);
-    MAY_BE(dup, dout);
+    WRITES_OF(dgate, out_dtype, a->count);
+    WRITES_OF(dup, out_dtype, a->count);
+    if (a->out != NULL) {
+        WRITES_OF(out, out_dtype, a->count);
+    }
+    for (int i = 0; a->out_dtype == DTYPE_F32 && i < 3; i++) {
+        allow(c, "dgate", inputs[i]);
+        allow(c, "dup", inputs[i]);
+        allow(c, "out", inputs[i]);
+    }
 }
 
 static void check_vocabulary_inputs(struct checker *c, const struct vocabulary_args *a, unsigned uses)
@@ -514,9 +615,11 @@ static void check_dropout(struct checker *c, const struct dropout_args *a)
 {
     int64_t count = (int64_t)a->rows * a->columns;
     LIMIT(rows, c->book->limits.rows);
-    READS(x, count);
+    DTYPE(x_dtype);
+    BREACH_IF(a->accumulate && a->x_dtype != DTYPE_F32, accumulate, "is for f32");
+    READS_OF(x, x_dtype, count);
     READS(keys, a->rows);
-    WRITES(out, count);
+    WRITES_OF(out, x_dtype, count);
     if (!a->accumulate) {
         MAY_BE(out, x);
     }

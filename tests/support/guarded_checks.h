@@ -28,8 +28,12 @@ struct guarded_book {
     struct guarded_weight *weights;
     size_t weight_count, weight_capacity;
     struct backend_limits limits;
+    enum dtype compute; /* of the inner backend */
     bool reserved;
 };
+
+/* What a field of layer `i` of a group is called: "y", "layers[1].y", "layers[2].y". */
+#define LAYER_FIELD(i, field) (((const char *const[LINEAR_GROUP]){#field, "layers[1]." #field, "layers[2]." #field})[i])
 
 /* Any arguments of an operation. */
 union guarded_arguments {

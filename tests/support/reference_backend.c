@@ -13,8 +13,8 @@
 struct reference {
     struct backend table; /* first: a struct backend * is a struct reference * */
     struct backend_limits limits;
-    double *wide;  /* [scratch_columns] in f64: logits of a row, or sums of a head */
-    float *narrow; /* [scratch_columns] in f32: a row of a norm, or gradients of logits */
+    double *wide;  /* [scratch_columns] in f64: logits of a row, or sums of a head or of a row's gradient */
+    float *narrow; /* [scratch_columns] in f32: a row of a norm or of a product, or gradients of logits */
 };
 
 struct weight {
@@ -25,6 +25,22 @@ struct weight {
 static struct reference *reference(struct backend *backend)
 {
     return (struct reference *)(void *)backend;
+}
+
+/* ---- rows in f32 or bf16; float_from_dtype() reads them ---- */
+
+static void store(void *rows, enum dtype dtype, int64_t index, float value)
+{
+    if (dtype == DTYPE_F32) {
+        ((float *)rows)[index] = value;
+    } else {
+        ((uint16_t *)rows)[index] = bf16_from_float(value);
+    }
+}
+
+static void assert_rows(const struct backend *backend, enum dtype dtype)
+{
+    assert(dtype == DTYPE_F32 || (dtype == DTYPE_BF16 && backend->compute == DTYPE_BF16));
 }
 
 /* ---- memory and weights ---- */
@@ -121,7 +137,7 @@ static void reference_weight_update(struct backend *backend, const struct weight
 
 /* ---- scratch ---- */
 
-/* The most of a row of logits, a row of a norm, and the gradients of one head's key and value. */
+/* The most of a row of logits, a row of a norm or a product, and the gradients of one head's key and value. */
 static size_t scratch_columns(const struct backend_limits *limits)
 {
     int32_t most = limits->vocabulary > limits->columns ? limits->vocabulary : limits->columns;
@@ -191,6 +207,7 @@ static void reference_norm(struct backend *backend, const struct norm_args *a)
 {
     float *s = reference(backend)->narrow;
     assert(a->columns <= (int32_t)scratch_columns(&reference(backend)->limits));
+    assert_rows(backend, a->y_dtype);
     for (int64_t r = 0; r < a->rows; r++) {
         int64_t row = r * a->columns;
         double squares = 0;
@@ -200,7 +217,7 @@ static void reference_norm(struct backend *backend, const struct norm_args *a)
         }
         double rstd = 1 / sqrt(squares / a->columns + a->epsilon);
         for (int64_t c = 0; c < a->columns; c++) {
-            a->y[row + c] = (float)(s[c] * rstd * a->weight[c]);
+            store(a->y, a->y_dtype, row + c, (float)(s[c] * rstd * a->weight[c]));
             if (a->sum) {
                 a->sum[row + c] = s[c];
             }
@@ -250,55 +267,124 @@ static double dot(const struct backend *backend, const float *a, int64_t a_step,
     return sum;
 }
 
+/* Row `row` of [rows, columns] in f32, in the narrow scratch. */
+static const float *widened_row(struct backend *backend, const void *rows, enum dtype dtype, int64_t row,
+                                int64_t columns)
+{
+    float *values = reference(backend)->narrow;
+    assert(columns <= (int64_t)scratch_columns(&reference(backend)->limits));
+    for (int64_t c = 0; c < columns; c++) {
+        values[c] = float_from_dtype(rows, dtype, row * columns + c);
+    }
+    return values;
+}
+
+/* u first, since y reads it. */
+static void linear_row(struct backend *backend, const struct linear_args *a, const struct linear_layer *layer,
+                       int64_t row)
+{
+    int64_t inputs = layer->w->shape.columns, outputs = layer->w->shape.rows;
+    int64_t rank = layer->a ? layer->a->shape.rows : 0;
+    if (layer->a) {
+        const float *x = widened_row(backend, layer->dropped ? layer->dropped : a->x, a->x_dtype, row, inputs);
+        for (int64_t i = 0; i < rank; i++) {
+            double sum = dot(backend, x, 1, layer->a->values + i * inputs, 1, inputs);
+            layer->u[row * rank + i] = (float)(layer->scale * sum);
+        }
+    }
+    const float *x = widened_row(backend, a->x, a->x_dtype, row, inputs);
+    for (int64_t o = 0; layer->y && o < outputs; o++) {
+        double sum = dot(backend, x, 1, layer->w->values + o * inputs, 1, inputs);
+        if (layer->bias) {
+            sum += layer->bias[o];
+        }
+        if (layer->a) {
+            sum += dot(backend, layer->u + row * rank, 1, layer->b->values + o * rank, 1, rank);
+        }
+        layer->y[row * outputs + o] = (float)sum;
+    }
+}
+
 static void reference_linear(struct backend *backend, const struct linear_args *a)
 {
-    int64_t inputs = a->w->shape.columns, outputs = a->w->shape.rows, rank = a->b ? a->b->shape.columns : 0;
-    assert((a->u == NULL) == (a->b == NULL) && (a->u == NULL || a->scale == 1));
-    assert(a->b == NULL || a->b->shape.rows == outputs);
-    for (int64_t r = 0; r < a->rows; r++) {
-        for (int64_t o = 0; o < outputs; o++) {
-            double sum = dot(backend, a->x + r * inputs, 1, a->w->values + o * inputs, 1, inputs);
-            if (a->bias) {
-                sum += a->bias[o];
-            }
-            if (a->u) {
-                sum += dot(backend, a->u + r * rank, 1, a->b->values + o * rank, 1, rank);
-            }
-            float *y = a->y + r * outputs + o;
-            *y = (float)((a->accumulate ? *y : 0.0) + a->scale * sum);
+    assert_rows(backend, a->x_dtype);
+    assert(a->layer_count >= 1 && a->layer_count <= LINEAR_GROUP);
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        const struct linear_layer *layer = &a->layers[i];
+        assert(layer->w->shape.columns == a->layers[0].w->shape.columns);
+        assert((layer->a == NULL) == (layer->b == NULL) && (layer->a == NULL) == (layer->u == NULL));
+        assert(layer->a == NULL || layer->a->shape.columns == layer->w->shape.columns);
+        assert(layer->b == NULL || layer->b->shape.rows == layer->w->shape.rows);
+        assert(layer->b == NULL || layer->b->shape.columns == layer->a->shape.rows);
+        for (int64_t row = 0; row < a->rows; row++) {
+            linear_row(backend, a, layer, row);
+        }
+    }
+}
+
+/* Sets du and adds what the layer gives to dx [inputs]. */
+static void linear_row_backward(struct backend *backend, const struct linear_backward_args *a,
+                                const struct linear_gradient *layer, int64_t row, double *dx)
+{
+    int64_t inputs = layer->w->shape.columns, outputs = layer->w->shape.rows;
+    int64_t rank = layer->b ? layer->b->shape.columns : 0;
+    const float *dy = widened_row(backend, layer->dy, a->dy_dtype, row, outputs);
+    float *du = layer->b ? layer->du + row * rank : NULL;
+    for (int64_t i = 0; i < rank; i++) {
+        du[i] = (float)(layer->scale * dot(backend, dy, 1, layer->b->values + i, rank, outputs));
+    }
+    for (int64_t i = 0; a->dx && i < inputs; i++) {
+        dx[i] += dot(backend, dy, 1, layer->w->values + i, inputs, outputs);
+        if (layer->a) {
+            dx[i] += dot(backend, du, 1, layer->a->values + i, inputs, rank);
         }
     }
 }
 
 static void reference_linear_backward(struct backend *backend, const struct linear_backward_args *a)
 {
-    int64_t inputs = a->w->shape.columns, outputs = a->w->shape.rows, rank = a->a ? a->a->shape.rows : 0;
-    assert((a->du == NULL) == (a->a == NULL) && (a->du == NULL || a->scale == 1));
-    assert(a->a == NULL || a->a->shape.columns == inputs);
-    for (int64_t r = 0; r < a->rows; r++) {
-        for (int64_t i = 0; i < inputs; i++) {
-            double sum = dot(backend, a->dy + r * outputs, 1, a->w->values + i, inputs, outputs);
-            if (a->du) {
-                sum += dot(backend, a->du + r * rank, 1, a->a->values + i, inputs, rank);
-            }
-            float *dx = a->dx + r * inputs + i;
-            *dx = (float)((a->accumulate ? *dx : 0.0) + a->scale * sum);
+    int64_t inputs = a->layers[0].w->shape.columns;
+    double *dx = reference(backend)->wide;
+    assert_rows(backend, a->dy_dtype);
+    assert(a->layer_count >= 1 && a->layer_count <= LINEAR_GROUP);
+    assert(inputs <= (int64_t)scratch_columns(&reference(backend)->limits));
+    for (int32_t i = 0; i < a->layer_count; i++) {
+        const struct linear_gradient *layer = &a->layers[i];
+        assert(layer->w->shape.columns == inputs && (layer->b == NULL) == (layer->du == NULL));
+        assert(layer->b == NULL || layer->b->shape.rows == layer->w->shape.rows);
+        assert(layer->a == NULL || (layer->b && layer->a->shape.rows == layer->b->shape.columns));
+        assert(layer->a == NULL || layer->a->shape.columns == inputs);
+    }
+    for (int64_t row = 0; row < a->rows; row++) {
+        memset(dx, 0, (size_t)inputs * sizeof *dx);
+        for (int32_t i = 0; i < a->layer_count; i++) {
+            linear_row_backward(backend, a, &a->layers[i], row, dx);
+        }
+        for (int64_t i = 0; a->dx && i < inputs; i++) {
+            a->dx[row * inputs + i] = (float)dx[i];
         }
     }
 }
 
 static void reference_linear_weight_backward(struct backend *backend, const struct linear_weight_backward_args *a)
 {
+    assert_rows(backend, a->dy_dtype);
+    assert_rows(backend, a->x_dtype);
     for (int64_t o = 0; a->dw && o < a->outputs; o++) {
         for (int64_t i = 0; i < a->inputs; i++) {
+            double sum = 0;
+            for (int64_t r = 0; r < a->rows; r++) {
+                sum += operand(backend, float_from_dtype(a->dy, a->dy_dtype, r * a->outputs + o)) *
+                       operand(backend, float_from_dtype(a->x, a->x_dtype, r * a->inputs + i));
+            }
             float *dw = a->dw + o * a->inputs + i;
-            *dw = (float)(*dw + a->scale * dot(backend, a->dy + o, a->outputs, a->x + i, a->inputs, a->rows));
+            *dw = (float)(*dw + a->scale * sum);
         }
     }
     for (int64_t o = 0; a->dbias && o < a->outputs; o++) {
         double sum = 0;
         for (int64_t r = 0; r < a->rows; r++) {
-            sum += a->dy[r * a->outputs + o];
+            sum += float_from_dtype(a->dy, a->dy_dtype, r * a->outputs + o);
         }
         a->dbias[o] = (float)(a->dbias[o] + sum);
     }
@@ -306,17 +392,29 @@ static void reference_linear_weight_backward(struct backend *backend, const stru
 
 /* ---- rotary positions ---- */
 
+static void reference_rotation(struct backend *backend, const struct rotation_args *a)
+{
+    (void)backend;
+    int64_t half = a->rotary / 2;
+    for (int64_t r = 0; r < a->rows; r++) {
+        for (int64_t i = 0; i < half; i++) {
+            float angle = (float)a->positions[r] * a->frequencies[i];
+            a->table[r * a->rotary + i] = (float)(cos(angle) * a->attention_factor);
+            a->table[r * a->rotary + half + i] = (float)(sin(angle) * a->attention_factor);
+        }
+    }
+}
+
 static void reference_rope(struct backend *backend, const struct rope_args *a)
 {
     (void)backend;
     int64_t half = a->rotary / 2;
     for (int64_t r = 0; r < a->rows; r++) {
+        const float *cosines = a->table + r * a->rotary, *sines = cosines + half;
         for (int64_t head = 0; head < a->heads; head++) {
             float *x = a->x + (r * a->heads + head) * a->head_size;
             for (int64_t i = 0; i < half; i++) {
-                float angle = (float)a->positions[r] * a->frequencies[i];
-                double cosine = cos(angle) * a->attention_factor;
-                double sine = sin(angle) * a->attention_factor * (a->inverse ? -1 : 1);
+                double cosine = cosines[i], sine = a->inverse ? -sines[i] : sines[i];
                 double first = x[i], second = x[i + half];
                 x[i] = (float)(first * cosine - second * sine);
                 x[i + half] = (float)(second * cosine + first * sine);
@@ -474,22 +572,25 @@ static void reference_attention_backward(struct backend *backend, const struct a
 
 static void reference_gated(struct backend *backend, const struct gated_args *a)
 {
-    (void)backend;
+    assert_rows(backend, a->out_dtype);
     for (int64_t i = 0; i < a->count; i++) {
         double z = a->gate[i];
-        a->out[i] = (float)(z / (1 + exp(-z)) * a->up[i]);
+        store(a->out, a->out_dtype, i, (float)(z / (1 + exp(-z)) * a->up[i]));
     }
 }
 
 /* With s = 1 / (1 + exp(-z)):  silu(z) = z s,  silu'(z) = s (1 + z (1 - s)) */
 static void reference_gated_backward(struct backend *backend, const struct gated_backward_args *a)
 {
-    (void)backend;
+    assert_rows(backend, a->out_dtype);
     for (int64_t i = 0; i < a->count; i++) {
         double z = a->gate[i], up = a->up[i], dout = a->dout[i];
         double s = 1 / (1 + exp(-z));
-        a->dgate[i] = (float)(dout * up * s * (1 + z * (1 - s)));
-        a->dup[i] = (float)(dout * z * s);
+        store(a->dgate, a->out_dtype, i, (float)(dout * up * s * (1 + z * (1 - s))));
+        store(a->dup, a->out_dtype, i, (float)(dout * z * s));
+        if (a->out) {
+            store(a->out, a->out_dtype, i, (float)(z * s * up));
+        }
     }
 }
 
@@ -636,15 +737,16 @@ static void reference_scatter_add_rows(struct backend *backend, const struct row
 
 static void reference_dropout(struct backend *backend, const struct dropout_args *a)
 {
-    (void)backend;
+    assert_rows(backend, a->x_dtype);
+    assert(!a->accumulate || a->x_dtype == DTYPE_F32);
     for (int64_t r = 0; r < a->rows; r++) {
         for (int64_t c = 0; c < a->columns; c++) {
             uint32_t words[4];
             random_block(words, a->seed, RANDOM_DROPOUT, a->keys[r], (uint64_t)a->stream << 32 | (uint64_t)c / 4);
             bool dropped = words[c % 4] < a->probability * 4294967296.0;
-            double value = dropped ? 0 : a->x[r * a->columns + c] / (1.0 - a->probability);
-            float *out = a->out + r * a->columns + c;
-            *out = (float)((a->accumulate ? *out : 0.0) + value);
+            int64_t at = r * a->columns + c;
+            double value = dropped ? 0 : float_from_dtype(a->x, a->x_dtype, at) / (1.0 - a->probability);
+            store(a->out, a->x_dtype, at, (float)((a->accumulate ? ((float *)a->out)[at] : 0.0) + value));
         }
     }
 }
@@ -693,12 +795,7 @@ static void reference_convert(struct backend *backend, const struct convert_args
 {
     (void)backend;
     for (int64_t i = 0; i < a->count; i++) {
-        float value = float_from_dtype(a->src, a->from, i);
-        if (a->to == DTYPE_F32) {
-            ((float *)a->dst)[i] = value;
-        } else {
-            ((uint16_t *)a->dst)[i] = bf16_from_float(value);
-        }
+        store(a->dst, a->to, i, float_from_dtype(a->src, a->from, i));
     }
 }
 
