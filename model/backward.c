@@ -34,14 +34,8 @@ static void low_rank_weights_backward(struct pass *pass, const struct overlay *o
     int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
     struct operand u = operand_f32(pass->tapes[layer].u[linear->kind]), x = linear->x;
     weight_backward(pass, linear->dy, outputs, u, low_rank->rank, low_rank->b_gradient, NULL);
-    if (overlay->dropout > 0) {
-        struct dropout_args dropout = pass_dropout(pass, overlay, layer, linear->kind);
-        dropout.x = x.data;
-        dropout.x_dtype = x.dtype;
-        dropout.out = pass->dropped;
-        pass->backend->dropout(pass->backend, &dropout);
-        x.data = pass->dropped;
-    }
+    if (overlay->dropout > 0)
+        x = pass_drop(pass, overlay, layer, linear->kind, x);
     weight_backward(pass, operand_f32(du), low_rank->rank, x, inputs, low_rank->a_gradient, NULL);
 }
 
@@ -123,7 +117,7 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
     const struct operand wide = pass_operand(pass, pass->wide), normed = pass_operand(pass, pass->normed);
     const struct backward_layer down = {LINEAR_DOWN, operand_f32(pass->dstream), wide};
     linears_backward(pass, overlay, layer, &down, 1, pass->dwide);
-    /* In place: this layer's tape is not read again. */
+    /* In f32 in place: this layer's tape is not read again. */
     void *dgate = pass->dgate ? pass->dgate : tape->gate, *dup = pass->dup ? pass->dup : tape->up;
     backend->gated_backward(
         backend, &(struct gated_backward_args){.gate = tape->gate,

@@ -77,6 +77,17 @@ struct dropout_args pass_dropout(const struct pass *pass, const struct overlay *
     };
 }
 
+struct operand pass_drop(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                         struct operand x)
+{
+    struct dropout_args dropout = pass_dropout(pass, overlay, layer, kind);
+    dropout.x = x.data;
+    dropout.x_dtype = x.dtype;
+    dropout.out = pass->dropped;
+    pass->backend->dropout(pass->backend, &dropout);
+    return (struct operand){pass->dropped, x.dtype};
+}
+
 const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t layer, enum linear_kind kind)
 {
     const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
@@ -111,12 +122,7 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
             continue;
         args.layer_count++;
         if (training && next->a && overlay->dropout > 0) {
-            struct dropout_args dropout = pass_dropout(pass, overlay, layer, kind);
-            dropout.x = x.data;
-            dropout.x_dtype = x.dtype;
-            dropout.out = pass->dropped;
-            pass->backend->dropout(pass->backend, &dropout);
-            next->dropped = pass->dropped;
+            next->dropped = pass_drop(pass, overlay, layer, kind, x).data;
             pass->backend->linear(pass->backend, &args); /* there is room for one mask at a time */
             args.layer_count = 0;
         }

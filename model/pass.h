@@ -170,9 +170,11 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
                   struct operand x, float *const y[], int count, bool training);
 /* pass->normed and pass->wide */
 struct operand pass_operand(const struct pass *pass, const void *rows);
-/* Of the input of a linear layer's low-rank term; x, out and rows are the caller's. */
+/* Of the input of a linear layer's low-rank term; x and out are the caller's. pass_drop: from x into pass->dropped. */
 struct dropout_args pass_dropout(const struct pass *pass, const struct overlay *overlay, int32_t layer,
                                  enum linear_kind kind);
+struct operand pass_drop(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
+                         struct operand x);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *rstd);
