@@ -24,8 +24,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* How often a thread looks for news before it sleeps: about 10 microseconds, what waking a sleeping thread costs. */
-#define SPINS 256
+/*
+ * How often a thread looks for news before it sleeps: about 40 microseconds. Threads seldom finish an operation closer
+ * together than the 10 that waking one costs; a step of the reward benchmark takes 2 % less time than with 256.
+ */
+#define SPINS 1024
 
 /* Most indices of one run; longer ones are split. */
 #define RUN_MAX ((int64_t)1 << 30)
