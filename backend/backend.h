@@ -217,11 +217,11 @@ struct gated_args {
     int64_t count;
     enum dtype out_dtype;
 };
-/* `out` as gated sets it, once more: the weight gradients behind it want it. */
+/* The outputs are of out_dtype; in f32 each may be any of the inputs at the same place. */
 struct gated_backward_args {
     const float *gate, *up, *dout;
-    void *dgate, *dup,
-        *out; /* of out_dtype, set; in f32 each may be any of the inputs at the same place; out: or NULL */
+    void *dgate, *dup; /* set */
+    void *out;         /* as gated sets it, for the weight gradients behind it; or NULL */
     int64_t count;
     enum dtype out_dtype;
 };

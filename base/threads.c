@@ -26,7 +26,7 @@
 
 /*
  * How often a thread looks for news before it sleeps: about 40 microseconds. Threads seldom finish an operation closer
- * together than the 10 that waking one costs; a step of the reward benchmark takes 2 % less time than with 256.
+ * together than the 10 that waking one costs (tests/bench/README.md has the figures).
  */
 #define SPINS 1024
 

@@ -119,16 +119,11 @@ static struct left left_rows(const struct multiplier *multiplier, void *room, co
     if (!multiplier->bf16) {
         return (struct left){.rows = from, .stride = stride};
     }
-    const int32_t words = padded(columns, PAIR_ALIGNMENT) / 2, filled = padded(rows, multiplier->bf16->bf16_multiple);
-    uint16_t *to = room;
-    for (int32_t row = 0; row < filled; row++) {
-        const int32_t there = row < rows ? columns : 0;
-        const struct convert_args convert = {.src = from + (size_t)row * stride, .dst = to};
-        multiplier->bf16->bf16_operand(&convert, 0, there);
-        memset(to + there, 0, (size_t)(2 * words - there) * sizeof *to);
-        to += 2 * words;
+    const int32_t width = padded(columns, PAIR_ALIGNMENT);
+    for (int32_t row = 0; row < rows; row++) {
+        set_left_row(multiplier, room, width, row, from + (size_t)row * stride, columns);
     }
-    return (struct left){.rows = room, .stride = (size_t)(2 * words)};
+    return left_of(multiplier, room, width, rows);
 }
 
 /* The right operand whose columns are the rows of `from`: [columns, inner]. Room: columns up to a multiple of PANEL. */

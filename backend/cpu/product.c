@@ -36,9 +36,8 @@ struct job {
     int count;
     int32_t all_rows;
     int32_t rows;   /* of a task */
-    int32_t panels; /* of a task, where there is one product; 0: all of each product */
+    int32_t panels; /* of a task, where there is one product; 0: all of each product, x rounded once */
     int64_t groups;
-    bool round_once;
 };
 
 /* What one task works on. */
@@ -274,7 +273,7 @@ static void product_task(void *context, int64_t index)
         .job = job,
         .first_row = (int32_t)(index / job->groups) * job->rows,
         .copy = scratch + SUMS_BYTES,
-        .rounded = job->round_once ? (uint16_t *)(void *)(scratch + SUMS_BYTES + COPY_BYTES) : NULL,
+        .rounded = job->panels == 0 ? (uint16_t *)(void *)(scratch + SUMS_BYTES + COPY_BYTES) : NULL,
     };
     const int32_t rows = job->all_rows - block.first_row;
     block.rows = rows < job->rows ? rows : job->rows;
@@ -327,7 +326,6 @@ static bool cut_by_rows(struct job *job)
     }
     job->rows = (int32_t)(tiles / blocks * tile_rows);
     job->groups = 1;
-    job->round_once = true;
     return true;
 }
 

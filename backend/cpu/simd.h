@@ -552,10 +552,6 @@ SIMD ivec ivec_pairs(vec even, vec odd)
     return ivec_xor(ivec_right(ivec_round(even), 16), ivec_and(ivec_round(odd), ivec_set(0xffff0000u)));
 }
 
-/*
- * Elements `at` .. at + VEC - 1, as far as `left` of them are there, of rows in f32 or bf16; what is not there reads as
- * zero.
- */
 SIMD vec vec_load_bf16(const uint16_t *p, int64_t left)
 {
     uint16_t some[VEC] = {0};
@@ -586,6 +582,10 @@ SIMD void vec_store_bf16(uint16_t *p, vec v, int64_t left)
     }
 #endif
 }
+/*
+ * Elements `at` .. at + VEC - 1, as far as `left` of them are there, of rows in f32 or bf16; what is not there reads as
+ * zero.
+ */
 SIMD vec vec_load_of(const void *rows, int64_t at, enum dtype dtype, int64_t left)
 {
     return dtype == DTYPE_BF16 ? vec_load_bf16((const uint16_t *)rows + at, left)
