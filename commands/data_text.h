@@ -8,8 +8,8 @@
 #define ATTUNE_COMMANDS_DATA_TEXT_H
 
 #include "base/strbuf.h"
+#include "recipe/recipe.h"
 #include "text/model_text.h"
-#include "train/recipe.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #ifndef ATTUNE_COMMANDS_EVAL_ANSWERS_H
 #define ATTUNE_COMMANDS_EVAL_ANSWERS_H
 
-#include "commands/opened.h"
+#include "session/opened.h"
 
 struct answer_counts {
     size_t equal, total;

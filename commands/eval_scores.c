@@ -3,9 +3,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "commands/answer_file.h"
-#include "commands/scoring.h"
 #include "reward/evaluation_measures.h"
+#include "session/answer_file.h"
+#include "session/score_queue.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,10 +31,10 @@ struct waiting {
 
 struct evaluated {
     const struct eval_scores_options *options;
-    struct scoring scoring;
+    struct score_queue queue;
     struct answer_file *file;
     struct file_writer *out; /* NULL: nothing is written */
-    struct waiting **items;  /* those of one scoring_run() */
+    struct waiting **items;  /* those of one score_queue_run() */
     size_t count, capacity;
     struct strbuf line;
 
@@ -156,7 +156,7 @@ static void drop_waiting(struct evaluated *evaluated)
 /* The scores of all that waits, into the sums and the file. */
 static int take_scores(struct evaluated *evaluated, struct err *err)
 {
-    int rc = scoring_run(&evaluated->scoring, err);
+    int rc = score_queue_run(&evaluated->queue, err);
     for (size_t i = 0; rc == 0 && i < evaluated->count; i++) {
         const struct waiting *item = evaluated->items[i];
         rc = add_answers(evaluated, item, err);
@@ -192,10 +192,10 @@ static int add_record(struct evaluated *evaluated, json_t *record, struct err *e
         const json_t *text = json_object_get(json_array_get(answers, (size_t)a), "text");
         texts[a] = (struct family_answer){json_string_value(text), json_string_length(text)};
     }
-    if (scoring_add(&evaluated->scoring, json_object_get(record, "prompt"), texts, count, item->scores, err) != 0)
+    if (score_queue_add(&evaluated->queue, json_object_get(record, "prompt"), texts, count, item->scores, err) != 0)
         return err_prefix(err, "%s:%lld", evaluated->options->path,
                           (long long)json_integer_value(json_object_get(record, "line")));
-    return scoring_is_full(&evaluated->scoring) ? take_scores(evaluated, err) : 0;
+    return score_queue_is_full(&evaluated->queue) ? take_scores(evaluated, err) : 0;
 }
 
 static int score_all(struct evaluated *evaluated, struct err *err)
@@ -282,7 +282,7 @@ static void free_all(struct evaluated *evaluated)
     mem_free(evaluated->writers);
     strbuf_free(&evaluated->line);
     answer_file_close(evaluated->file);
-    scoring_close(&evaluated->scoring);
+    score_queue_close(&evaluated->queue);
 }
 
 int eval_scores(const struct opened *opened, const struct eval_scores_options *options, struct err *err)
@@ -290,7 +290,7 @@ int eval_scores(const struct opened *opened, const struct eval_scores_options *o
     struct evaluated evaluated = {.options = options};
     struct file_writer writer;
     bool writing = false;
-    int rc = scoring_open(&evaluated.scoring, opened, options->max_length, err);
+    int rc = score_queue_open(&evaluated.queue, opened, options->max_length, err);
     if (rc == 0)
         rc = answer_file_open(&evaluated.file, options->path, options->format, err);
     if (rc == 0 && options->out) {

@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "commands/answering.h"
+#include "session/answering.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "commands/eval_answers.h"
 #include "commands/eval_scores.h"
-#include "commands/opened.h"
-#include "text/batch.h"
+#include "session/opened.h"
+#include "text/data/batch.h"
 #include <math.h>
 #include <string.h>
 

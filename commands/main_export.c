@@ -2,10 +2,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "commands/opened.h"
 #include "lora/merge.h"
+#include "roles/folder.h"
+#include "session/opened.h"
 #include "train/device.h"
-#include "train/folder.h"
 #include <string.h>
 
 enum { DTYPE_KEEP = 3 };

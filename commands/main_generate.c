@@ -2,8 +2,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "commands/answering.h"
-#include "commands/scoring.h"
+#include "session/answering.h"
+#include "session/score_queue.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,7 @@ static int write_answers(const struct generation *generation, struct strbuf *out
 }
 
 /* Queues the answers to prompt `number`; their scores come into `scores`. */
-static int add_prompt(const struct generation *generation, struct scoring *scoring, size_t number, float *scores,
+static int add_prompt(const struct generation *generation, struct score_queue *queue, size_t number, float *scores,
                       struct err *err)
 {
     const struct answer *answers = &generation->answers[number * (size_t)generation->n];
@@ -94,7 +94,7 @@ static int add_prompt(const struct generation *generation, struct scoring *scori
         messages = json_read_text(strbuf_text(&text), text.length, "a prompt", err);
     for (int64_t s = 0; messages && s < generation->n; s++)
         texts[s] = (struct family_answer){strbuf_text(&answers[s].text), answers[s].text.length};
-    int rc = messages ? scoring_add(scoring, messages, texts, (int32_t)generation->n, scores, err) : -1;
+    int rc = messages ? score_queue_add(queue, messages, texts, (int32_t)generation->n, scores, err) : -1;
     if (messages)
         json_decref(messages);
     strbuf_free(&text);
@@ -117,14 +117,14 @@ static int compare_answers(const void *left, const void *right)
 static int score_answers(struct generation *generation, struct err *err)
 {
     size_t count = generation->prompts->count, n = (size_t)generation->n;
-    struct scoring scoring = {0};
+    struct score_queue queue = {0};
     float *scores = mem_alloc(count * n, sizeof *scores, err);
-    int rc = scores ? scoring_open(&scoring, &generation->opened, 0, err) : -1;
+    int rc = scores ? score_queue_open(&queue, &generation->opened, 0, err) : -1;
     progress_begin("scoring", (int64_t)(count * n));
     for (size_t p = 0; rc == 0 && p < count; p++) {
-        rc = add_prompt(generation, &scoring, p, scores + p * n, err);
-        if (rc == 0 && (p + 1 == count || scoring_is_full(&scoring)))
-            rc = scoring_run(&scoring, err);
+        rc = add_prompt(generation, &queue, p, scores + p * n, err);
+        if (rc == 0 && (p + 1 == count || score_queue_is_full(&queue)))
+            rc = score_queue_run(&queue, err);
         progress_update((int64_t)((p + 1) * n), NULL);
     }
     progress_end();
@@ -132,7 +132,7 @@ static int score_answers(struct generation *generation, struct err *err)
         generation->answers[i].score = scores[i];
     for (size_t p = 0; rc == 0 && generation->best_of && p < count; p++)
         qsort(generation->answers + p * n, n, sizeof *generation->answers, compare_answers);
-    scoring_close(&scoring);
+    score_queue_close(&queue);
     mem_free(scores);
     return rc;
 }

@@ -8,7 +8,7 @@
  */
 #include "base/args.h"
 #include "base/mem.h"
-#include "train/keys.h"
+#include "recipe/keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "base/args.h"
 #include "base/mem.h"
 #include "base/suggest.h"
-#include "commands/prefs_command.h"
+#include "commands/prefs/command.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* commands/main_report.c - attune report: draws what happened in a run, or compares several. */
 #include "base/args.h"
 #include "base/mem.h"
-#include "train/report.h"
+#include "report/report.h"
 #include <stdio.h>
 
 static int run(const struct args_list *folders, const char *out, struct err *err)

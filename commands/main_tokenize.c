@@ -8,8 +8,8 @@
 #include "base/args.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "text/data/record_file.h"
 #include "text/model_text.h"
-#include "text/record_file.h"
 #include <stdio.h>
 #include <string.h>
 

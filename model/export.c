@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/padding.h"
-#include "text/chat_template.h"
+#include "text/chat_template/chat_template.h"
 #include "text/model_text.h"
 #include <assert.h>
 #include <math.h>

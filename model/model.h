@@ -20,8 +20,8 @@
 #include "model/memory.h"
 #include "model/overlay.h"
 #include "model/parameter.h"
-#include "model/safetensors.h"
 #include "model/score_head.h"
+#include "weights/safetensors.h"
 
 struct linear {
     struct weight *weight;

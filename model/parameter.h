@@ -5,6 +5,7 @@
 #define ATTUNE_MODEL_PARAMETER_H
 
 #include "backend/backend.h"
+#include "weights/safetensors.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,5 +28,12 @@ static inline int64_t parameter_size(const struct parameter *parameter)
 {
     return (int64_t)parameter->rows * parameter->columns;
 }
+
+/* Puts the tensor `name` of an open file into `device`; it must have `count` elements. `path` is for messages. */
+int parameter_read(struct backend *backend, const struct safetensors *files, const char *path, const char *name,
+                   float *device, int64_t count, struct err *err);
+/* Puts the tensors of a file into the parameters' masters, by name; every parameter must be there with its size. */
+int parameters_load(const struct parameter_list *parameters, struct backend *backend, const char *path,
+                    struct err *err);
 
 #endif

@@ -23,7 +23,7 @@
 #define ATTUNE_MODEL_PASS_H
 
 #include "model/model.h"
-#include "text/batch.h"
+#include "text/data/batch.h"
 
 struct pass_limits {
     int32_t tokens, segments, predictions;

@@ -25,7 +25,7 @@
 #define ATTUNE_PPO_ADVANTAGE_H
 
 #include "ppo/episode.h"
-#include "train/recipe.h"
+#include "recipe/recipe.h"
 
 /*
  * Mean and deviation of all scores so far (use_score_norm): Chan's update, each batch counted before its own scores are

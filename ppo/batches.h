@@ -1,9 +1,9 @@
 /*
  * ppo/batches.h - answers on their way through the model: which go into one pass, and the batch they make.
  *
- * A prompt is a segment, its answers are segments behind it (text/batch.h), and every token of an answer is predicted:
- * its log-probability, and the critic's value, are read at the row before it. So the numbers of a pass are those of its
- * answers end to end.
+ * A prompt is a segment, its answers are segments behind it (text/data/batch.h), and every token of an answer is
+ * predicted: its log-probability, and the critic's value, are read at the row before it. So the numbers of a pass are
+ * those of its answers end to end.
  *
  * A pass takes families, a prompt with its answers, as many as keep within PASS_TOKENS, one at least. A mini-batch
  * is cut into gradient_accumulation_steps pieces first, between answers: a family that does not fit into memory at once

@@ -3,11 +3,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
 #include "ppo/journal.h"
 #include "ppo/program.h"
-#include "train/number.h"
 #include <assert.h>
 #include <ctype.h>
 #include <math.h>

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "text/dataset_arena.h"
+#include "text/data/dataset_arena.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,9 +12,9 @@
 #define ATTUNE_PPO_DATA_H
 
 #include "base/hash.h"
-#include "text/dataset.h"
+#include "recipe/recipe.h"
+#include "text/data/dataset.h"
 #include "text/model_text.h"
-#include "train/recipe.h"
 
 /* Where the recipe has no sample_prompts, so many of the prompts are answered to be looked at. */
 #define PPO_SAMPLES 4

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "train/number.h"
+#include "base/number.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -17,7 +17,7 @@
 
 #include "ppo/data.h"
 #include "ppo/episode.h"
-#include "train/scorer.h"
+#include "roles/scorer.h"
 
 /* Prompts whose answers are made ready at once. */
 #define JUDGE_FAMILIES 64

@@ -11,7 +11,7 @@
 #ifndef ATTUNE_PPO_KL_H
 #define ATTUNE_PPO_KL_H
 
-#include "train/recipe.h"
+#include "recipe/recipe.h"
 
 /* No ratio of probabilities is taken beyond exp(+-this). */
 #define LOG_RATIO_MAX 20.0

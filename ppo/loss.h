@@ -28,7 +28,7 @@
 #define ATTUNE_PPO_LOSS_H
 
 #include "ppo/episode.h"
-#include "train/recipe.h"
+#include "recipe/recipe.h"
 
 /* Of a mini-batch; sums grow as answers are added. Read it through policy_loss_statistics(). */
 struct policy_loss {

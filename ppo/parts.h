@@ -4,7 +4,7 @@
 #ifndef ATTUNE_PPO_PARTS_H
 #define ATTUNE_PPO_PARTS_H
 
-#include "model/generate.h"
+#include "model/generate/generate.h"
 #include "ppo/data.h"
 #include "ppo/episode.h"
 #include "ppo/roles.h"

@@ -5,8 +5,8 @@
 #include "ppo/batches.h"
 #include "ppo/loop.h"
 #include "ppo/rollout.h"
+#include "roles/folder.h"
 #include "train/device.h"
-#include "train/folder.h"
 #include "train/stop_tokens.h"
 #include <string.h>
 

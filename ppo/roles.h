@@ -4,7 +4,7 @@
  *     policy      trained: an adapter on the base (adapter_name_or_path goes on, or a fresh one), or all weights
  *     reference   the policy as it began, frozen: the same adapter once more, or the base as it is
  *     critic      gae only, trained: predicts the return; an adapter with a score head, or all weights with one
- *     reward      scores answers, unless reward_command does (train/scorer.h)
+ *     reward      scores answers, unless reward_command does (roles/scorer.h)
  *
  * With adapters all roles that name one base share its weights. In full tuning policy and critic are models of their
  * own in f32, and the reference is a third one, frozen: the memory plan says what that costs.
@@ -17,10 +17,10 @@
 #define ATTUNE_PPO_ROLES_H
 
 #include "model/pass.h"
-#include "train/models.h"
+#include "roles/models.h"
+#include "roles/scorer.h"
+#include "roles/trainable.h"
 #include "train/run.h"
-#include "train/scorer.h"
-#include "train/trainable.h"
 
 struct ppo_roles {
     struct models models;

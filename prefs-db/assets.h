@@ -1,5 +1,5 @@
 /*
- * prefs-db/assets.h - the files of the page, compiled in (prefs-db/embed.cmake). A request finds one by its exact path.
+ * prefs-db/assets.h - the files of the page, compiled in (cmake/embed.cmake). A request finds one by its exact path.
  */
 #ifndef ATTUNE_PREFS_DB_ASSETS_H
 #define ATTUNE_PREFS_DB_ASSETS_H

@@ -1,5 +1,5 @@
 /*
- * prefs-db/schema.h - prefs-db/schema.sql as a string; the build makes it (prefs-db/embed.cmake).
+ * prefs-db/schema.h - prefs-db/schema.sql as a string; the build makes it (cmake/embed.cmake).
  */
 #ifndef ATTUNE_PREFS_DB_SCHEMA_H
 #define ATTUNE_PREFS_DB_SCHEMA_H

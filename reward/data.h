@@ -19,7 +19,7 @@
 #ifndef ATTUNE_REWARD_DATA_H
 #define ATTUNE_REWARD_DATA_H
 
-#include "reward/data_set.h"
+#include "rankings/set.h"
 
 struct reward_data {
     const struct recipe *recipe;

@@ -1,6 +1,6 @@
-/* Rankings on their way into batches; see data_set.h. */
+/* Rankings on their way into batches; see rankings/set.h. */
 #include "base/random.h"
-#include "reward/data_set.h"
+#include "rankings/set.h"
 
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 /* What the user is told of a set of rankings. */
 #include "base/log.h"
 #include "base/strbuf.h"
-#include "reward/data_set.h"
+#include "rankings/set.h"
 
 static void put_count(struct strbuf *text, int64_t count, const char *what)
 {

@@ -12,7 +12,7 @@
 #ifndef ATTUNE_REWARD_EVALUATION_H
 #define ATTUNE_REWARD_EVALUATION_H
 
-#include "reward/data_set.h"
+#include "rankings/set.h"
 #include "reward/evaluation_measures.h"
 #include "reward/loss.h"
 

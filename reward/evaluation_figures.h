@@ -1,5 +1,5 @@
 /*
- * reward/evaluation_figures.h - an evaluation to look at: figures.json for the report (train/report.h), and a short
+ * reward/evaluation_figures.h - an evaluation to look at: figures.json for the report (report/report.h), and a short
  * table for the terminal.
  *
  * Accuracy by set and by what is known of a comparison (gap of the ranks, strength, agreement, which answer is longer

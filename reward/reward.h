@@ -8,7 +8,7 @@
  *     evaluation*.c   how far scores agree with people, in numbers and figures
  *     main.c          the command line
  *
- * The score is read at the token that closes the answer. A ranking of K answers is one family (text/family.h): its
+ * The score is read at the token that closes the answer. A ranking of K answers is one family (text/data/family.h): its
  * prompt is computed once, its answers each once, and all its pairs are one element of the batch. The loss of an
  * optimizer step is the weighted mean over its rankings, all micro-batches together: the weights are known before the
  * first backward pass, so batch size 8 and 2 x 4 accumulated are the same number.

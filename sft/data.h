@@ -9,11 +9,11 @@
 #define ATTUNE_SFT_DATA_H
 
 #include "base/hash.h"
-#include "text/batch.h"
-#include "text/dataset.h"
+#include "recipe/recipe.h"
+#include "text/data/batch.h"
+#include "text/data/dataset.h"
+#include "text/data/packing.h"
 #include "text/model_text.h"
-#include "text/packing.h"
-#include "train/recipe.h"
 
 struct sft_data {
     const struct recipe *recipe;

@@ -4,7 +4,7 @@
 #ifndef ATTUNE_SFT_LOOP_H
 #define ATTUNE_SFT_LOOP_H
 
-#include "model/generate.h"
+#include "model/generate/generate.h"
 #include "sft/data.h"
 #include "sft/sft.h"
 #include "train/loop.h"

@@ -2,7 +2,7 @@
 #include "text/model_text.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "text/family.h"
+#include "text/data/family.h"
 #include <string.h>
 
 #define TEMPLATE_MAX ((size_t)4 << 20)

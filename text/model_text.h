@@ -5,8 +5,8 @@
 #define ATTUNE_TEXT_MODEL_TEXT_H
 
 #include "base/hash.h"
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "text/chat_template/chat_template.h"
+#include "text/tokenizer/tokenizer.h"
 
 struct model_text {
     struct tokenizer *tokenizer;

@@ -1,8 +1,8 @@
 /* train/loop.c - see loop.h. */
 #include "train/loop.h"
 #include "base/log.h"
+#include "report/report.h"
 #include "train/interrupt.h"
-#include "train/report.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/strbuf.h"
-#include "train/number.h"
 
 #include <assert.h>
 #include <fcntl.h>

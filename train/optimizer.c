@@ -1,7 +1,7 @@
 /* train/optimizer.c - see optimizer.h. */
 #include "train/optimizer.h"
 #include "base/mem.h"
-#include "model/safetensors.h"
+#include "weights/safetensors.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,23 +175,6 @@ int optimizer_save(const struct optimizer *optimizer, const char *path, struct e
     return rc;
 }
 
-/* Uploads tensor `name` of a file to `device`. */
-static int load_tensor(struct backend *backend, const struct safetensors *files, const char *path, const char *name,
-                       float *device, int64_t count, struct err *err)
-{
-    const struct safetensor *tensor = safetensors_find(files, name);
-    if (!tensor || tensor->count != count)
-        return err_set(err, "%s: tensor '%s' is missing or of another size; the file belongs to another run", path,
-                       name);
-    float *values = mem_alloc((size_t)count, sizeof *values, err);
-    if (!values)
-        return -1;
-    safetensor_widen(values, tensor->data, tensor->dtype, count);
-    backend->upload(backend, device, values, (size_t)count * sizeof *values);
-    mem_free(values);
-    return 0;
-}
-
 int optimizer_load(struct optimizer *optimizer, const char *path, struct err *err)
 {
     struct safetensors *files;
@@ -206,27 +189,11 @@ int optimizer_load(struct optimizer *optimizer, const char *path, struct err *er
         const struct parameter *parameter = &optimizer->parameters->items[i / 2];
         char name[STATE_NAME_MAX];
         state_name(name, parameter, i % 2);
-        rc = load_tensor(optimizer->backend, files, path, name, i % 2 ? optimizer->v[i / 2] : optimizer->m[i / 2],
-                         parameter_size(parameter), err);
+        rc = parameter_read(optimizer->backend, files, path, name, i % 2 ? optimizer->v[i / 2] : optimizer->m[i / 2],
+                            parameter_size(parameter), err);
     }
     if (rc == 0)
         optimizer->steps = strtoll(steps, NULL, 10);
     safetensors_close(files);
     return rc;
-}
-
-int parameters_load(const struct parameter_list *parameters, struct backend *backend, const char *path, struct err *err)
-{
-    struct safetensors *files;
-    if (safetensors_open(&files, path, err) != 0)
-        return -1;
-    int rc = 0;
-    for (int32_t i = 0; rc == 0 && i < parameters->count; i++) {
-        const struct parameter *parameter = &parameters->items[i];
-        rc = load_tensor(backend, files, path, parameter->name, parameter->master, parameter_size(parameter), err);
-        if (rc == 0 && parameter->weight)
-            backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
-    }
-    safetensors_close(files);
-    return rc == 0 ? backend->synchronize(backend, err) : -1;
 }

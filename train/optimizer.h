@@ -8,7 +8,7 @@
 
 #include "model/memory.h"
 #include "model/parameter.h"
-#include "train/recipe.h"
+#include "recipe/recipe.h"
 
 struct optimizer_options {
     double beta1, beta2, epsilon, weight_decay;
@@ -45,9 +45,5 @@ int optimizer_step(struct optimizer *optimizer, double rate, double *grad_norm, 
 /* The moments and the count of updates, as safetensors: <name>.exp_avg, <name>.exp_avg_sq. */
 int optimizer_save(const struct optimizer *optimizer, const char *path, struct err *err);
 int optimizer_load(struct optimizer *optimizer, const char *path, struct err *err);
-
-/* Puts the tensors of a file into the parameters' masters, by name; every parameter must be there with its size. */
-int parameters_load(const struct parameter_list *parameters, struct backend *backend, const char *path,
-                    struct err *err);
 
 #endif

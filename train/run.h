@@ -5,7 +5,7 @@
  *     metrics.jsonl            train/metrics.h
  *     samples.jsonl            answers at evaluations, where there are some: {"step","epoch","prompt","answer"}
  *     memory.json              the memory plan
- *     report.html              train/report.h
+ *     report.html              report/report.h
  *     checkpoint-N/            trained tensors, optimizer.safetensors, state.json, recipe.resolved.yaml
  *     adapter_*.*, model.*     the result, once the run is finished
  *     state.json               written last: the run is finished
@@ -17,11 +17,11 @@
 #ifndef ATTUNE_TRAIN_RUN_H
 #define ATTUNE_TRAIN_RUN_H
 
+#include "recipe/recipe.h"
+#include "report/tensorboard.h"
+#include "roles/trainable.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
-#include "train/recipe.h"
-#include "train/tensorboard.h"
-#include "train/trainable.h"
 
 /* What a checkpoint remembers beside the tensors. */
 struct run_state {

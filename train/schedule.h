@@ -19,16 +19,8 @@
 #ifndef ATTUNE_TRAIN_SCHEDULE_H
 #define ATTUNE_TRAIN_SCHEDULE_H
 
+#include "recipe/recipe.h"
 #include <stdint.h>
-
-enum schedule_kind {
-    SCHEDULE_CONSTANT,
-    SCHEDULE_CONSTANT_WITH_WARMUP,
-    SCHEDULE_LINEAR,
-    SCHEDULE_COSINE,
-    SCHEDULE_COSINE_WITH_MIN_LR,
-    SCHEDULE_WARMUP_STABLE_DECAY,
-};
 
 struct schedule {
     enum schedule_kind kind;

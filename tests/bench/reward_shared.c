@@ -15,8 +15,8 @@
 #include "base/random.h"
 #include "model/pass.h"
 #include "reward/loss.h"
-#include "text/family.h"
-#include "train/trainable.h"
+#include "roles/trainable.h"
+#include "text/data/family.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,10 +8,10 @@
  * new; the best of ten passes finds them in the cache. tests/bench/tokenizer.py prints the same lines for Hugging
  * Face's tokenizers, and tests/bench/tokenizer.csv keeps what both gave.
  */
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

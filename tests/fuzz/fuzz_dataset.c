@@ -4,8 +4,8 @@
  */
 #include "base/mem.h"
 #include "support/byte_tokenizer.h"
-#include "text/dataset.h"
-#include "text/packing.h"
+#include "text/data/dataset.h"
+#include "text/data/packing.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * loads must be written and load again to the same fingerprint.
  */
 #include "base/mem.h"
-#include "train/recipe.h"
+#include "recipe/recipe.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * found again, and every element must be there to read.
  */
 #include "base/mem.h"
-#include "model/safetensors.h"
+#include "weights/safetensors.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * rendered must be covered by its origins, and the trained bytes must lie in it in order.
  */
 #include "base/json.h"
-#include "text/chat_template.h"
-#include "text/jinja.h"
+#include "text/chat_template/chat_template.h"
+#include "text/jinja/jinja.h"
 #include <assert.h>
 #include <string.h>
 

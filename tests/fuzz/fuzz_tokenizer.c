@@ -4,7 +4,7 @@
  */
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 #include <assert.h>
 #include <string.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "model/generate.h"
+#include "model/generate/generate.h"
 #include "support/fixture.h"
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "support/cmocka.h"
 
 #include "base/mem.h"
-#include "model/generate.h"
+#include "model/generate/generate.h"
 #include "support/fixture.h"
 #include "support/real.h"
 #include <string.h>

@@ -4,7 +4,7 @@
  */
 #include "support/cmocka.h"
 
-#include "model/generate.h"
+#include "model/generate/generate.h"
 #include "support/fixture.h"
 #include <stdlib.h>
 #include <string.h>

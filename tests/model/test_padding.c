@@ -13,7 +13,7 @@
 #include "support/fixture.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
-#include "text/chat_template.h"
+#include "text/chat_template/chat_template.h"
 #include <string.h>
 
 /* Ids of tiny-text's special tokens. */

@@ -5,7 +5,7 @@
 #include "support/cmocka.h"
 
 #include "base/random.h"
-#include "model/sample.h"
+#include "model/generate/sample.h"
 #include "support/fixture.h"
 #include <math.h>
 #include <string.h>

@@ -5,10 +5,10 @@
 #include "support/cmocka.h"
 
 #include "base/file.h"
-#include "model/safetensors.h"
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
+#include "weights/safetensors.h"
 #include <math.h>
 #include <string.h>
 

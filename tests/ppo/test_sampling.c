@@ -6,7 +6,7 @@
 #include "support/cmocka.h"
 
 #include "base/random.h"
-#include "model/generate.h"
+#include "model/generate/generate.h"
 #include "ppo/helper_ppo.h"
 #include "support/fixture.h"
 #include "support/temporary.h"

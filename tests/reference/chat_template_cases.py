@@ -1,4 +1,4 @@
-"""Small templates rendered by jinja2 with Hugging Face's settings, for the interpreter in text/jinja.h.
+"""Small templates rendered by jinja2 with Hugging Face's settings, for the interpreter in text/jinja/jinja.h.
 
     python3 tests/reference/chat_template_cases.py            writes tests/fixtures/jinja_cases.json (a sample)
     python3 tests/reference/chat_template_cases.py --all F    writes all cases to the file F

@@ -1,6 +1,6 @@
-"""Writes text/jinja_unicode_tables.c from this Python's Unicode database: what str.upper(), isprintable() etc. know.
+"""Writes text/jinja/unicode_tables.c from this Python's Unicode database: what str.upper(), isprintable() etc. know.
 
-    python3 tests/reference/chat_template_unicode.py > text/jinja_unicode_tables.c
+    python3 tests/reference/chat_template_unicode.py > text/jinja/unicode_tables.c
 """
 import sys
 import unicodedata
@@ -87,7 +87,7 @@ def main():
     print(" * Written by tests/reference/chat_template_unicode.py; change that, not this.")
     print(" */")
     print("/* clang-format off */")
-    print('#include "text/jinja_unicode.h"\n')
+    print('#include "text/jinja/unicode.h"\n')
     print_case("upper", str.upper)
     print_case("lower", str.lower)
     print_case("title", lambda c: c.title())

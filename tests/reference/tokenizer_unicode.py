@@ -1,6 +1,6 @@
-"""Writes text/unicode_tables.c: properties and normal forms of every code point, as Hugging Face's tokenizers sees them.
+"""Writes text/unicode/unicode_tables.c: properties and normal forms of every code point, as Hugging Face's tokenizers sees them.
 
-    pip install tokenizers==0.23.3; python tests/reference/tokenizer_unicode.py > text/unicode_tables.c
+    pip install tokenizers==0.23.3; python tests/reference/tokenizer_unicode.py > text/unicode/unicode_tables.c
 
 The parts of that library follow different Unicode versions (its patterns 16.0, char methods 17.0, normal forms and punctuation
 much older ones), so the properties are asked from the library itself, one code point at a time. Combining classes and the pairs
@@ -153,9 +153,9 @@ def print_normal_forms(mark):
 
 def main():
     table, mark = properties()
-    print("/*\n * text/unicode_tables.c - made by tests/reference/tokenizer_unicode.py from tokenizers %s and unicodedata %s;"
+    print("/*\n * text/unicode/unicode_tables.c - made by tests/reference/tokenizer_unicode.py from tokenizers %s and unicodedata %s;"
           "\n * change the script, not this file.\n */" % (tokenizers.__version__, unicodedata.unidata_version))
-    print('// clang-format off\n#include "text/unicode_tables.h"\n')
+    print('// clang-format off\n#include "text/unicode/unicode_tables.h"\n')
     print_classes(table)
     print_normal_forms(mark)
     ranges = lower_ranges()

@@ -7,10 +7,10 @@
 #ifndef ATTUNE_TESTS_REWARD_HELPER_REWARD_H
 #define ATTUNE_TESTS_REWARD_HELPER_REWARD_H
 
-#include "model/safetensors.h"
 #include "reward/reward.h"
 #include "support/run_files.h"
 #include "support/stage_runs.h"
+#include "weights/safetensors.h"
 
 /*
  * Group setup of cmocka: a temporary folder (support/temporary.h) with `model` (tiny-text with random weights),

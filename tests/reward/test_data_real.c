@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "reward/data_set.h"
+#include "rankings/set.h"
 #include "support/cmocka.h"
 #include "support/fixture.h"
 #include "support/real.h"

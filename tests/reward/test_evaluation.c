@@ -321,7 +321,7 @@ static json_t *write_figures(const struct figures *figures)
     return root;
 }
 
-/* Every figure has the members that train/report.h asks for. */
+/* Every figure has the members that report/report.h asks for. */
 static void check_figure(const json_t *figure)
 {
     const char *kind = json_string_value(json_object_get(figure, "kind"));

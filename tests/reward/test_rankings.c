@@ -9,9 +9,9 @@
 #include "model/pass.h"
 #include "reward/data.h"
 #include "reward/helper_reward.h"
+#include "roles/trainable.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
-#include "train/trainable.h"
 #include <math.h>
 #include <string.h>
 

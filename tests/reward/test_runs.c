@@ -9,10 +9,10 @@
 #include "base/mem.h"
 #include "reward/data.h"
 #include "reward/helper_reward.h"
+#include "roles/scorer.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
-#include "train/scorer.h"
 #include <math.h>
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "lora/adapter.h"
 #include "model/pass.h"
-#include "model/safetensors.h"
+#include "weights/safetensors.h"
 
 /* <fixtures>/<name>/<file>, in a static buffer that the fourth next call overwrites. */
 const char *fixture_path(const char *name, const char *file);

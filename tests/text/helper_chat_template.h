@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/strbuf.h"
-#include "text/chat_template.h"
+#include "text/chat_template/chat_template.h"
 
 /* JSON with ' for ", so that it reads well in C. Fails the test where it is not JSON. */
 json_t *json_of(const char *text);

@@ -5,7 +5,7 @@
 #ifndef ATTUNE_TESTS_TEXT_HELPER_DATASET_H
 #define ATTUNE_TESTS_TEXT_HELPER_DATASET_H
 
-#include "text/dataset.h"
+#include "text/data/dataset.h"
 
 /* Group teardown of cmocka; the setup is temporary_setup(). */
 int dataset_teardown(void **state);

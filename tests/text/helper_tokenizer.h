@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/strbuf.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 /* A file of the folder of real data, $ATTUNE_TEST_DATA or ../shared/data, in a static buffer; NULL where it is not
  * there. */

@@ -1,7 +1,7 @@
 /* tests/text/test_batch.c - segments end to end: positions, parents, and which row predicts what. */
 #include "base/mem.h"
 #include "support/cmocka.h"
-#include "text/batch.h"
+#include "text/data/batch.h"
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>

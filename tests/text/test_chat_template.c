@@ -8,7 +8,7 @@
  */
 #include "base/mem.h"
 #include "support/cmocka.h"
-#include "text/chat_template.h"
+#include "text/chat_template/chat_template.h"
 #include "text/helper_chat_template.h"
 #include "text/helper_tokenizer.h"
 #include <stdio.h>

@@ -9,10 +9,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "support/temporary.h"
+#include "text/data/packing.h"
 #include "text/helper_dataset.h"
 #include "text/helper_tokenizer.h"
 #include "text/model_text.h"
-#include "text/packing.h"
 #include <cmocka.h>
 #include <string.h>
 

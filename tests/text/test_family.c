@@ -5,7 +5,7 @@
 #include "support/byte_tokenizer.h"
 #include "support/cmocka.h"
 #include "support/temporary.h"
-#include "text/family.h"
+#include "text/data/family.h"
 #include "text/helper_dataset.h"
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "support/cmocka.h"
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 #include <stdio.h>
 #include <string.h>
 

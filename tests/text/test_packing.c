@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "text/packing.h"
+#include "text/data/packing.h"
 #include <cmocka.h>
 #include <stdlib.h>
 

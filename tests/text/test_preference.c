@@ -1,7 +1,7 @@
 /* The preference formats: what each gives, what is rejected and why, and the real data sets where they are. */
 #include "base/file.h"
 #include "support/cmocka.h"
-#include "text/preference.h"
+#include "text/data/preference.h"
 
 #include <stdio.h>
 #include <stdlib.h>

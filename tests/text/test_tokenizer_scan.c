@@ -5,9 +5,9 @@
 #include "base/mem.h"
 #include "support/cmocka.h"
 #include "text/helper_tokenizer.h"
-#include "text/tokenizer_pattern.h"
-#include "text/tokenizer_scan.h"
-#include "text/unicode.h"
+#include "text/tokenizer/pattern.h"
+#include "text/tokenizer/scan.h"
+#include "text/unicode/unicode.h"
 #include <string.h>
 
 static struct stand_ins stand_ins;

@@ -3,8 +3,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "helper_recipe.h"
 #include "support/cmocka.h"
+#include "support/recipe_texts.h"
 #include "support/temporary.h"
 #include "train/metrics.h"
 #include <math.h>

@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "helper_recipe.h"
 #include "support/fixture.h"
+#include "support/recipe_texts.h"
 #include "support/temporary.h"
 #include "train/loop.h"
 #include <math.h>

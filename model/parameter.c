@@ -1,0 +1,36 @@
+/* model/parameter.c - see parameter.h. */
+#include "model/parameter.h"
+#include "base/mem.h"
+
+/* Uploads tensor `name` of a file to `device`. */
+int parameter_read(struct backend *backend, const struct safetensors *files, const char *path, const char *name,
+                       float *device, int64_t count, struct err *err)
+{
+    const struct safetensor *tensor = safetensors_find(files, name);
+    if (!tensor || tensor->count != count)
+        return err_set(err, "%s: tensor '%s' is missing or of another size; the file belongs to another run", path,
+                       name);
+    float *values = mem_alloc((size_t)count, sizeof *values, err);
+    if (!values)
+        return -1;
+    safetensor_widen(values, tensor->data, tensor->dtype, count);
+    backend->upload(backend, device, values, (size_t)count * sizeof *values);
+    mem_free(values);
+    return 0;
+}
+
+int parameters_load(const struct parameter_list *parameters, struct backend *backend, const char *path, struct err *err)
+{
+    struct safetensors *files;
+    if (safetensors_open(&files, path, err) != 0)
+        return -1;
+    int rc = 0;
+    for (int32_t i = 0; rc == 0 && i < parameters->count; i++) {
+        const struct parameter *parameter = &parameters->items[i];
+        rc = parameter_read(backend, files, path, parameter->name, parameter->master, parameter_size(parameter), err);
+        if (rc == 0 && parameter->weight)
+            backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
+    }
+    safetensors_close(files);
+    return rc == 0 ? backend->synchronize(backend, err) : -1;
+}

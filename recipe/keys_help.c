@@ -1,0 +1,228 @@
+/* The table of keys for people: --help of a stage, attune-help, and docs/recipes.md. */
+#include "recipe/keys.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* "" or "; in ppo: 1e-6 with advantage_estimator: grpo" for each default that differs. */
+static void put_default(struct strbuf *out, const struct key *key)
+{
+    strbuf_puts(out, key->required ? "required" : key->initial ? key->initial : "not set");
+    for (size_t i = 0; i < KEY_DEFAULTS_MAX && key->instead[i].stages; i++) {
+        const struct key_default *instead = &key->instead[i];
+        strbuf_printf(out, "; %s", instead->text);
+        const char *before = " in ";
+        for (int stage = 0; stage < STAGE_COUNT && key->stages != instead->stages; stage++) {
+            if (instead->stages & (1u << stage)) {
+                strbuf_printf(out, "%s%s", before, stage_name((enum stage)stage));
+                before = " and ";
+            }
+        }
+        before = " with ";
+        for (size_t c = 0; c < KEY_CONDITIONS_MAX && instead->when[c].key; c++) {
+            const struct key *other = key_find(recipe_keys, recipe_key_count, instead->when[c].key);
+            const struct key_choice *choice = other->choices;
+            while (choice->value != instead->when[c].value) {
+                choice++;
+            }
+            strbuf_printf(out, "%s%s: %s", before, other->name, choice->name);
+            before = " and ";
+        }
+    }
+}
+
+static void put_stages(struct strbuf *out, const struct key *key)
+{
+    const char *before = "";
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        if (key_in_stage(key, (enum stage)stage)) {
+            strbuf_printf(out, "%s%s", before, stage_name((enum stage)stage));
+            before = ", ";
+        }
+    }
+}
+
+/* "a whole number in [1, 65536] (tokens)" */
+static void put_value(struct strbuf *out, const struct key *key)
+{
+    key_describe(out, key);
+    if (key->unit) {
+        strbuf_printf(out, " (%s)", key->unit);
+    }
+}
+
+/* The names other tools use: "axolotl base_model; torchtune lr". */
+static void put_elsewhere(struct strbuf *out, const struct key *key)
+{
+    const char *list = key->elsewhere ? key->elsewhere : "", *before = "";
+    for (size_t length; list += strspn(list, " "), (length = strcspn(list, " ")) > 0; list += length) {
+        const char *colon = memchr(list, ':', length);
+        assert(colon);
+        strbuf_printf(out, "%s%.*s %.*s", before, (int)(colon - list), list, (int)(list + length - colon - 1),
+                      colon + 1);
+        before = "; ";
+    }
+}
+
+static void print_and_free(FILE *out, struct strbuf *text)
+{
+    fputs(text->failed ? "(out of memory)\n" : strbuf_text(text), out);
+    strbuf_free(text);
+}
+
+#define LINE_WIDTH 100
+
+/* Appends words to a line that has come to `column`, broken to lines that begin with `indent` blanks. */
+static void put_wrapped(struct strbuf *out, const char *text, int column, int indent)
+{
+    const char *blank = "";
+    for (size_t length; text += strspn(text, " "), (length = strcspn(text, " ")) > 0; text += length) {
+        if (*blank && column + 1 + (int)length > LINE_WIDTH) {
+            strbuf_printf(out, "\n%*s", indent, "");
+            column = indent;
+            blank = "";
+        }
+        strbuf_printf(out, "%s%.*s", blank, (int)length, text);
+        column += (int)(strlen(blank) + length);
+        blank = " ";
+    }
+}
+
+/* An option of a stage's --help, with the default that holds there. */
+static void put_option(struct strbuf *out, const struct key *key, const char *initial)
+{
+    struct strbuf line = {0};
+    put_value(&line, key);
+    strbuf_printf(&line, "; %s%s",
+                  key->required ? "required"
+                  : initial     ? "default "
+                                : "not set",
+                  initial ? initial : "");
+    strbuf_printf(out, "  --%s  ", key->name);
+    put_wrapped(out, strbuf_text(&line), 6 + (int)strlen(key->name), 6);
+    strbuf_puts(out, "\n      ");
+    put_wrapped(out, key->help, 6, 6);
+    strbuf_putc(out, '\n');
+    out->failed = out->failed || line.failed;
+    strbuf_free(&line);
+}
+
+void recipe_print_help(FILE *out, enum stage stage)
+{
+    /* Defaults of this stage as they are without any other key. */
+    const struct recipe plain = {.stage = stage};
+    struct strbuf text = {0};
+    for (size_t i = 0, shown = KEY_COUNT_MAX; i < recipe_key_count; i++) {
+        const struct key *key = &recipe_keys[i];
+        if (!key_in_stage(key, stage)) {
+            continue;
+        }
+        if (shown == KEY_COUNT_MAX || recipe_keys[shown].group != key->group) {
+            strbuf_printf(&text, "\n%s\n", key_group_title(key->group));
+        }
+        shown = i;
+        put_option(&text, key, key_default_text(key, &plain));
+    }
+    print_and_free(out, &text);
+}
+
+void key_print(FILE *out, const struct key *key)
+{
+    static const struct {
+        const char *label;
+        void (*put)(struct strbuf *out, const struct key *key);
+    } lines[] = {{"value", put_value}, {"default", put_default}, {"stages", put_stages}, {"elsewhere", put_elsewhere}};
+    struct strbuf text = {0};
+    strbuf_printf(&text, "%s\n    ", key->name);
+    put_wrapped(&text, key->help, 4, 4);
+    strbuf_putc(&text, '\n');
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct strbuf line = {0};
+        lines[i].put(&line, key);
+        if (line.length > 0) {
+            strbuf_printf(&text, "\n    %-11s", lines[i].label);
+            put_wrapped(&text, strbuf_text(&line), 15, 15);
+        }
+        text.failed = text.failed || line.failed;
+        strbuf_free(&line);
+    }
+    if (key->synonyms) {
+        strbuf_printf(&text, "\n    %-11s%s", "also", key->synonyms);
+    }
+    if (key->group != GROUP_DATASET_ENTRY) {
+        strbuf_printf(&text, "\n    %-11s%s", "resuming", key->may_change ? "may be changed" : "must stay as it was");
+    }
+    strbuf_putc(&text, '\n');
+    print_and_free(out, &text);
+}
+
+/* A cell of a Markdown table: '|' would end it. */
+static void put_cell(struct strbuf *out, const struct key *key, void (*put)(struct strbuf *, const struct key *))
+{
+    struct strbuf cell = {0};
+    put(&cell, key);
+    for (const char *at = strbuf_text(&cell); *at; at++) {
+        strbuf_puts(out, *at == '|' ? "\\" : "");
+        strbuf_putc(out, *at);
+    }
+    out->failed = out->failed || cell.failed;
+    strbuf_free(&cell);
+}
+
+static void put_row(struct strbuf *out, const struct key *key)
+{
+    strbuf_printf(out, "| `%s` | ", key->name);
+    put_cell(out, key, put_value);
+    strbuf_puts(out, " | ");
+    put_cell(out, key, put_default);
+    strbuf_puts(out, " | ");
+    put_cell(out, key, put_stages);
+    strbuf_printf(out, " | %c%s.", key->help[0] >= 'a' && key->help[0] <= 'z' ? key->help[0] - 'a' + 'A' : key->help[0],
+                  key->help + 1);
+    if (key->synonyms) {
+        strbuf_printf(out, " Also understood: `%s`.", key->synonyms);
+    }
+    strbuf_printf(out, "%s | ", key->may_change ? " *May change on resume.*" : "");
+    put_cell(out, key, put_elsewhere);
+    strbuf_puts(out, " |\n");
+}
+
+static void put_table(struct strbuf *out, const struct key *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || rows[i - 1].group != rows[i].group) {
+            strbuf_printf(out, "\n## %s\n\n", key_group_title(rows[i].group));
+            strbuf_puts(out, "| key | value | default | stages | meaning | elsewhere |\n|---|---|---|---|---|---|\n");
+        }
+        put_row(out, &rows[i]);
+    }
+}
+
+void keys_print_markdown(FILE *out)
+{
+    struct strbuf text = {0};
+    strbuf_puts(
+        &text,
+        "<!-- Made by `attune-help --markdown` from recipe/keys.c; change it there. -->\n"
+        "# Recipes\n"
+        "\n"
+        "A recipe is a YAML file of `key: value` lines. Every key can also be set on the command line, where it wins:\n"
+        "\n"
+        "    attune sft recipes/sft-lora.yaml --learning_rate 1e-4 --packing --dataset.0.path data/mine.jsonl\n"
+        "\n"
+        "- Paths are relative to the directory the command is run in.\n"
+        "- A key with nothing behind it, or `null`, is as good as left out.\n"
+        "- Lists may be written `[a, b]`, one item a line, or `a, b`; a single value is a list of one. `none` is the "
+        "empty list.\n"
+        "- Numbers may be written `0.0002`, `2e-4` or `1_000`; switches `true`, `yes`, `on` and their opposites.\n"
+        "- All mistakes are reported at once, each with its line and column. A key of another tool is answered with "
+        "its name here.\n"
+        "- The run's folder gets `recipe.resolved.yaml`, the same recipe with every default written out.\n"
+        "- A run goes on after a stop with the recipe it began with. Only keys marked *may change on resume* may "
+        "differ.\n"
+        "\n"
+        "`attune help KEY` prints one of these rows, also for another tool's name.\n");
+    put_table(&text, recipe_keys, recipe_key_count);
+    put_table(&text, dataset_keys, dataset_key_count);
+    print_and_free(out, &text);
+}

@@ -1,0 +1,204 @@
+#include "recipe/loader.h"
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DATASETS_MAX 1024
+
+/* "r.yaml:3:1: ", "--packing: " or "r.yaml: ". */
+static int put_place(const struct loader *loader, struct place place, char *out, size_t size)
+{
+    int length;
+    if (place.origin == ORIGIN_OPTION) {
+        size_t name = strcspn(place.option, "=");
+        length = snprintf(out, size, "--%.*s: ", name < 100 ? (int)name : 100, place.option);
+    } else if (place.origin == ORIGIN_FILE) {
+        length = snprintf(out, size, "%.200s:%d:%d: ", loader->name, place.line, place.column);
+    } else {
+        length = snprintf(out, size, "%.200s: ", loader->name ? loader->name : "command line");
+    }
+    assert(length > 0 && (size_t)length < size);
+    return length;
+}
+
+void loader_mistake(struct loader *loader, struct place place, const char *format, ...)
+{
+    if (loader->mistake_count++ >= MISTAKES_MAX) {
+        return;
+    }
+    struct mistake *mistake = &loader->mistakes[loader->mistake_count - 1];
+    mistake->place = place;
+    int length = put_place(loader, place, mistake->text, sizeof mistake->text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(mistake->text + length, sizeof mistake->text - (size_t)length, format, arguments);
+    va_end(arguments);
+}
+
+bool loader_has_enough(const struct loader *loader)
+{
+    return loader->mistake_count >= 4 * MISTAKES_MAX;
+}
+
+/* The file's mistakes in its order, then those of the command line, then what is missing. */
+static int by_place(const void *a, const void *b)
+{
+    static const int rank[] = {[ORIGIN_FILE] = 0, [ORIGIN_OPTION] = 1, [ORIGIN_DEFAULT] = 2};
+    struct place one = ((const struct mistake *)a)->place, other = ((const struct mistake *)b)->place;
+    if (rank[one.origin] != rank[other.origin]) {
+        return rank[one.origin] - rank[other.origin];
+    }
+    return one.line != other.line ? one.line - other.line : one.column - other.column;
+}
+
+int loader_verdict(struct loader *loader, struct err *err)
+{
+    int count = loader->mistake_count, kept = count < MISTAKES_MAX ? count : MISTAKES_MAX;
+    if (count == 0) {
+        return 0;
+    }
+    if (count == 1) {
+        return err_set(err, "%s", loader->mistakes[0].text);
+    }
+    qsort(loader->mistakes, (size_t)kept, sizeof loader->mistakes[0], by_place);
+    struct strbuf text = {0};
+    for (int i = 0; i < kept; i++) {
+        strbuf_printf(&text, "\n%s", loader->mistakes[i].text);
+    }
+    if (count > kept) {
+        strbuf_printf(&text, "\nand %d more", count - kept);
+    }
+    if (strbuf_check(&text, err) == 0) {
+        err_set(err, "the recipe has %s%d mistakes:%s", loader_has_enough(loader) ? "at least " : "", count,
+                strbuf_text(&text));
+    }
+    strbuf_free(&text);
+    return -1;
+}
+
+size_t loader_row(const struct key *key)
+{
+    assert(key >= recipe_keys && key < recipe_keys + recipe_key_count);
+    return (size_t)(key - recipe_keys);
+}
+
+struct place loader_place(const struct loader *loader, const char *key)
+{
+    const struct key *row = key_find(recipe_keys, recipe_key_count, key);
+    assert(row);
+    return loader->places[loader_row(row)];
+}
+
+/* "attune sft and attune reward" */
+static const char *stages_of(const struct key *key, char out[64])
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        if (key_in_stage(key, (enum stage)stage)) {
+            length += (size_t)snprintf(out + length, 64 - length, "%sattune %s", length ? " and " : "",
+                                       stage_name((enum stage)stage));
+        }
+    }
+    return out;
+}
+
+/* Says whose name an unknown key is, or which key it may have meant. */
+static void note_unknown(struct loader *loader, const struct key *rows, size_t count, const char *name,
+                         struct place place)
+{
+    struct key_meaning meaning;
+    enum stage stage = loader->recipe->stage;
+    const struct key *nearest = key_nearest(rows, count, name, 1u << stage);
+    if (key_meaning_of(rows, count, name, &meaning) && meaning.key) {
+        char stages[64];
+        loader_mistake(loader, place, "'%.80s' is the name in %s; here it is %s%s%s", name, meaning.tool,
+                       meaning.key->name, key_in_stage(meaning.key, stage) ? "" : ", a key of ",
+                       key_in_stage(meaning.key, stage) ? "" : stages_of(meaning.key, stages));
+    } else if (key_meaning_of(rows, count, name, &meaning)) {
+        loader_mistake(loader, place, "'%.80s' is no key here: %s", name, meaning.advice);
+    } else if (nearest) {
+        loader_mistake(loader, place, "unknown key '%.80s'; did you mean %s?", name, nearest->name);
+    } else {
+        loader_mistake(loader, place, "unknown key '%.80s'; `attune help` lists the keys", name);
+    }
+}
+
+const struct key *loader_key(struct loader *loader, const struct key *rows, size_t count, const char *name,
+                             struct place place)
+{
+    const struct key *key = key_find(rows, count, name);
+    if (!key) {
+        note_unknown(loader, rows, count, name, place);
+        return NULL;
+    }
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        loader->foreign[stage] += !key_in_stage(key, (enum stage)stage);
+    }
+    if (!key_in_stage(key, loader->recipe->stage)) {
+        char stages[64];
+        loader_mistake(loader, place, "%s is a key of %s, not of attune %s", key->name, stages_of(key, stages),
+                       stage_name(loader->recipe->stage));
+        return NULL;
+    }
+    return key;
+}
+
+void loader_given(struct loader *loader, const struct key *key, struct place place, bool filled)
+{
+    size_t row = loader_row(key);
+    loader->places[row] = place;
+    loader->filled[row] = filled;
+}
+
+int loader_set(struct loader *loader, void *base, const struct key *key, const char *text, struct place place,
+               struct err *err)
+{
+    struct err clause;
+    int status = key_set(base, key, text, &clause);
+    if (status < 0) {
+        *err = clause;
+        return -1;
+    }
+    if (status > 0) {
+        loader_mistake(loader, place, "%s %s", key->name, clause.text);
+    }
+    if (base == loader->recipe) {
+        loader_given(loader, key, place, status == 0);
+    }
+    return 0;
+}
+
+int loader_add_dataset(struct loader *loader, struct recipe_dataset **out, const struct key *key, struct place place,
+                       struct err *err)
+{
+    assert(key->type == KEY_DATASETS);
+    struct recipe_datasets *list = (struct recipe_datasets *)((char *)loader->recipe + key->offset);
+    *out = NULL;
+    if (list->count == DATASETS_MAX) {
+        loader_mistake(loader, place, "%s has more than %d entries; put the files together", key->name, DATASETS_MAX);
+        return 0;
+    }
+    size_t capacity = list->count;
+    struct recipe_dataset *grown = mem_grow(list->items, &capacity, list->count + 1, sizeof *grown, err);
+    if (!grown) {
+        return -1;
+    }
+    list->items = grown;
+    struct recipe_dataset *entry = &grown[list->count++];
+    *entry = (struct recipe_dataset){0};
+    for (size_t i = 0; i < dataset_key_count; i++) {
+        const struct key *member = &dataset_keys[i];
+        if (member->initial && key_in_stage(member, loader->recipe->stage) &&
+            key_set(entry, member, member->initial, err) < 0) {
+            return -1;
+        }
+    }
+    *out = entry;
+    return 0;
+}

@@ -1,0 +1,216 @@
+/*
+ * The recipe part of data.h. It is read as YAML and not through recipe_load(): a report may be made of a run of
+ * another version, whose keys this one would refuse.
+ */
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "report/data.h"
+#include <string.h>
+#include <yaml.h>
+
+#define RECIPE_FILE_MAX ((size_t)1 << 20)
+/* Deeper and longer than any recipe; an alias could make a small file endless. */
+#define DEPTH_MAX 8
+#define NODES_MAX 10000
+
+struct reader {
+    struct report_recipe *recipe;
+    yaml_document_t document;
+    const char *path;
+    int nodes; /* written so far */
+    struct strbuf text, datasets;
+};
+
+static bool is_scalar(const yaml_node_t *node, const char *text)
+{
+    return node->type == YAML_SCALAR_NODE && strcmp((const char *)node->data.scalar.value, text) == 0;
+}
+
+static void put_node(struct reader *reader, int index, int depth);
+
+static void put_sequence(struct reader *reader, const yaml_node_t *node, int depth)
+{
+    strbuf_putc(&reader->text, '[');
+    for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
+        strbuf_puts(&reader->text, item == node->data.sequence.items.start ? "" : ", ");
+        put_node(reader, *item, depth + 1);
+    }
+    strbuf_putc(&reader->text, ']');
+}
+
+/* Members that are null are left out: an entry of a dataset has many. */
+static void put_mapping(struct reader *reader, const yaml_node_t *node, int depth)
+{
+    bool first = true;
+    strbuf_putc(&reader->text, '{');
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+        if (is_scalar(yaml_document_get_node(&reader->document, pair->value), "null"))
+            continue;
+        strbuf_puts(&reader->text, first ? "" : ", ");
+        put_node(reader, pair->key, depth + 1);
+        strbuf_puts(&reader->text, ": ");
+        put_node(reader, pair->value, depth + 1);
+        first = false;
+    }
+    strbuf_putc(&reader->text, '}');
+}
+
+/* The node on one line. */
+static void put_node(struct reader *reader, int index, int depth)
+{
+    const yaml_node_t *node = yaml_document_get_node(&reader->document, index);
+    if (depth > DEPTH_MAX || reader->nodes++ > NODES_MAX)
+        strbuf_puts(&reader->text, "...");
+    else if (node->type == YAML_SEQUENCE_NODE)
+        put_sequence(reader, node, depth);
+    else if (node->type == YAML_MAPPING_NODE)
+        put_mapping(reader, node, depth);
+    else
+        strbuf_append(&reader->text, (const char *)node->data.scalar.value, node->data.scalar.length);
+}
+
+/* The names of the files in `dataset: [{path: ...}, ...]`. */
+static int note_datasets(struct reader *reader, const yaml_node_t *list, struct err *err)
+{
+    if (list->type != YAML_SEQUENCE_NODE)
+        return 0;
+    for (yaml_node_item_t *item = list->data.sequence.items.start; item < list->data.sequence.items.top; item++) {
+        const yaml_node_t *entry = yaml_document_get_node(&reader->document, *item);
+        if (entry->type != YAML_MAPPING_NODE)
+            continue;
+        for (yaml_node_pair_t *pair = entry->data.mapping.pairs.start; pair < entry->data.mapping.pairs.top; pair++) {
+            const yaml_node_t *value = yaml_document_get_node(&reader->document, pair->value);
+            if (!is_scalar(yaml_document_get_node(&reader->document, pair->key), "path") ||
+                value->type != YAML_SCALAR_NODE)
+                continue;
+            char *name = report_base_name((const char *)value->data.scalar.value, err);
+            if (!name)
+                return -1;
+            strbuf_printf(&reader->datasets, "%s%s", reader->datasets.length ? " + " : "", name);
+            mem_free(name);
+        }
+    }
+    return 0;
+}
+
+static int add_key(struct reader *reader, const yaml_node_pair_t *pair, struct err *err)
+{
+    struct report_recipe *recipe = reader->recipe;
+    const yaml_node_t *name = yaml_document_get_node(&reader->document, pair->key);
+    const yaml_node_t *value = yaml_document_get_node(&reader->document, pair->value);
+    if (name->type != YAML_SCALAR_NODE)
+        return err_set(err, "%s:%zu: the name of a key must be a single value", reader->path,
+                       name->start_mark.line + 1);
+    struct report_key *keys = mem_grow(recipe->keys, &recipe->capacity, recipe->count + 1, sizeof *keys, err);
+    if (!keys)
+        return -1;
+    recipe->keys = keys;
+    struct report_key *key = &keys[recipe->count++];
+    strbuf_clear(&reader->text);
+    put_node(reader, pair->value, 0);
+    key->name = mem_copy_string((const char *)name->data.scalar.value, name->data.scalar.length, err);
+    key->value = mem_copy_string(strbuf_text(&reader->text), reader->text.length, err);
+    if (!key->name || !key->value || strbuf_check(&reader->text, err) != 0)
+        return -1;
+    key->row = key_find(recipe_keys, recipe_key_count, key->name);
+    return strcmp(key->name, "dataset") == 0 ? note_datasets(reader, value, err) : 0;
+}
+
+/* A recipe has no key that names its stage, but each stage has keys that the others do not have. */
+static void choose_stage(struct report_recipe *recipe)
+{
+    size_t strange[STAGE_COUNT] = {0}, best = 0;
+    for (size_t stage = 0; stage < STAGE_COUNT; stage++) {
+        for (size_t i = 0; i < recipe->count; i++)
+            strange[stage] += recipe->keys[i].row && !key_in_stage(recipe->keys[i].row, (enum stage)stage);
+        if (strange[stage] < strange[best])
+            best = stage;
+    }
+    recipe->stage = (enum stage)best;
+    recipe->known_stage = true;
+    for (size_t stage = 0; stage < STAGE_COUNT; stage++)
+        if (stage != best && strange[stage] == strange[best])
+            recipe->known_stage = false;
+}
+
+static int read_document(struct reader *reader, struct err *err)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(&reader->document);
+    if (!root)
+        return 0;
+    if (root->type != YAML_MAPPING_NODE)
+        return err_set(err, "%s:%zu: a recipe is a mapping of keys to values", reader->path, root->start_mark.line + 1);
+    for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++)
+        if (add_key(reader, pair, err) != 0)
+            return -1;
+    choose_stage(reader->recipe);
+    if (strbuf_check(&reader->datasets, err) != 0)
+        return -1;
+    reader->recipe->datasets = mem_copy_string(strbuf_text(&reader->datasets), reader->datasets.length, err);
+    return reader->recipe->datasets ? 0 : -1;
+}
+
+static int parse(struct reader *reader, const struct strbuf *file, struct err *err)
+{
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser))
+        return err_set(err, "out of memory while reading YAML");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)strbuf_text(file), file->length);
+    int rc;
+    if (!yaml_parser_load(&parser, &reader->document)) {
+        rc = err_set(err, "%s:%zu: not valid YAML: %s", reader->path, parser.problem_mark.line + 1,
+                     parser.problem ? parser.problem : "out of memory");
+    } else {
+        rc = read_document(reader, err);
+        yaml_document_delete(&reader->document);
+    }
+    yaml_parser_delete(&parser);
+    return rc;
+}
+
+int report_recipe_read(struct report_recipe *recipe, const char *path, struct err *err)
+{
+    struct reader reader = {.recipe = recipe, .path = path};
+    struct strbuf file = {0};
+    int rc = 0;
+    if (file_exists(path)) {
+        rc = file_read(&file, path, RECIPE_FILE_MAX, err);
+        if (rc == 0)
+            rc = parse(&reader, &file, err);
+    }
+    strbuf_free(&file);
+    strbuf_free(&reader.text);
+    strbuf_free(&reader.datasets);
+    return rc;
+}
+
+static const struct report_key *find_key(const struct report_recipe *recipe, const char *name)
+{
+    for (size_t i = 0; i < recipe->count; i++)
+        if (strcmp(recipe->keys[i].name, name) == 0)
+            return &recipe->keys[i];
+    return NULL;
+}
+
+bool report_recipe_has(const struct report_recipe *recipe, const char *name)
+{
+    return find_key(recipe, name) != NULL;
+}
+
+const char *report_recipe_value(const struct report_recipe *recipe, const char *name)
+{
+    const struct report_key *key = find_key(recipe, name);
+    return !key || strcmp(key->value, "null") == 0 ? NULL : key->value;
+}
+
+void report_recipe_free(struct report_recipe *recipe)
+{
+    for (size_t i = 0; i < recipe->count; i++) {
+        mem_free(recipe->keys[i].name);
+        mem_free(recipe->keys[i].value);
+    }
+    mem_free(recipe->keys);
+    mem_free(recipe->datasets);
+    *recipe = (struct report_recipe){0};
+}

@@ -1,0 +1,213 @@
+/* Making values: the plain ones, lists, pairs, and what JSON holds. */
+#include "text/jinja/value.h"
+#include "text/jinja/string.h"
+
+static struct jinja_value made(enum jinja_kind kind)
+{
+    return (struct jinja_value){.kind = kind, .origin = JINJA_NO_ORIGIN};
+}
+
+struct jinja_value jinja_none(void)
+{
+    return made(JINJA_NONE);
+}
+
+struct jinja_value jinja_bool(bool value)
+{
+    struct jinja_value result = made(JINJA_BOOL);
+    result.boolean = value;
+    return result;
+}
+
+struct jinja_value jinja_int(int64_t value)
+{
+    struct jinja_value result = made(JINJA_INT);
+    result.integer = value;
+    return result;
+}
+
+struct jinja_value jinja_real(double value)
+{
+    struct jinja_value result = made(JINJA_FLOAT);
+    result.real = value;
+    return result;
+}
+
+struct jinja_value jinja_list_value(enum jinja_kind kind, struct jinja_list *list)
+{
+    struct jinja_value result = made(kind);
+    result.list = list;
+    return result;
+}
+
+struct jinja_value jinja_dict_value(struct jinja_dict *dict)
+{
+    struct jinja_value result = made(JINJA_DICT);
+    result.dict = dict;
+    return result;
+}
+
+struct jinja_value jinja_undefined_hint(struct jinja_arena *arena, const char *hint)
+{
+    struct jinja_undefined *why = jinja_new(arena, 1, sizeof *why);
+    struct jinja_value result = made(JINJA_UNDEFINED);
+    why->hint = hint;
+    result.undefined = why;
+    return result;
+}
+
+struct jinja_value jinja_undefined_name(struct jinja_arena *arena, const char *owner, struct jinja_value name)
+{
+    struct jinja_undefined *why = jinja_new(arena, 1, sizeof *why);
+    struct jinja_value result = made(JINJA_UNDEFINED);
+    why->owner = owner;
+    why->name = name;
+    result.undefined = why;
+    return result;
+}
+
+void jinja_fail_undefined(struct jinja_arena *arena, const struct jinja_undefined *why)
+{
+    if (why->hint)
+        jinja_fail(arena, "%s", why->hint);
+    struct jinja_text text = jinja_text_new(arena);
+    jinja_write_repr(&text, why->name, why->name.origin);
+    const struct jinja_string *name = jinja_text_finish(&text).string;
+    if (!why->owner)
+        jinja_fail(arena, "%.*s is undefined", (int)name->length, name->bytes);
+    jinja_fail(arena, "'%s' has no member %.*s", why->owner, (int)name->length, name->bytes);
+}
+
+const char *jinja_kind_name(struct jinja_value value)
+{
+    switch (value.kind) {
+    case JINJA_MISSING:
+    case JINJA_UNDEFINED:
+        return "Undefined";
+    case JINJA_NONE:
+        return "None";
+    case JINJA_BOOL:
+        return "bool object";
+    case JINJA_INT:
+        return "int object";
+    case JINJA_FLOAT:
+        return "float object";
+    case JINJA_STRING:
+        return "str object";
+    case JINJA_LIST:
+        return "list object";
+    case JINJA_TUPLE:
+        return "tuple object";
+    case JINJA_RANGE:
+        return "range object";
+    case JINJA_ITERATOR:
+        return "generator object";
+    case JINJA_DICT:
+        return "dict object";
+    case JINJA_VIEW:
+        return "dict view object";
+    case JINJA_NAMESPACE:
+        return "namespace object";
+    case JINJA_LOOP:
+        return "loop object";
+    case JINJA_FUNCTION:
+    case JINJA_METHOD:
+        return "function object";
+    case JINJA_MACRO:
+        return "macro object";
+    }
+    return "object";
+}
+
+struct jinja_list *jinja_list_new(struct jinja_arena *arena, size_t capacity)
+{
+    struct jinja_list *list = jinja_new(arena, 1, sizeof *list);
+    if (capacity > 0)
+        list->items = jinja_new(arena, capacity, sizeof *list->items);
+    list->capacity = capacity;
+    return list;
+}
+
+void jinja_list_add(struct jinja_arena *arena, struct jinja_list *list, struct jinja_value item)
+{
+    jinja_charge(arena, 1);
+    JINJA_PUSH(arena, list->items, list->count, list->capacity);
+    list->items[list->count++] = item;
+}
+
+struct jinja_value jinja_pair(struct jinja_arena *arena, struct jinja_value first, struct jinja_value second)
+{
+    struct jinja_list *list = jinja_list_new(arena, 2);
+    jinja_list_add(arena, list, first);
+    jinja_list_add(arena, list, second);
+    return jinja_list_value(JINJA_TUPLE, list);
+}
+
+struct jinja_dict *jinja_dict_new(struct jinja_arena *arena, size_t capacity)
+{
+    struct jinja_dict *dict = jinja_new(arena, 1, sizeof *dict);
+    if (capacity > 0)
+        dict->entries = jinja_new(arena, capacity, sizeof *dict->entries);
+    dict->capacity = capacity;
+    return dict;
+}
+
+void jinja_dict_append(struct jinja_arena *arena, struct jinja_dict *dict, struct jinja_value key,
+                       struct jinja_value value)
+{
+    JINJA_PUSH(arena, dict->entries, dict->count, dict->capacity);
+    dict->entries[dict->count++] = (struct jinja_entry){key, value};
+}
+
+/* ---- JSON */
+
+struct jinja_value jinja_import(struct jinja_arena *arena, const json_t *json, struct jinja_origin origin)
+{
+    struct jinja_value value = jinja_none();
+    jinja_enter(arena);
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        value = jinja_import_object(arena, json, origin, NULL);
+        break;
+    case JSON_ARRAY:
+        value = jinja_list_value(JINJA_LIST, jinja_list_new(arena, json_array_size(json)));
+        for (size_t i = 0; i < json_array_size(json); i++)
+            jinja_list_add(arena, value.list, jinja_import(arena, json_array_get(json, i), origin));
+        break;
+    case JSON_STRING:
+        value = jinja_string_of(arena, json_string_value(json), json_string_length(json), origin);
+        break;
+    case JSON_INTEGER:
+        value = jinja_int(json_integer_value(json));
+        break;
+    case JSON_REAL:
+        value = jinja_real(json_real_value(json));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        value = jinja_bool(json_is_true(json));
+        break;
+    case JSON_NULL:
+        break;
+    }
+    value.origin = origin;
+    jinja_leave(arena);
+    return value;
+}
+
+struct jinja_value jinja_import_object(struct jinja_arena *arena, const json_t *json, struct jinja_origin origin,
+                                       struct jinja_origin (*member)(struct jinja_origin, const char *key))
+{
+    /* jansson's iteration takes no const object although it only reads. */
+    json_t *object = (json_t *)(uintptr_t)json;
+    struct jinja_dict *dict = jinja_dict_new(arena, json_object_size(json));
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        const char *key = json_object_iter_key(at);
+        struct jinja_origin inner = member ? member(origin, key) : origin;
+        jinja_dict_append(arena, dict, jinja_string_of(arena, key, json_object_iter_key_len(at), origin),
+                          jinja_import(arena, json_object_iter_value(at), inner));
+    }
+    struct jinja_value value = jinja_dict_value(dict);
+    value.origin = origin;
+    return value;
+}
