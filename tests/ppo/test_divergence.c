@@ -69,10 +69,11 @@ static void by_and_by(void **state)
 
 /*
  * A huge rate from the first update on, in the third iteration: the policy leaps. Scores are told by the iteration, so
- * that what comes of the leap is for the worse, or is not.
+ * that what comes of the leap is for the worse, or is not. At rates from 0.22 to 0.28 it moves by 5 to 13 nats a token,
+ * well between what counts as a leap (3) and what ends a run whatever it brought (100).
  */
 #define LEAPING                                                                                                        \
-    LINES "learning_rate: 0.3\nlr_scheduler_type: constant\ncritic_warmup_steps: 2\nmax_steps: 4\n"                    \
+    LINES "learning_rate: 0.24\nlr_scheduler_type: constant\ncritic_warmup_steps: 2\nmax_steps: 4\n"                    \
           "reward_command: sed -u -E -f @/scores.sed\n"
 
 /* Scores of 10 to 17 in iterations `before`, a set of digits, and of `sign` so many in others. */
