@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include "commands/prefs/command.h"
 #include "session/answering.h"
@@ -390,7 +391,7 @@ static int read_answerers(struct sampling *sampling, struct err *err)
     }
     int64_t models = (int64_t)sampling->models.count;
     if (sampling->count == 0) {
-        sampling->count = models > ANSWERS_DEFAULT ? models : ANSWERS_DEFAULT;
+        sampling->count = max(models, ANSWERS_DEFAULT);
     }
     if (sampling->count < models) {
         return err_set(err, "--n %lld leaves nothing to answer for some of the %lld models; give --n %lld or more",
