@@ -1,4 +1,5 @@
 /* attune prefs serve: the labelling page. */
+#include "base/args.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "commands/prefs/command.h"
@@ -30,11 +31,11 @@ static int check_wishes(const struct wishes *wishes)
                 "(a token then crosses the network: use --certificate and --key, or TLS in front, or an ssh tunnel to "
                 "127.0.0.1)\n",
                 wishes->page.http.address);
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
     if ((wishes->certificate == NULL) != (wishes->key == NULL)) {
         fprintf(stderr, "attune prefs serve: --certificate and --key go together\n");
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
     return 0;
 }
@@ -68,9 +69,9 @@ static int open_and_serve(struct wishes *wishes, const char *path)
     struct prefs *store = NULL, *reader = NULL;
     struct err err;
     struct strbuf certificate = {0}, key = {0};
-    int code = prefs_open_project(&store, path, PREFS_WRITE, wishes->project, &wishes->page.project);
-    if (code >= 0) {
-        return code;
+    int status = prefs_open_project(&store, path, PREFS_WRITE, wishes->project, &wishes->page.project);
+    if (status >= 0) {
+        return status;
     }
     int result = prefs_open(&reader, path, PREFS_READ, &err);
     if (result == 0 && wishes->certificate != NULL) {
@@ -102,34 +103,49 @@ static int open_and_serve(struct wishes *wishes, const char *path)
 
 int prefs_command_serve(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX];
+    const char *path = NULL;
     int64_t port = 8765;
     struct wishes wishes = {.page.http.address = "127.0.0.1"};
-    const struct prefs_option options[] = {
-        {"port", OPTION_NUMBER, &port, "N", "0 takes any free one (default: 8765)", 0, 65535},
-        {"listen", OPTION_TEXT, &wishes.page.http.address, "ADDRESS", "an IP address (default: 127.0.0.1)", 0, 0},
-        {"allow-remote", OPTION_FLAG, &wishes.remote, NULL, "needed with --listen for an address that is not loopback",
-         0, 0},
-        {"host", OPTION_TEXT, &wishes.page.http.host, "NAME",
-         "a name, with port if it has one, that browsers may use for this server", 0, 0},
-        {"certificate", OPTION_TEXT, &wishes.certificate, "FILE", "TLS certificate (PEM)", 0, 0},
-        {"key", OPTION_TEXT, &wishes.key, "FILE", "its private key (PEM)", 0, 0},
-        {"project", OPTION_TEXT, &wishes.project, "NAME", "the project to label", 0, 0},
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
     };
-    const struct prefs_usage usage = {
-        "serve",
-        "DB",
-        1,
-        1,
-        "Serves the labelling page and, for admins, the overview page, until interrupted. Annotators log in with the\n"
-        "token that 'annotator add' printed.",
-        options,
-        sizeof options / sizeof options[0]};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "port",
+         .argument = "N",
+         .help = "0 takes any free one (default: 8765)",
+         .whole = &port,
+         .least = 0,
+         .most = 65535},
+        {.name = "listen",
+         .argument = "ADDRESS",
+         .help = "an IP address (default: 127.0.0.1)",
+         .text = &wishes.page.http.address},
+        {.name = "allow-remote",
+         .help = "needed with --listen for an address that is not loopback",
+         .flag = &wishes.remote},
+        {.name = "host",
+         .argument = "NAME",
+         .help = "a name, with port if it has one, that browsers may use for this server",
+         .text = &wishes.page.http.host},
+        {.name = "certificate", .argument = "FILE", .help = "TLS certificate (PEM)", .text = &wishes.certificate},
+        {.name = "key", .argument = "FILE", .help = "its private key (PEM)", .text = &wishes.key},
+        {.name = "project", .argument = "NAME", .help = "the project to label", .text = &wishes.project},
+    };
+    const struct args_command command = {
+        .name = "attune prefs serve",
+        .summary =
+            "Serves the labelling page and, for admins, the overview page, until interrupted. Annotators log in with "
+            "the token that 'annotator add' printed.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     wishes.page.http.port = (uint16_t)port;
-    code = check_wishes(&wishes);
-    return code != 0 ? code : open_and_serve(&wishes, words[0]);
+    status = check_wishes(&wishes);
+    return status != 0 ? status : open_and_serve(&wishes, path);
 }
