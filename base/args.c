@@ -293,7 +293,7 @@ static void print_option(FILE *out, const struct args_option *option)
     print_row(out, left, option->help);
 }
 
-void args_print_help(FILE *out, const struct args_command *command)
+static void print_usage(FILE *out, const struct args_command *command)
 {
     fprintf(out, "usage: %s", command->name);
     for (size_t i = 0; i < command->operand_count; i++) {
@@ -301,8 +301,13 @@ void args_print_help(FILE *out, const struct args_command *command)
         fprintf(out, " %s%s%s%s", operand->optional ? "[" : "", operand->name, operand->texts ? "..." : "",
                 operand->optional ? "]" : "");
     }
-    fprintf(out, "%s%s\n\n", command->option_count > 0 ? " [options]" : "",
-            command->passed ? " [--KEY VALUE ...]" : "");
+    fprintf(out, "%s%s\n", command->option_count > 0 ? " [options]" : "", command->passed ? " [--KEY VALUE ...]" : "");
+}
+
+void args_print_help(FILE *out, const struct args_command *command)
+{
+    print_usage(out, command);
+    fputc('\n', out);
     print_wrapped(out, command->summary, 0, 0);
     fputc('\n', out);
     for (size_t i = 0; i < command->operand_count; i++) {
@@ -332,6 +337,7 @@ bool args_begin(const struct args_command *command, int argc, char **argv, int *
         *status = args_end(command, 0, NULL);
     } else if (result != ARGS_RUN) {
         fprintf(stderr, "%s: %s\n", command->name, err.text);
+        print_usage(stderr, command);
         *status = ARGS_USAGE;
     }
     return result == ARGS_RUN;

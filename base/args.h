@@ -51,7 +51,7 @@ struct args_option {
     struct args_list *texts; /* may be given several times */
     int64_t *whole;
     double *real;
-    int *choice;                /* the number of the word in `choices` */
+    int *choice;                /* the index of the word in `choices` */
     const char *const *choices; /* NULL at the end */
     double least, most;         /* of a number; both 0: any finite one */
     bool *given;                /* NULL, or becomes true when the option is there */
@@ -96,7 +96,8 @@ int args_parse(const struct args_command *command, int argc, char **argv, struct
 void args_print_help(FILE *out, const struct args_command *command);
 
 /*
- * The beginning of a main(): parses, prints the help or the error. False: return *status.
+ * The beginning of a main(): parses, prints the help, or the error and how the command is called. False: return
+ * *status.
  */
 bool args_begin(const struct args_command *command, int argc, char **argv, int *status);
 

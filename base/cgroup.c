@@ -1,5 +1,6 @@
 #include "base/cgroup.h"
 
+#include "base/minmax.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,8 +81,8 @@ static double left_of(double limit, double used, double cached)
     if (limit < 0 || used < 0) {
         return -1;
     }
-    double left = limit - used + (cached < used ? cached : used);
-    return left > 0 ? left : 0;
+    double left = limit - used + min(cached, used);
+    return max(left, 0);
 }
 
 static double memory_left_v2(const struct place *place)
@@ -100,7 +101,8 @@ static double memory_left_v1(const struct place *place)
                    cached_files(place, "total_inactive_file", "total_active_file"));
 }
 
-static double lesser(double a, double b)
+/* The smaller of two limits; a negative one is none. */
+static double tighter(double a, double b)
 {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
@@ -118,7 +120,7 @@ static double least_on_the_way(const char *mount, const char *controller, char *
             group[--length] = '\0';
         }
         struct place place = {.mount = mount, .controller = controller, .group = group};
-        least = lesser(least, limit(&place));
+        least = tighter(least, limit(&place));
         char *slash = strrchr(group, '/');
         if (!slash) {
             return least;
@@ -161,11 +163,11 @@ static double least_limit(const struct cgroup *group, const char *controller, re
         *path++ = '\0';
         list++;
         if (*list == '\0') {
-            least = lesser(least, least_on_the_way(group->mount, "", path, version2));
+            least = tighter(least, least_on_the_way(group->mount, "", path, version2));
         } else if (lists_controller(list, controller)) {
             char folder[LINE_MAX_BYTES];
             snprintf(folder, sizeof folder, "/%s", list);
-            least = lesser(least, least_on_the_way(group->mount, folder, path, version1));
+            least = tighter(least, least_on_the_way(group->mount, folder, path, version1));
         }
     }
     fclose(stream);

@@ -1,4 +1,6 @@
 #include "base/err.h"
+#include "base/minmax.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,10 +20,7 @@ static void err_store(struct err *err, const char *text, size_t written)
         memcpy(err->text, text, written + 1);
         return;
     }
-    size_t kept = ERR_TEXT_MAX - sizeof ellipsis;
-    while (kept > 0 && ((unsigned char)text[kept] & 0xC0) == 0x80) {
-        kept--;
-    }
+    size_t kept = utf8_cut(text, ERR_TEXT_MAX - 1, ERR_TEXT_MAX - sizeof ellipsis);
     memcpy(err->text, text, kept);
     memcpy(err->text + kept, ellipsis, sizeof ellipsis);
 }
@@ -42,7 +41,7 @@ static size_t err_append(char text[ERR_TEXT_MAX], size_t offset, const char *mor
     size_t length = strlen(more);
     if (offset < ERR_TEXT_MAX) {
         size_t room = ERR_TEXT_MAX - offset;
-        size_t copied = length < room ? length : room - 1;
+        size_t copied = min(length, room - 1);
         memcpy(text + offset, more, copied);
         text[offset + copied] = '\0';
     }

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static int set_aside(struct source *source, struct err *err)
     struct mem_reserve *reserve = &source->reserve;
     size_t bytes = source->at < RESERVE_FIRST ? RESERVE_FIRST : 2 * source->at;
     mem_free(reserve->memory);
-    reserve->size = 2 * (bytes < source->length ? bytes : source->length) + 64;
+    reserve->size = 2 * min(bytes, source->length) + 64;
     reserve->memory = mem_alloc(reserve->size, 1, err);
     return reserve->memory ? 0 : -1;
 }

@@ -1,6 +1,8 @@
 #include "base/log.h"
 
+#include "base/minmax.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include <assert.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -119,16 +121,12 @@ static void put_figures(struct strbuf *out, double now)
 static double fraction_done(void)
 {
     double fraction = screen.total > 0 ? (double)screen.done / (double)screen.total : 0;
-    return fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
+    return clamp(fraction, 0, 1);
 }
 
 static int columns_of(const char *text)
 {
-    int columns = 0;
-    for (; *text; text++) {
-        columns += ((unsigned char)*text & 0xC0) != 0x80;
-    }
-    return columns;
+    return (int)utf8_characters(text, strlen(text));
 }
 
 /* Cuts the text so that it takes at most `columns`. */
@@ -136,7 +134,7 @@ static void cut_columns(struct strbuf *text, int columns)
 {
     size_t at = 0;
     for (; at < text->length; at++) {
-        if (((unsigned char)text->data[at] & 0xC0) != 0x80 && columns-- <= 0) {
+        if (!utf8_continues(text->data[at]) && columns-- <= 0) {
             text->data[at] = '\0';
             text->length = at;
             return;
@@ -174,7 +172,7 @@ static void draw_bar(double now)
     cut_columns(&label, width);
     int left = width - columns_of(strbuf_text(&label));
     int bar_columns = left - columns_of(strbuf_text(&figures)) - 2;
-    bar_columns = bar_columns > BAR_COLUMNS_MOST ? BAR_COLUMNS_MOST : bar_columns;
+    bar_columns = min(bar_columns, BAR_COLUMNS_MOST);
     bar_columns = bar_columns < BAR_COLUMNS_LEAST || screen.total <= 0 ? 0 : bar_columns;
     cut_columns(&figures, left - (bar_columns > 0 ? bar_columns + 2 : 0));
     strbuf_printf(&line, "\r\033[K%s", strbuf_text(&label));
@@ -245,13 +243,7 @@ void log_set_quiet(bool quiet)
 /* Copies what fits, cut between two characters; a control character would break the line and becomes a space. */
 static void copy_shown(char *out, size_t size, const char *text)
 {
-    size_t length = strnlen(text, size);
-    if (length == size) {
-        length = size - 1;
-        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
-            length--;
-        }
-    }
+    size_t length = utf8_cut(text, strnlen(text, size), size - 1);
     for (size_t i = 0; i < length; i++) {
         out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
     }

@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "base/minmax.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -79,7 +80,7 @@ void *mem_grow(void *old, size_t *capacity, size_t need, size_t size, struct err
         return old;
     }
     /* Doubling keeps the total of copied bytes linear; 16 spares tiny arrays the first few moves. */
-    size_t wanted = need > 16 ? need : 16;
+    size_t wanted = max(need, 16);
     if (*capacity <= SIZE_MAX / 2 && wanted < *capacity * 2) {
         wanted = *capacity * 2;
     }

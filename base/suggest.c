@@ -1,5 +1,6 @@
 #include "base/suggest.h"
 
+#include "base/minmax.h"
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
@@ -7,11 +8,6 @@
 static char folded(char letter)
 {
     return letter == '_' ? '-' : (char)tolower((unsigned char)letter);
-}
-
-static int least_of(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 /* Whether `other` is `word` with more behind it: a key that was typed in part. */
@@ -43,10 +39,10 @@ int suggest_distance(const char *word, const char *other)
         row[0] = (int)i;
         for (size_t j = 1; j <= other_length; j++) {
             char other_letter = folded(other[j - 1]);
-            row[j] = least_of(above[j], row[j - 1]) + 1;
-            row[j] = least_of(row[j], above[j - 1] + (letter != other_letter));
+            row[j] = min(above[j], row[j - 1]) + 1;
+            row[j] = min(row[j], above[j - 1] + (letter != other_letter));
             if (i > 1 && j > 1 && letter == folded(other[j - 2]) && folded(word[i - 2]) == other_letter) {
-                row[j] = least_of(row[j], two_above[j - 2] + 1);
+                row[j] = min(row[j], two_above[j - 2] + 1);
             }
         }
     }

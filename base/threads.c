@@ -9,6 +9,7 @@
  * succeeds proves that the description belongs to the ticket.
  */
 #include "base/threads.h"
+#include "base/minmax.h"
 
 #include "base/cgroup.h"
 #include "base/mem.h"
@@ -208,7 +209,7 @@ void pool_run(struct pool *pool, pool_task *task, void *context, int64_t count)
     } else {
         for (int64_t first = 0; first < count; first += RUN_MAX) {
             int64_t left = count - first;
-            run_part(pool, task, context, first, (uint32_t)(left < RUN_MAX ? left : RUN_MAX));
+            run_part(pool, task, context, first, (uint32_t)(min(left, RUN_MAX)));
         }
     }
     thread_index = outer_index;

@@ -61,3 +61,23 @@ bool utf8_valid(const char *bytes, size_t length)
     }
     return true;
 }
+
+size_t utf8_characters(const char *text, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) {
+        count += !utf8_continues(text[i]);
+    }
+    return count;
+}
+
+size_t utf8_cut(const char *text, size_t length, size_t most)
+{
+    if (length <= most) {
+        return length;
+    }
+    while (most > 0 && utf8_continues(text[most])) {
+        most--;
+    }
+    return most;
+}

@@ -1,4 +1,5 @@
 #include "commands/data_prompts.h"
+#include "base/minmax.h"
 #include "commands/data_lengths.h"
 #include "commands/data_summary.h"
 
@@ -23,7 +24,7 @@ static struct tally tally_of(const struct ppo_data *data, const struct ppo_promp
     for (size_t i = 0; i < prompts->count; i++) {
         int32_t count = prompts->items[i]->count;
         tally.tokens += count;
-        tally.longest = count > tally.longest ? count : tally.longest;
+        tally.longest = max(tally.longest, count);
     }
     tally.lengths = data_lengths_for(tally.longest);
     for (size_t i = 0; i < prompts->count; i++) {

@@ -47,7 +47,7 @@ static int unknown_command(const char *name)
     const char *near = suggest_nearest(name, names, COMMAND_COUNT);
     fprintf(stderr, "attune prefs: unknown command '%s'%s%s%s; 'attune prefs --help' lists them\n", name,
             near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'" : "");
-    return COMMAND_USAGE;
+    return ARGS_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     mem_hook_libraries();
     if (argc < 2) {
         fprintf(stderr, "usage: attune prefs COMMAND DB ...; 'attune prefs --help' lists the commands\n");
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
-            return args_flush("attune prefs", commands[i].run(argc - 2, argv + 2));
+            return args_flush("attune prefs", commands[i].run(argc - 1, argv + 1));
         }
     }
     return unknown_command(argv[1]);

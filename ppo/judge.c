@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "ppo/roles.h"
 #include <string.h>
 
@@ -29,11 +30,7 @@ static json_t *messages_of(const struct prompt *prompt, struct err *err)
 /* Bytes of a prompt's text to show: its first line, and not much of that. */
 static int shown(const char *text)
 {
-    size_t length = strcspn(text, "\n");
-    if (length > SHOWN_MAX)
-        for (length = SHOWN_MAX; ((unsigned char)text[length] & 0xC0) == 0x80;) /* within a character */
-            length--;
-    return (int)length;
+    return (int)utf8_cut(text, strcspn(text, "\n"), SHOWN_MAX);
 }
 
 /* The conversation of a prompt and a short answer, as the reward model reads it. */

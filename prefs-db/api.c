@@ -1,22 +1,14 @@
 #include "prefs-db/api.h"
 #include "base/json.h"
+#include "http/server.h"
 #include "prefs-db/labelling.h"
 #include "prefs-db/report.h"
 
 #include <string.h>
 
-unsigned api_error(struct strbuf *out, unsigned status, const char *sentence)
-{
-    strbuf_clear(out);
-    strbuf_puts(out, "{\"error\":");
-    strbuf_put_json(out, sentence, strlen(sentence));
-    strbuf_putc(out, '}');
-    return status;
-}
-
 static unsigned failed(struct strbuf *out, int result, const struct err *err)
 {
-    return api_error(out, result == PREFS_REFUSED ? 409 : 503, err->text);
+    return http_error(out, result == PREFS_REFUSED ? 409 : 503, err->text);
 }
 
 static const char *truth(bool value)
@@ -272,7 +264,7 @@ unsigned api_judgment(struct prefs *store, int64_t project, const struct prefs_a
     json_t *value = read_body(body, length, &err);
     if (value == NULL || read_judgment(value, &judgment, &err) != 0) {
         json_decref(value);
-        return api_error(out, 400, err.text);
+        return http_error(out, 400, err.text);
     }
     int result = submit_and_next(store, project, annotator->id, &judgment, json_is_true(json_object_get(value, "next")),
                                  out, &err);
@@ -289,7 +281,7 @@ unsigned api_undo(struct prefs *store, int64_t project, const struct prefs_annot
     int result = value == NULL ? -1 : read_nonce(value, nonce, &err);
     json_decref(value);
     if (result != 0) {
-        return api_error(out, 400, err.text);
+        return http_error(out, 400, err.text);
     }
     result = prefs_undo(store, project, annotator->id, nonce, PREFS_CLIENT_WEB, &err);
     if (result < 0) {
@@ -319,14 +311,14 @@ unsigned api_login_token(char token[PREFS_TOKEN_SIZE], const char *body, size_t 
     json_t *value = read_body(body, length, &err);
     if (value == NULL || json_need_string(value, "token", &text, "login", &err) != 0) {
         json_decref(value);
-        return api_error(out, 400, err.text);
+        return http_error(out, 400, err.text);
     }
     bool shaped = strlen(text) == PREFS_TOKEN_SIZE - 1 && strspn(text, "0123456789abcdef") == PREFS_TOKEN_SIZE - 1;
     if (shaped) {
         memcpy(token, text, PREFS_TOKEN_SIZE);
     }
     json_decref(value);
-    return shaped
-               ? 0
-               : api_error(out, 401, "this is no token; it has 64 hexadecimal digits, as 'annotator add' printed them");
+    return shaped ? 0
+                  : http_error(out, 401,
+                               "this is no token; it has 64 hexadecimal digits, as 'annotator add' printed them");
 }

@@ -1,5 +1,5 @@
 /*
- * prefs-db/api.h - the JSON behind the labelling page: bodies in, answers out, nothing of HTTP.
+ * prefs-db/api.h - the JSON behind the labelling page: bodies in, answers out.
  *
  * Each call appends its answer to *out and returns the HTTP status: 200; 400 and 409 for a request that stays wrong;
  * 503 where the database could not do it now. The answer to a failure is {"error":"..."}.
@@ -9,7 +9,6 @@
 
 #include "prefs-db/store.h"
 
-unsigned api_error(struct strbuf *out, unsigned status, const char *sentence);
 unsigned api_state(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, struct strbuf *out);
 unsigned api_next(struct prefs *store, int64_t project, const struct prefs_annotator *annotator, struct strbuf *out);
 /* With "next": true the answer brings the next task along, as api_next() gives it. */

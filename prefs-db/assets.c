@@ -23,12 +23,12 @@ static const struct {
     {"/style.css", "text/css; charset=utf-8", asset_style_css, &asset_style_css_size},
 };
 
-const struct asset *asset_find(const char *path, struct asset *room)
+const struct asset *asset_find(const char *path, struct asset *found)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (strcmp(path, table[i].path) == 0) {
-            *room = (struct asset){table[i].path, table[i].type, table[i].bytes, *table[i].size};
-            return room;
+            *found = (struct asset){table[i].path, table[i].type, table[i].bytes, *table[i].size};
+            return found;
         }
     }
     return NULL;

@@ -10,7 +10,7 @@ struct asset {
     const char *path, *type, *bytes;
     size_t size;
 };
-/* NULL: no such path. */
-const struct asset *asset_find(const char *path, struct asset *room);
+/* Fills in *found and returns it; NULL: no such path. */
+const struct asset *asset_find(const char *path, struct asset *found);
 
 #endif

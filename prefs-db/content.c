@@ -98,15 +98,6 @@ int prefs_add_prompt(struct prefs *store, const char *messages, const char *lang
     return result;
 }
 
-static int64_t count_characters(const char *text, size_t length)
-{
-    int64_t count = 0;
-    for (size_t i = 0; i < length; i++) {
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    }
-    return count;
-}
-
 static int insert_answer(struct prefs *store, int64_t prompt, const char *text, size_t length, int64_t *answer,
                          struct err *err)
 {
@@ -118,7 +109,7 @@ static int insert_answer(struct prefs *store, int64_t prompt, const char *text, 
         return found < 0 ? -1 : 0;
     }
     if (sql_run(store, err, "INSERT INTO answer (prompt_id, sha256, characters, content) VALUES (?1, ?2, ?3, ?4)",
-                "ibin", prompt, key, sizeof key, count_characters(text, length), text, length) != 0) {
+                "ibin", prompt, key, sizeof key, (int64_t)utf8_characters(text, length), text, length) != 0) {
         return -1;
     }
     *answer = sqlite3_last_insert_rowid(store->db);
@@ -333,13 +324,7 @@ int prefs_next_gold(struct prefs *store, int64_t project, int64_t after, struct 
         gold->worse = sqlite3_column_int(row, 2);
         gold->thumb = sqlite3_column_int(row, 3);
         const char *text = (const char *)sqlite3_column_text(row, 4);
-        size_t length = strlen(text);
-        if (length >= sizeof gold->prompt) {
-            length = sizeof gold->prompt - 1;
-            while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
-                length--; /* not inside a character */
-            }
-        }
+        size_t length = utf8_cut(text, strlen(text), sizeof gold->prompt - 1);
         memcpy(gold->prompt, text, length);
         gold->prompt[length] = '\0';
     }

@@ -1,4 +1,5 @@
 /* Submitting and undoing judgments. */
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include "prefs-db/internal.h"
 #include "prefs-db/labelling.h"
@@ -22,14 +23,7 @@ static int refuse(struct err *err, const char *sentence)
 static int64_t characters(const char *text)
 {
     size_t length = strlen(text);
-    int64_t count = 0;
-    if (!utf8_valid(text, length)) {
-        return -1;
-    }
-    for (size_t i = 0; i < length; i++) {
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    }
-    return count;
+    return utf8_valid(text, length) ? (int64_t)utf8_characters(text, length) : -1;
 }
 
 /* The assignment that a judgment is about. */
@@ -76,7 +70,7 @@ static int check_ranks(const struct prefs_judgment *judgment, const struct subje
         if (rank > 0) {
             used[rank]++;
             ranked++;
-            highest = rank > highest ? rank : highest;
+            highest = max(highest, rank);
         }
     }
     if (ranked < 2) {

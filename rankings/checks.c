@@ -1,6 +1,7 @@
 /* What a set of rankings says about itself: duplicates, agreement, contradictions, sums; see internal.h. */
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "rankings/internal.h"
 
 #include <assert.h>
@@ -220,7 +221,7 @@ static void judge_verdicts(struct reward_set *set, const struct verdict *verdict
             better += verdicts[end].first_better;
         }
         int64_t worse = (int64_t)(end - first) - better;
-        reachable += better > worse ? better : worse;
+        reachable += max(better, worse);
         if (better > 0 && worse > 0) {
             set->contradicted_pairs++;
             for (size_t i = first; i < end; i++) {
@@ -293,7 +294,7 @@ int reward_set_sum_up(struct reward_set *set, struct err *err)
         set->ties += ranking->ties;
         set->tokens += family_tokens(&ranking->family);
         set->unshared_tokens += family_unshared_tokens(&ranking->family);
-        set->longest = longest > set->longest ? longest : set->longest;
+        set->longest = max(set->longest, longest);
     }
     return count_prompts(set, err) != 0 || find_contradictions(set, set->pairs, err) != 0 ? -1 : 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "rankings/internal.h"
 #include "text/data/dataset_arena.h"
 #include "text/data/record.h"
@@ -128,10 +129,7 @@ static const void *keep(struct loader *loader, const void *bytes, size_t count, 
 static const char *keep_text(struct loader *loader, const char *text, size_t length, struct err *err)
 {
     static const char more[] = "...";
-    size_t shown = length < REWARD_SHOWN_MAX ? length : REWARD_SHOWN_MAX;
-    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xC0) == 0x80) {
-        shown--;
-    }
+    size_t shown = utf8_cut(text, length, REWARD_SHOWN_MAX);
     char *copy = arena_take(loader->set->arena, shown + sizeof more, err);
     if (copy) {
         memcpy(copy, text, shown);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/data/preference.h"
 #include "text/data/record.h"
 #include <math.h>
@@ -35,15 +36,6 @@ void reward_judgment_free(struct reward_judgment *judgment)
     *judgment = (struct reward_judgment){0};
 }
 
-static int32_t count_characters(const char *text, size_t length)
-{
-    int32_t count = 0;
-    for (size_t i = 0; i < length; i++) {
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    }
-    return count;
-}
-
 int reward_judgment_add(struct reward_judgment *judgment, const char *text, size_t length, int32_t rank,
                         struct err *err)
 {
@@ -55,7 +47,7 @@ int reward_judgment_add(struct reward_judgment *judgment, const char *text, size
                                                                   .length = length,
                                                                   .rank = rank,
                                                                   .position = -1,
-                                                                  .characters = count_characters(text, length),
+                                                                  .characters = (int32_t)utf8_characters(text, length),
                                                                   .score = NAN};
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Which rankings of a set are for what: the split by prompts, prompts of another set, weights; see set.h. */
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "rankings/internal.h"
 #include "text/data/dataset_arena.h"
@@ -47,7 +48,7 @@ static int find_last_key(uint64_t *last, const struct reward_set *set, double sh
                          set->count);
     } else {
         size_t chosen = (size_t)llround(share * (double)distinct);
-        chosen = chosen < 1 ? 1 : chosen > distinct - 1 ? distinct - 1 : chosen;
+        chosen = clamp(chosen, 1, distinct - 1);
         *last = keys[chosen - 1];
     }
     mem_free(keys);

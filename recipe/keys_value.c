@@ -42,11 +42,7 @@ static bool in_range(const struct key *key, double number)
 #define SHOWN_MAX 60
 static int shown(const char *text)
 {
-    size_t length = strlen(text);
-    while (length > SHOWN_MAX || (length == SHOWN_MAX && ((unsigned char)text[length] & 0xC0) == 0x80)) {
-        length = length > SHOWN_MAX ? SHOWN_MAX : length - 1;
-    }
-    return (int)length;
+    return (int)utf8_cut(text, strlen(text), SHOWN_MAX);
 }
 #define SHOWN(text) shown(text), text
 

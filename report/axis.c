@@ -1,5 +1,6 @@
 /* report/axis.c - see axis.h. */
 #include "report/axis.h"
+#include "base/minmax.h"
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static void log_ticks(struct axis *axis, int wanted)
     const double within[] = {1, 2, 5};
     double decades = log10(axis->high / axis->low);
     int parts = 3 * decades <= wanted + 3 ? 3 : 1, every = (int)ceil(decades / (wanted + 3));
-    for (int power = (int)floor(log10(axis->low)); pow(10, power) <= axis->high; power += every > 1 ? every : 1) {
+    for (int power = (int)floor(log10(axis->low)); pow(10, power) <= axis->high; power += max(every, 1)) {
         for (int i = 0; i < parts; i++) {
             double tick = within[i] * pow(10, power);
             if (tick >= axis->low * (1 - 1e-9) && tick <= axis->high * (1 + 1e-9) && axis->tick_count < AXIS_TICKS_MAX)
@@ -113,7 +114,7 @@ static void tidy_exponent(char *text)
 static int decimals_of(double step)
 {
     int decimals = (int)ceil(-log10(step) - 1e-9);
-    return decimals < 0 ? 0 : decimals > 9 ? 9 : decimals;
+    return clamp(decimals, 0, 9);
 }
 
 void axis_label(char out[AXIS_LABEL_SIZE], const struct axis *axis, double tick)
@@ -128,7 +129,7 @@ void axis_label(char out[AXIS_LABEL_SIZE], const struct axis *axis, double tick)
         strcpy(out, "0");
     } else if (size < 1e-3 || size >= 1e15) {
         int digits = (int)(floor(log10(fabs(tick)) + 1e-9) - floor(log10(step) + 1e-9)); /* behind the first */
-        snprintf(out, AXIS_LABEL_SIZE, "%.*e", digits < 0 ? 0 : digits, tick);
+        snprintf(out, AXIS_LABEL_SIZE, "%.*e", max(digits, 0), tick);
         tidy_exponent(out);
     } else if (size >= 1e4) {
         size_t i = 0;

@@ -1,5 +1,7 @@
 /* report/chart.c - see chart.h. */
 #include "report/chart.h"
+#include "base/minmax.h"
+#include "base/utf8.h"
 #include "report/axis.h"
 #include "report/html.h"
 #include <math.h>
@@ -190,8 +192,8 @@ static void draw_categories(struct drawing *drawing)
     double room = (double)(RIGHT - LEFT) / (double)chart->category_count / LETTER;
     size_t longest = 1, every = 1;
     for (size_t i = 0; i < chart->category_count; i++)
-        longest = strlen(chart->categories[i]) > longest ? strlen(chart->categories[i]) : longest;
-    longest = longest > LABEL_MAX ? LABEL_MAX : longest;
+        longest = max(longest, strlen(chart->categories[i]));
+    longest = min(longest, LABEL_MAX);
     if (room < (double)longest + 1 && room < 8)
         every = (size_t)ceil((double)(longest + 1) / room);
     for (size_t i = 0; i < chart->category_count; i += every) {
@@ -202,9 +204,7 @@ static void draw_categories(struct drawing *drawing)
                       BOTTOM + 17);
         html_puts(drawing->out, name);
         strbuf_puts(drawing->out, "</title>");
-        while (cut && fits > 1 && ((unsigned char)name[fits - 1] & 0xc0) == 0x80)
-            fits--; /* not through the middle of a letter */
-        html_text(drawing->out, name, cut ? fits - 1 : length, length);
+        html_text(drawing->out, name, cut ? utf8_cut(name, length, fits - 1) : length, length);
         strbuf_puts(drawing->out, cut ? "…</text>\n" : "</text>\n");
     }
 }

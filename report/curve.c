@@ -1,6 +1,7 @@
 /* report/curve.c - see curve.h. */
 #include "report/curve.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <assert.h>
 #include <math.h>
 
@@ -115,8 +116,8 @@ static int thin_stretch(struct curve *out, const struct stretch *stretch, struct
 {
     size_t done = stretch->from;
     if (stretch->lowest < stretch->to) {
-        size_t first = stretch->lowest < stretch->highest ? stretch->lowest : stretch->highest;
-        size_t second = stretch->lowest < stretch->highest ? stretch->highest : stretch->lowest;
+        size_t first = min(stretch->lowest, stretch->highest);
+        size_t second = max(stretch->lowest, stretch->highest);
         if (keep(out, stretch, &done, first, err) != 0 ||
             (second != first && keep(out, stretch, &done, second, err) != 0))
             return -1;

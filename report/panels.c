@@ -1,4 +1,5 @@
 /* report/panels.c - the metrics of sections.h. */
+#include "base/minmax.h"
 #include "report/axis.h"
 #include "report/chart.h"
 #include "report/sections.h"
@@ -46,7 +47,7 @@ void report_put_legend(struct strbuf *out, const struct chart *chart)
     size_t window = 0;
     for (size_t i = 0; i < chart->count; i++) {
         size_t own = chart->series[i].smooth ? chart_window(chart->series[i].curve->count) : 0;
-        window = own > window ? own : window;
+        window = max(window, own);
     }
     strbuf_puts(out, "<table class=\"legend\"><tr><th>");
     if (window)

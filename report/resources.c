@@ -1,6 +1,7 @@
 /* report/resources.c - time, memory and recipe of sections.h. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "report/chart.h"
 #include "report/sections.h"
 #include <math.h>
@@ -81,8 +82,8 @@ static int put_time_chart(struct strbuf *out, const struct phases *phases, struc
     struct chart_series series[PHASES_MAX];
     char labels[BARS_MAX][LABEL_SIZE];
     const char *categories[BARS_MAX];
-    size_t drawn = phases->count < PHASES_MAX ? phases->count : PHASES_MAX;
-    size_t bars = phases->step_count < BARS_MAX ? phases->step_count : BARS_MAX;
+    size_t drawn = min(phases->count, PHASES_MAX);
+    size_t bars = min(phases->step_count, BARS_MAX);
     int rc = 0;
     for (size_t bar = 0; bar < bars; bar++) {
         snprintf(labels[bar], LABEL_SIZE, "%.0f", phases->steps[phases->step_count * bar / bars]);

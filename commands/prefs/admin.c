@@ -1,4 +1,5 @@
 /* attune prefs init, annotator, set, gold, check and backup. */
+#include "base/args.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "commands/prefs/command.h"
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define GUIDELINES_MAX ((size_t)1 << 20)
 
 /* Closes the store and answers for `result`. */
@@ -19,41 +19,49 @@ static int finish(struct prefs *store, int result, const struct err *err)
 
 int prefs_command_init(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *project = NULL;
-    const struct prefs_option options[] = {
-        {"project", OPTION_TEXT, &project, "NAME", "name of the project (default: default)", 0, 0}};
-    const struct prefs_usage usage = {
-        "init",
-        "DB",
-        1,
-        1,
-        "Makes a preference database. Where it exists already, --project adds a further project to it.",
-        options,
-        COUNT(options)};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const char *path = NULL, *project = "default";
+    bool named = false;
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
+    };
+    const struct args_option options[] = {
+        {.name = "project",
+         .argument = "NAME",
+         .help = "name of the project (default: default)",
+         .text = &project,
+         .given = &named},
+    };
+    const struct args_command command = {
+        .name = "attune prefs init",
+        .summary = "Makes a preference database. Where it exists already, --project adds a further project to it.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     struct err err;
     struct prefs *store = NULL;
-    bool there = file_exists(words[0]);
-    if ((!there || project == NULL) && prefs_create(words[0], &err) != 0) {
+    bool there = file_exists(path);
+    if ((!there || !named) && prefs_create(path, &err) != 0) {
         return prefs_fail(&err);
     }
     int64_t id = 0;
-    if (prefs_open(&store, words[0], PREFS_WRITE, &err) != 0) {
+    if (prefs_open(&store, path, PREFS_WRITE, &err) != 0) {
         return prefs_fail(&err);
     }
-    int result = prefs_add_project(store, project == NULL ? "default" : project, &id, &err);
+    int result = prefs_add_project(store, project, &id, &err);
     if (result == 0) {
-        printf("%s: %s '%s'\n", words[0], there ? "added project" : "made with project",
-               project == NULL ? "default" : project);
+        printf("%s: %s '%s'\n", path, there ? "added project" : "made with project", project);
     }
-    code = finish(store, result, &err);
+    status = finish(store, result, &err);
     if (result != 0 && !there) {
-        prefs_discard(words[0]); /* without a project it would only be in the way of another try */
+        prefs_discard(path); /* without a project it would only be in the way of another try */
     }
-    return code;
+    return status;
 }
 
 static int add_annotator(struct prefs *store, const char *handle, bool admin, int64_t days, struct err *err)
@@ -88,36 +96,47 @@ static int revoke_annotator(struct prefs *store, const char *handle, struct err 
 
 int prefs_command_annotator(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX];
+    const char *action = NULL, *path = NULL, *handle = NULL;
     bool admin = false;
     int64_t days = 90;
-    const struct prefs_option options[] = {
-        {"admin", OPTION_FLAG, &admin, NULL, "may also see the overview page", 0, 0},
-        {"days", OPTION_NUMBER, &days, "N", "how long the token lasts (default: 90)", 1, 3650},
+    const struct args_operand operands[] = {
+        {.name = "add|revoke", .help = "what to do", .text = &action},
+        {.name = "DB", .help = "the database", .text = &path},
+        {.name = "NAME", .help = "the person", .text = &handle},
     };
-    const struct prefs_usage usage = {
-        "annotator",
-        "add|revoke DB NAME",
-        3,
-        3,
-        "add prints a fresh token for the person, adding the person where needed; revoke ends all tokens of one.",
-        options,
-        COUNT(options)};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "admin", .help = "may also see the overview page", .flag = &admin},
+        {.name = "days",
+         .argument = "N",
+         .help = "how long the token lasts (default: 90)",
+         .whole = &days,
+         .least = 1,
+         .most = 3650},
+    };
+    const struct args_command command = {
+        .name = "attune prefs annotator",
+        .summary =
+            "add prints a fresh token for the person, adding the person where needed; revoke ends all tokens of one.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
-    bool add = strcmp(words[0], "add") == 0;
-    if (!add && strcmp(words[0], "revoke") != 0) {
-        fprintf(stderr, "attune prefs annotator: '%s' is neither add nor revoke\n", words[0]);
-        return COMMAND_USAGE;
+    bool add = strcmp(action, "add") == 0;
+    if (!add && strcmp(action, "revoke") != 0) {
+        fprintf(stderr, "attune prefs annotator: '%s' is neither add nor revoke\n", action);
+        return ARGS_USAGE;
     }
     struct err err;
     struct prefs *store = NULL;
-    if (prefs_open(&store, words[1], PREFS_WRITE, &err) != 0) {
+    if (prefs_open(&store, path, PREFS_WRITE, &err) != 0) {
         return prefs_fail(&err);
     }
-    int result = add ? add_annotator(store, words[2], admin, days, &err) : revoke_annotator(store, words[2], &err);
+    int result = add ? add_annotator(store, handle, admin, days, &err) : revoke_annotator(store, handle, &err);
     return finish(store, result, &err);
 }
 
@@ -136,18 +155,6 @@ static void print_settings(const struct prefs_settings *settings, int64_t guidel
     }
 }
 
-static int read_switch(const char *name, const char *value, bool *out)
-{
-    if (value != NULL && strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) {
-        fprintf(stderr, "attune prefs set: --%s is yes or no, not '%s'\n", name, value);
-        return COMMAND_USAGE;
-    }
-    if (value != NULL) {
-        *out = strcmp(value, "yes") == 0;
-    }
-    return 0;
-}
-
 static int set_guidelines(struct prefs *store, int64_t project, const char *path, struct err *err)
 {
     struct strbuf text = {0};
@@ -159,50 +166,106 @@ static int set_guidelines(struct prefs *store, int64_t project, const char *path
     return result;
 }
 
+/* What an option says where it was given, else what stands. */
+static int64_t chosen(int64_t wanted, int64_t now)
+{
+    return wanted >= 0 ? wanted : now;
+}
+
+/* Brings the wanted changes into the settings of the project and stores them. */
+static int change_settings(struct prefs *store, int64_t project, const struct prefs_settings *wanted, int ties,
+                           int skip, struct prefs_settings *now, struct err *err)
+{
+    if (prefs_get_settings(store, project, now, err) != 0) {
+        return -1;
+    }
+    now->overlap = chosen(wanted->overlap, now->overlap);
+    now->strength_levels = chosen(wanted->strength_levels, now->strength_levels);
+    now->gold_permille = chosen(wanted->gold_permille, now->gold_permille);
+    now->repeat_permille = chosen(wanted->repeat_permille, now->repeat_permille);
+    now->lease_seconds = chosen(wanted->lease_seconds, now->lease_seconds);
+    now->allow_ties = chosen(ties, now->allow_ties) != 0;
+    now->allow_skip = chosen(skip, now->allow_skip) != 0;
+    return prefs_set_settings(store, project, now, err);
+}
+
 int prefs_command_set(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *project_name = NULL, *guidelines = NULL, *ties = NULL, *skip = NULL;
-    struct prefs_settings wanted = {-1, -1, false, false, -1, -1, -1};
-    const struct prefs_option options[] = {
-        {"guidelines", OPTION_TEXT, &guidelines, "FILE", "what annotators read beside the task (Markdown)", 0, 0},
-        {"overlap", OPTION_NUMBER, &wanted.overlap, "N", "annotators asked about every item", 1, 99},
-        {"ties", OPTION_TEXT, &ties, "yes|no", "whether answers may be called equal", 0, 0},
-        {"skip", OPTION_TEXT, &skip, "yes|no", "whether tasks may be skipped", 0, 0},
-        {"strength-levels", OPTION_NUMBER, &wanted.strength_levels, "N", "steps from slightly to much better", 1, 4},
-        {"gold", OPTION_NUMBER, &wanted.gold_permille, "N", "gold items per thousand tasks", 0, 1000},
-        {"repeat", OPTION_NUMBER, &wanted.repeat_permille, "N", "own earlier items per thousand tasks", 0, 1000},
-        {"lease", OPTION_NUMBER, &wanted.lease_seconds, "SECONDS", "a task comes back to the others after this", 1,
-         604800},
-        {"project", OPTION_TEXT, &project_name, "NAME", "the project to change", 0, 0},
+    static const char *const switches[] = {"no", "yes", NULL};
+    const char *path = NULL, *project_name = NULL, *guidelines = NULL;
+    struct prefs_settings wanted = {-1, -1, false, false, -1, -1, -1}, now;
+    int ties = -1, skip = -1;
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
     };
-    const struct prefs_usage usage = {"set",   "DB",          1, 1, "Changes the rules of a project, and prints them.",
-                                      options, COUNT(options)};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "guidelines",
+         .argument = "FILE",
+         .help = "what annotators read beside the task (Markdown)",
+         .text = &guidelines},
+        {.name = "overlap",
+         .argument = "N",
+         .help = "annotators asked about every item",
+         .whole = &wanted.overlap,
+         .least = 1,
+         .most = 99},
+        {.name = "ties",
+         .argument = "yes|no",
+         .help = "whether answers may be called equal",
+         .choice = &ties,
+         .choices = switches},
+        {.name = "skip",
+         .argument = "yes|no",
+         .help = "whether tasks may be skipped",
+         .choice = &skip,
+         .choices = switches},
+        {.name = "strength-levels",
+         .argument = "N",
+         .help = "steps from slightly to much better",
+         .whole = &wanted.strength_levels,
+         .least = 1,
+         .most = 4},
+        {.name = "gold",
+         .argument = "N",
+         .help = "gold items per thousand tasks",
+         .whole = &wanted.gold_permille,
+         .least = 0,
+         .most = 1000},
+        {.name = "repeat",
+         .argument = "N",
+         .help = "own earlier items per thousand tasks",
+         .whole = &wanted.repeat_permille,
+         .least = 0,
+         .most = 1000},
+        {.name = "lease",
+         .argument = "SECONDS",
+         .help = "a task comes back to the others after this",
+         .whole = &wanted.lease_seconds,
+         .least = 1,
+         .most = 604800},
+        {.name = "project", .argument = "NAME", .help = "the project to change", .text = &project_name},
+    };
+    const struct args_command command = {
+        .name = "attune prefs set",
+        .summary = "Changes the rules of a project, and prints them.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     struct prefs *store = NULL;
     int64_t project = 0, version = 0;
     struct err err;
     struct strbuf text = {0};
-    code = prefs_open_project(&store, words[0], PREFS_WRITE, project_name, &project);
-    if (code >= 0) {
-        return code;
+    status = prefs_open_project(&store, path, PREFS_WRITE, project_name, &project);
+    if (status >= 0) {
+        return status;
     }
-    struct prefs_settings now;
-    int result = prefs_get_settings(store, project, &now, &err);
-    if (result == 0) {
-        now.overlap = wanted.overlap >= 0 ? wanted.overlap : now.overlap;
-        now.strength_levels = wanted.strength_levels >= 0 ? wanted.strength_levels : now.strength_levels;
-        now.gold_permille = wanted.gold_permille >= 0 ? wanted.gold_permille : now.gold_permille;
-        now.repeat_permille = wanted.repeat_permille >= 0 ? wanted.repeat_permille : now.repeat_permille;
-        now.lease_seconds = wanted.lease_seconds >= 0 ? wanted.lease_seconds : now.lease_seconds;
-        if (read_switch("ties", ties, &now.allow_ties) != 0 || read_switch("skip", skip, &now.allow_skip) != 0) {
-            prefs_close(store);
-            return COMMAND_USAGE;
-        }
-        result = prefs_set_settings(store, project, &now, &err);
-    }
+    int result = change_settings(store, project, &wanted, ties, skip, &now, &err);
     if (result == 0 && guidelines != NULL) {
         result = set_guidelines(store, project, guidelines, &err);
     }
@@ -232,103 +295,133 @@ static int list_gold(struct prefs *store, int64_t project, struct err *err)
 
 int prefs_command_gold(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *thumb = NULL, *note = "", *project_name = NULL;
+    static const char *const thumbs[] = {"down", "up", NULL};
+    const char *action = NULL, *path = NULL, *item_text = NULL, *note = "", *project_name = NULL;
     int64_t better = -1, worse = -1;
-    const struct prefs_option options[] = {
-        {"better", OPTION_NUMBER, &better, "N", "the answer that is better, counted from 0", 0, PREFS_ANSWERS_MAX - 1},
-        {"worse", OPTION_NUMBER, &worse, "N", "the answer that is worse", 0, PREFS_ANSWERS_MAX - 1},
-        {"thumb", OPTION_TEXT, &thumb, "up|down", "for an item of one answer", 0, 0},
-        {"note", OPTION_TEXT, &note, "TEXT", "why", 0, 0},
-        {"project", OPTION_TEXT, &project_name, "NAME", "the project to list", 0, 0},
+    int thumb = -1;
+    const struct args_operand operands[] = {
+        {.name = "add|list", .help = "what to do", .text = &action},
+        {.name = "DB", .help = "the database", .text = &path},
+        {.name = "ITEM", .help = "the item to add", .text = &item_text, .optional = true},
     };
-    const struct prefs_usage usage = {
-        "gold",
-        "add DB ITEM | list DB",
-        2,
-        3,
-        "Gold items are handed to every annotator among the others and never trained on. 'export --format answers'\n"
-        "lists items and their answers.",
-        options,
-        COUNT(options)};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "better",
+         .argument = "N",
+         .help = "the answer that is better, counted from 0",
+         .whole = &better,
+         .least = 0,
+         .most = PREFS_ANSWERS_MAX - 1},
+        {.name = "worse",
+         .argument = "N",
+         .help = "the answer that is worse",
+         .whole = &worse,
+         .least = 0,
+         .most = PREFS_ANSWERS_MAX - 1},
+        {.name = "thumb",
+         .argument = "up|down",
+         .help = "for an item of one answer",
+         .choice = &thumb,
+         .choices = thumbs},
+        {.name = "note", .argument = "TEXT", .help = "why", .text = &note},
+        {.name = "project", .argument = "NAME", .help = "the project to list", .text = &project_name},
+    };
+    const struct args_command command = {
+        .name = "attune prefs gold",
+        .summary = "Gold items are handed to every annotator among the others and never trained on. 'export --format "
+                   "answers' lists items and their answers.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
-    bool add = strcmp(words[0], "add") == 0;
+    bool add = strcmp(action, "add") == 0;
     char *end = NULL;
-    long long item = words[2] != NULL ? strtoll(words[2], &end, 10) : 0;
-    if ((!add && strcmp(words[0], "list") != 0) || add != (words[2] != NULL) || (add && (*end != '\0' || item <= 0)) ||
-        (thumb != NULL && strcmp(thumb, "up") != 0 && strcmp(thumb, "down") != 0)) {
+    long long item = item_text != NULL ? strtoll(item_text, &end, 10) : 0;
+    if ((!add && strcmp(action, "list") != 0) || add != (item_text != NULL) || (add && (*end != '\0' || item <= 0))) {
         fprintf(stderr, "attune prefs gold: say 'gold add DB ITEM --better N --worse N', 'gold add DB ITEM --thumb "
                         "up|down' or 'gold list DB'\n");
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
     struct prefs *store = NULL;
     int64_t project = 0;
     struct err err;
     if (add) {
-        if (prefs_open(&store, words[1], PREFS_WRITE, &err) != 0) {
+        if (prefs_open(&store, path, PREFS_WRITE, &err) != 0) {
             return prefs_fail(&err);
         }
-        int vote = thumb == NULL ? 0 : strcmp(thumb, "up") == 0 ? 1 : -1;
+        int vote = thumb < 0 ? 0 : thumb == 1 ? 1 : -1;
         return finish(store, prefs_add_gold(store, item, (int)better, (int)worse, vote, note, &err), &err);
     }
-    code = prefs_open_project(&store, words[1], PREFS_READ, project_name, &project);
-    return code >= 0 ? code : finish(store, list_gold(store, project, &err), &err);
+    status = prefs_open_project(&store, path, PREFS_READ, project_name, &project);
+    return status >= 0 ? status : finish(store, list_gold(store, project, &err), &err);
 }
 
 int prefs_command_check(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX];
-    const struct prefs_usage usage = {
-        "check",
-        "DB",
-        1,
-        1,
-        "SQLite's integrity check, foreign keys, and the rules of docs/prefs.md that no constraint holds.\n"
-        "Exit code 0: clean.",
-        NULL,
-        0};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const char *path = NULL;
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
+    };
+    const struct args_command command = {
+        .name = "attune prefs check",
+        .summary =
+            "SQLite's integrity check, foreign keys, and the rules of docs/prefs.md that no constraint holds. Exit "
+            "code 0: clean.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     struct prefs *store = NULL;
     struct err err;
     struct strbuf report = {0};
     int64_t faults = 0;
-    if (prefs_open(&store, words[0], PREFS_READ, &err) != 0) {
+    if (prefs_open(&store, path, PREFS_READ, &err) != 0) {
         return prefs_fail(&err);
     }
     int result = prefs_check(store, &report, &faults, &err);
     if (result == 0 && faults == 0) {
-        printf("%s: clean\n", words[0]);
+        printf("%s: clean\n", path);
     } else if (result == 0) {
-        printf("%s%s: %lld fault%s; go back to a backup, and keep this file for study\n", strbuf_text(&report),
-               words[0], (long long)faults, faults == 1 ? "" : "s");
+        printf("%s%s: %lld fault%s; go back to a backup, and keep this file for study\n", strbuf_text(&report), path,
+               (long long)faults, faults == 1 ? "" : "s");
     }
     strbuf_free(&report);
-    code = finish(store, result, &err);
-    return code == 0 && faults > 0 ? COMMAND_FAILED : code;
+    status = finish(store, result, &err);
+    return status == 0 && faults > 0 ? ARGS_FAILURE : status;
 }
 
 int prefs_command_backup(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX];
-    const struct prefs_usage usage = {
-        "backup", "DB FILE", 2, 2, "Copies the database to a new file, also while it is in use.", NULL, 0};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const char *path = NULL, *copy = NULL;
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
+        {.name = "FILE", .help = "the copy", .text = &copy},
+    };
+    const struct args_command command = {
+        .name = "attune prefs backup",
+        .summary = "Copies the database to a new file, also while it is in use.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     struct prefs *store = NULL;
     struct err err;
-    if (prefs_open(&store, words[0], PREFS_READ, &err) != 0) {
+    if (prefs_open(&store, path, PREFS_READ, &err) != 0) {
         return prefs_fail(&err);
     }
-    code = finish(store, prefs_backup(store, words[1], &err), &err);
-    if (code == 0) {
-        printf("%s: a copy of %s\n", words[1], words[0]);
+    status = finish(store, prefs_backup(store, copy, &err), &err);
+    if (status == 0) {
+        printf("%s: a copy of %s\n", copy, path);
     }
-    return code;
+    return status;
 }

@@ -1,43 +1,17 @@
 /*
- * commands/prefs/command.h - what the commands of attune-prefs share: options, and their exit codes.
+ * commands/prefs/command.h - what the verbs of attune prefs share.
  *
- * A command takes the words behind its name and answers with the exit code: 0, COMMAND_FAILED or COMMAND_USAGE. It
- * prints what went wrong itself.
+ * A verb takes its command line, argv[0] being its own name, and answers with the exit code (base/args.h). It prints
+ * what went wrong itself.
  */
 #ifndef ATTUNE_COMMANDS_PREFS_COMMAND_H
 #define ATTUNE_COMMANDS_PREFS_COMMAND_H
 
 #include "base/err.h"
 #include "prefs-db/store.h"
-#include <stddef.h>
 #include <stdint.h>
 
-#define COMMAND_FAILED 1
-#define COMMAND_USAGE  2
-
-enum prefs_option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_REAL, OPTION_FLAG };
-struct prefs_option {
-    const char *name; /* without the dashes */
-    enum prefs_option_kind kind;
-    void *value;          /* const char **, int64_t *, double * or bool *; set only where the option is given */
-    const char *argument; /* what --help calls the value; NULL for a flag */
-    const char *help;
-    int64_t least, most; /* of a number or a real */
-};
-#define PREFS_WORDS_MAX 4
-struct prefs_usage {
-    const char *name;   /* "import" */
-    const char *words;  /* "DB FILE" */
-    size_t least, most; /* words that must and may be there */
-    const char *text;   /* what it does, one or more lines */
-    const struct prefs_option *options;
-    size_t option_count;
-};
-/* Sets the options and words[]: -1 to go on (missing words are NULL), else the exit code (help was printed, or the
- * mistake was). */
-int prefs_read_words(const struct prefs_usage *usage, int argc, char **argv, const char *words[PREFS_WORDS_MAX]);
-
-/* Prints "attune prefs: <sentence>" and answers COMMAND_FAILED. */
+/* Prints "attune prefs: <sentence>" and answers ARGS_FAILURE. */
 int prefs_fail(const struct err *err);
 /* Opens the database and finds the project (name may be NULL): -1 to go on, else the exit code. */
 int prefs_open_project(struct prefs **store, const char *path, enum prefs_mode mode, const char *name,

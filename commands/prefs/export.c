@@ -1,4 +1,5 @@
 /* attune prefs export: labels as JSON lines. */
+#include "base/args.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -307,65 +308,65 @@ static int export_to(struct export *export, struct prefs *store, const struct pr
     return result;
 }
 
-static int find_format(const char *name, const struct format **format)
-{
-    if (name == NULL) {
-        fprintf(stderr, "attune prefs export: say which --format\n");
-        return COMMAND_USAGE;
-    }
-    *format = NULL;
-    if (strcmp(name, "answers") == 0) {
-        return 0;
-    }
-    for (size_t i = 0; i < COUNT(formats); i++) {
-        if (strcmp(formats[i].name, name) == 0) {
-            *format = &formats[i];
-            return 0;
-        }
-    }
-    fprintf(stderr, "attune prefs export: --format is trl, trl-implicit, hh, oasst, kto, pairs or answers, not '%s'\n",
-            name);
-    return COMMAND_USAGE;
-}
-
 int prefs_command_export(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *format_name = NULL, *out = NULL, *project = NULL, *annotators = NULL;
+    static const char *const splits[] = {"train", "valid", "test", NULL};
+    const char *names[COUNT(formats) + 2] = {NULL}, *path = NULL, *out = NULL, *project = NULL, *annotators = NULL;
     struct prefs_query query = {0};
-    const struct prefs_option options[] = {
-        {"format", OPTION_TEXT, &format_name, "NAME",
-         "trl, trl-implicit, hh, oasst, kto, pairs; or answers: all items, with ids", 0, 0},
-        {"out", OPTION_TEXT, &out, "FILE", "where to write (default: standard output)", 0, 0},
-        {"split", OPTION_TEXT, &query.split, "NAME", "only train, valid or test; a prompt is in one of them", 0, 0},
-        {"annotators", OPTION_TEXT, &annotators, "A,B", "only labels of these", 0, 0},
-        {"min-agreement", OPTION_REAL, &query.min_agreement, "X",
-         "leave out items whose annotators agree less (0 to 1)", 0, 1},
-        {"with-gold", OPTION_FLAG, &query.with_gold, NULL, "gold items too", 0, 0},
-        {"project", OPTION_TEXT, &project, "NAME", "the project to export", 0, 0},
+    int format_index = -1, split = -1;
+    for (size_t i = 0; i < COUNT(formats); i++) {
+        names[i] = formats[i].name;
+    }
+    names[COUNT(formats)] = "answers";
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
     };
-    const struct prefs_usage usage = {
-        "export",
-        "DB --format NAME",
-        1,
-        1,
-        "Writes labels that count: submitted, not undone, no repeats. Ties go to the formats that have them\n"
-        "(oasst and pairs); rankings become all their pairs in the others.",
-        options,
-        COUNT(options)};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    const struct format *format = NULL;
-    if (code >= 0 || (code = find_format(format_name, &format)) != 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "format",
+         .argument = "NAME",
+         .help = "trl, trl-implicit, hh, oasst, kto, pairs; or answers: all items, with ids",
+         .choice = &format_index,
+         .choices = names},
+        {.name = "out", .argument = "FILE", .help = "where to write (default: standard output)", .text = &out},
+        {.name = "split",
+         .argument = "NAME",
+         .help = "only train, valid or test; a prompt is in one of them",
+         .choice = &split,
+         .choices = splits},
+        {.name = "annotators", .argument = "A,B", .help = "only labels of these", .text = &annotators},
+        {.name = "min-agreement",
+         .argument = "X",
+         .help = "leave out items whose annotators agree less (0 to 1)",
+         .real = &query.min_agreement,
+         .least = 0,
+         .most = 1},
+        {.name = "with-gold", .help = "gold items too", .flag = &query.with_gold},
+        {.name = "project", .argument = "NAME", .help = "the project to export", .text = &project},
+    };
+    const struct args_command command = {
+        .name = "attune prefs export",
+        .summary =
+            "Writes labels that count: submitted, not undone, no repeats. Ties go to the formats that have them (oasst "
+            "and pairs); rankings become all their pairs in the others. --format is needed.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
-    if (query.split != NULL && strcmp(query.split, "train") != 0 && strcmp(query.split, "valid") != 0 &&
-        strcmp(query.split, "test") != 0) {
-        fprintf(stderr, "attune prefs export: --split is train, valid or test, not '%s'\n", query.split);
-        return COMMAND_USAGE;
+    if (format_index < 0) {
+        fprintf(stderr, "attune prefs export: say which --format\n");
+        return ARGS_USAGE;
     }
+    const struct format *format = format_index < (int)COUNT(formats) ? &formats[format_index] : NULL;
+    query.split = split >= 0 ? splits[split] : NULL;
     struct prefs *store = NULL;
-    code = prefs_open_project(&store, words[0], PREFS_READ, project, &query.project);
-    if (code >= 0) {
-        return code;
+    status = prefs_open_project(&store, path, PREFS_READ, project, &query.project);
+    if (status >= 0) {
+        return status;
     }
     struct err err;
     struct export export = {0};

@@ -1,4 +1,5 @@
 /* attune prefs import: records of a data set into the database. */
+#include "base/args.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -184,19 +185,6 @@ static int run_import(struct import *import, struct preference_reader *reader, c
     return prefs_batch_commit(import->store, err);
 }
 
-static int read_as(const char *name, enum import_as *as)
-{
-    static const char *const names[] = {"labels", "items", "both"};
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *as = (enum import_as)i;
-            return 0;
-        }
-    }
-    fprintf(stderr, "attune prefs import: --as is labels, items or both\n");
-    return COMMAND_USAGE;
-}
-
 static int import_file(struct import *import, const char *path, enum preference_format format, const char *handle)
 {
     struct err err;
@@ -217,58 +205,72 @@ static int import_file(struct import *import, const char *path, enum preference_
     if (result != 0) {
         prefs_fail(&err);
         fprintf(stderr, "What was read before is kept; running the import again adds only the rest.\n");
-        return COMMAND_FAILED;
+        return ARGS_FAILURE;
     }
     printf("%s: format %s, %lld records: %lld new items, %lld new labels, %lld known already, %lld left out\n", path,
            preference_format_name(format), (long long)import->records, (long long)import->items,
            (long long)import->labels, (long long)import->known, (long long)import->rejected);
     if (import->records > 0 && import->rejected == import->records) {
         fprintf(stderr, "attune prefs: every record was left out\n");
-        return COMMAND_FAILED;
+        return ARGS_FAILURE;
     }
     return 0;
 }
 
 int prefs_command_import(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *format_name = "auto", *project = NULL, *as = "labels", *handle = "import",
-                                        *rejects = NULL;
-    const struct prefs_option options[] = {
-        {"format", OPTION_TEXT, &format_name, "NAME",
-         "auto, trl, trl-implicit, sharegpt, hh, oasst, tldr, ultrafeedback, kto or pairs", 0, 0},
-        {"as", OPTION_TEXT, &as, "labels|items|both",
-         "keep the file's labels (the default), or ask annotators about its answers, or both", 0, 0},
-        {"annotator", OPTION_TEXT, &handle, "NAME", "who made the labels of a file that does not say (default: import)",
-         0, 0},
-        {"rejects", OPTION_TEXT, &rejects, "FILE", "write the records that were left out, with reasons", 0, 0},
-        {"project", OPTION_TEXT, &project, "NAME", "the project the items belong to", 0, 0},
+    static const char *const uses[] = {"labels", "items", "both", NULL}; /* enum import_as */
+    const char *path = NULL, *file = NULL, *format_name = "auto", *project = NULL, *handle = "import", *rejects = NULL;
+    int as = 0;
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
+        {.name = "FILE", .help = "the data set", .text = &file},
     };
-    const struct prefs_usage usage = {
-        "import",
-        "DB FILE",
-        2,
-        2,
-        "Reads a .json or .jsonl file, plain or gzip. A record that is in the database already adds nothing, so a\n"
-        "file can be imported again, also after an interruption. Records that cannot be used are listed and left out.",
-        options,
-        sizeof options / sizeof options[0]};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "format",
+         .argument = "NAME",
+         .help = "auto, trl, trl-implicit, sharegpt, hh, oasst, tldr, ultrafeedback, kto or pairs",
+         .text = &format_name},
+        {.name = "as",
+         .argument = "labels|items|both",
+         .help = "keep the file's labels (the default), or ask annotators about its answers, or both",
+         .choice = &as,
+         .choices = uses},
+        {.name = "annotator",
+         .argument = "NAME",
+         .help = "who made the labels of a file that does not say (default: import)",
+         .text = &handle},
+        {.name = "rejects",
+         .argument = "FILE",
+         .help = "write the records that were left out, with reasons",
+         .text = &rejects},
+        {.name = "project", .argument = "NAME", .help = "the project the items belong to", .text = &project},
+    };
+    const struct args_command command = {
+        .name = "attune prefs import",
+        .summary =
+            "Reads a .json or .jsonl file, plain or gzip. A record that is in the database already adds nothing, so "
+            "a file can be imported again, also after an interruption. Records that cannot be used are listed and "
+            "left out.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
-    struct import import = {0};
+    struct import import = {.as = (enum import_as)as};
     enum preference_format format = PREFERENCE_AUTO;
     struct err err;
     if (preference_format_find(&format, format_name, &err) != 0) {
         prefs_fail(&err);
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
-    if (read_as(as, &import.as) != 0) {
-        return COMMAND_USAGE;
-    }
-    code = prefs_open_project(&import.store, words[0], PREFS_WRITE, project, &import.project);
-    if (code >= 0) {
-        return code;
+    status = prefs_open_project(&import.store, path, PREFS_WRITE, project, &import.project);
+    if (status >= 0) {
+        return status;
     }
     struct file_writer writer;
     if (rejects != NULL && file_write_begin(&writer, rejects, &err) != 0) {
@@ -276,11 +278,11 @@ int prefs_command_import(int argc, char **argv)
         return prefs_fail(&err);
     }
     import.rejects = rejects != NULL ? &writer : NULL;
-    code = import_file(&import, words[1], format, handle);
+    status = import_file(&import, file, format, handle);
     if (import.rejects != NULL && file_write_commit(&writer, &err) != 0) {
         file_write_abort(&writer);
-        code = code == 0 ? prefs_fail(&err) : code;
+        status = status == 0 ? prefs_fail(&err) : status;
     }
     prefs_close(import.store);
-    return code;
+    return status;
 }

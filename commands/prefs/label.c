@@ -5,6 +5,7 @@
  * not named, stays unranked). For one answer it is "+" or "-". Text of models is printed with control characters made
  * visible, so that it cannot steer the terminal.
  */
+#include "base/args.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -272,29 +273,36 @@ static enum step label_one(struct session *session, struct err *err)
 
 int prefs_command_label(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *project = NULL;
-    const struct prefs_option options[] = {{"project", OPTION_TEXT, &project, "NAME", "the project to label", 0, 0}};
-    const struct prefs_usage usage = {"label",
-                                      "DB NAME",
-                                      2,
-                                      2,
-                                      "Labels in the terminal as the annotator NAME. A judgment is a line such as \"b "
-                                      "a=c\": best first, '=' between\n"
-                                      "equals; '?' lists what else a line may be.",
-                                      options,
-                                      sizeof options / sizeof options[0]};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const char *path = NULL, *name = NULL, *project = NULL;
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
+        {.name = "NAME", .help = "the annotator", .text = &name},
+    };
+    const struct args_option options[] = {
+        {.name = "project", .argument = "NAME", .help = "the project to label", .text = &project},
+    };
+    const struct args_command command = {
+        .name = "attune prefs label",
+        .summary =
+            "Labels in the terminal as the annotator NAME. A judgment is a line such as \"b a=c\": best first, '=' "
+            "between equals; '?' lists what else a line may be.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     struct session session = {.colours = log_colours()};
     struct prefs_annotator annotator;
     struct err err;
-    code = prefs_open_project(&session.store, words[0], PREFS_WRITE, project, &session.project);
-    if (code >= 0) {
-        return code;
+    status = prefs_open_project(&session.store, path, PREFS_WRITE, project, &session.project);
+    if (status >= 0) {
+        return status;
     }
-    int result = prefs_find_annotator(session.store, words[1], &annotator, &err);
+    int result = prefs_find_annotator(session.store, name, &annotator, &err);
     result = result != 0 ? result : prefs_get_settings(session.store, session.project, &session.settings, &err);
     enum step step = result != 0 ? STEP_FAILED : STEP_NEXT;
     session.annotator = result == 0 ? annotator.id : 0;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include "commands/prefs/command.h"
 #include "session/answering.h"
@@ -390,7 +391,7 @@ static int read_answerers(struct sampling *sampling, struct err *err)
     }
     int64_t models = (int64_t)sampling->models.count;
     if (sampling->count == 0) {
-        sampling->count = models > ANSWERS_DEFAULT ? models : ANSWERS_DEFAULT;
+        sampling->count = max(models, ANSWERS_DEFAULT);
     }
     if (sampling->count < models) {
         return err_set(err, "--n %lld leaves nothing to answer for some of the %lld models; give --n %lld or more",
@@ -424,12 +425,12 @@ static int run(const struct args_command *command, struct sampling *sampling)
     struct err err;
     if (read_answerers(sampling, &err) != 0) {
         args_end(command, -1, &err);
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
-    int code = prefs_open_project(&sampling->store, sampling->database, PREFS_WRITE, sampling->project_name,
-                                  &sampling->project);
-    if (code >= 0) {
-        return code;
+    int status = prefs_open_project(&sampling->store, sampling->database, PREFS_WRITE, sampling->project_name,
+                                    &sampling->project);
+    if (status >= 0) {
+        return status;
     }
     int result = sample(sampling, &err);
     prefs_close(sampling->store);
@@ -485,11 +486,10 @@ int prefs_command_sample(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
-    int code;
-    /* The word in front, the command's name, is what args_begin() takes for the program's. */
-    if (args_begin(&command, argc + 1, argv - 1, &code)) {
-        code = run(&command, &sampling);
+    int status;
+    if (args_begin(&command, argc, argv, &status)) {
+        status = run(&command, &sampling);
     }
     free_all(&sampling);
-    return code;
+    return status;
 }

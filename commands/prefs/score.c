@@ -286,12 +286,12 @@ static int run(const struct args_command *command, struct scores *scores)
     if ((scores->file != NULL) == (scores->opened.reward != NULL)) {
         err_set(&err, "say either --reward R, a reward model, or FILE, scores that were made elsewhere");
         args_end(command, -1, &err);
-        return COMMAND_USAGE;
+        return ARGS_USAGE;
     }
-    int code =
+    int status =
         prefs_open_project(&scores->store, scores->database, PREFS_WRITE, scores->project_name, &scores->project);
-    if (code >= 0) {
-        return code;
+    if (status >= 0) {
+        return status;
     }
     int result = score(scores, &err);
     prefs_close(scores->store);
@@ -340,11 +340,10 @@ int prefs_command_score(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
-    int code;
-    /* The word in front, the command's name, is what args_begin() takes for the program's. */
-    if (args_begin(&command, argc + 1, argv - 1, &code)) {
-        code = run(&command, &scores);
+    int status;
+    if (args_begin(&command, argc, argv, &status)) {
+        status = run(&command, &scores);
     }
     free_all(&scores);
-    return code;
+    return status;
 }

@@ -1,4 +1,5 @@
 /* attune prefs stats: the report as text or JSON. */
+#include "base/args.h"
 #include "commands/prefs/command.h"
 #include "prefs-db/report.h"
 
@@ -97,32 +98,35 @@ static void print_report(const struct report *report)
 
 int prefs_command_stats(int argc, char **argv)
 {
-    const char *words[PREFS_WORDS_MAX], *project_name = NULL;
+    const char *path = NULL, *project_name = NULL;
     bool json = false;
-    const struct prefs_option options[] = {
-        {"json", OPTION_FLAG, &json, NULL, "one JSON object", 0, 0},
-        {"project", OPTION_TEXT, &project_name, "NAME", "the project to report on", 0, 0},
+    const struct args_operand operands[] = {
+        {.name = "DB", .help = "the database", .text = &path},
     };
-    const struct prefs_usage usage = {
-        "stats",
-        "DB",
-        1,
-        1,
-        "Progress, agreement of annotators with each other and with gold, position and length bias, and the\n"
-        "Bradley-Terry strengths of the models that wrote the answers.",
-        options,
-        sizeof options / sizeof options[0]};
-    int code = prefs_read_words(&usage, argc, argv, words);
-    if (code >= 0) {
-        return code;
+    const struct args_option options[] = {
+        {.name = "json", .help = "one JSON object", .flag = &json},
+        {.name = "project", .argument = "NAME", .help = "the project to report on", .text = &project_name},
+    };
+    const struct args_command command = {
+        .name = "attune prefs stats",
+        .summary = "Progress, agreement of annotators with each other and with gold, position and length bias, and the "
+                   "Bradley-Terry strengths of the models that wrote the answers.",
+        .operands = operands,
+        .operand_count = sizeof operands / sizeof *operands,
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    int status;
+    if (!args_begin(&command, argc, argv, &status)) {
+        return status;
     }
     struct prefs *store = NULL;
     struct report *report = NULL;
     int64_t project = 0;
     struct err err;
-    code = prefs_open_project(&store, words[0], PREFS_READ, project_name, &project);
-    if (code >= 0) {
-        return code;
+    status = prefs_open_project(&store, path, PREFS_READ, project_name, &project);
+    if (status >= 0) {
+        return status;
     }
     int result = report_make(&report, store, project, &err);
     prefs_close(store);

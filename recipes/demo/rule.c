@@ -11,6 +11,7 @@
  */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "recipes/demo/animals.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,7 @@ static void split(struct word_list *list, const char *text)
     while (*text) {
         size_t length = strcspn(text, " \n");
         if (length && list->count <= WORDS_MAX && list->count++ < WORDS_MAX)
-            snprintf(list->words[list->count - 1], WORD_SIZE, "%.*s",
-                     (int)(length < WORD_SIZE ? length : WORD_SIZE - 1), text);
+            snprintf(list->words[list->count - 1], WORD_SIZE, "%.*s", (int)(min(length, WORD_SIZE - 1)), text);
         text += length;
         text += *text != 0;
     }

@@ -1,4 +1,4 @@
-/* Growing texts, UTF-8 and the JSON form of any bytes. */
+/* Growing texts and the JSON form of any bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,53 +67,6 @@ static void failure_sticks(void **state)
     strbuf_free(&text);
 }
 
-static void every_code_point_goes_round(void **state)
-{
-    (void)state;
-    for (unsigned code_point = 0; code_point < 0x110100; code_point++) {
-        char bytes[4];
-        size_t size = utf8_write(bytes, code_point);
-        bool exists = code_point < 0x110000 && (code_point < 0xD800 || code_point > 0xDFFF);
-        int read = 0;
-        assert_int_equal(utf8_read(bytes, size, &read), size);
-        assert_int_equal(read, exists ? code_point : UTF8_REPLACEMENT);
-        for (size_t cut = 1; cut < size; cut++) {
-            assert_int_equal(utf8_read(bytes, cut, &read), cut);
-            assert_int_equal(read, -1);
-        }
-    }
-}
-
-static void bad_utf8_is_told(void **state)
-{
-    (void)state;
-    /* Unicode 15, chapter 3.9, tables 3-8 to 3-11: how many bytes one U+FFFD stands for. */
-    static const struct {
-        const char *bytes;
-        size_t length;
-        size_t taken;
-    } cases[] = {
-        {"\x80", 1, 1},                 /* a continuation byte alone */
-        {"\xC0\xAF", 2, 1},             /* overlong '/' */
-        {"\xE0\x80\xBF", 3, 1},         /* overlong */
-        {"\xF0\x81\x82\x41", 4, 1},     /* overlong */
-        {"\xED\xA0\x80", 3, 1},         /* surrogate */
-        {"\xF4\x91\x92\x93", 4, 1},     /* beyond U+10FFFF */
-        {"\xFF", 1, 1},                 /* never in UTF-8 */
-        {"\xE1\x80\xE2\xF0", 4, 2},     /* cut off */
-        {"\xF0\x91\x92\xF1\xBF", 5, 3}, /* cut off */
-        {"\xF1\xBF\x41", 3, 2},         /* cut off */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int code_point = 0;
-        assert_int_equal(utf8_read(cases[i].bytes, cases[i].length, &code_point), cases[i].taken);
-        assert_int_equal(code_point, -1);
-        assert_false(utf8_valid(cases[i].bytes, cases[i].length));
-    }
-    assert_true(utf8_valid("h\xC3\xA9 \xF0\x9F\x98\x80", 8));
-    assert_true(utf8_valid(NULL, 0));
-}
-
 static void json_strings(void **state)
 {
     (void)state;
@@ -174,8 +127,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends),
         cmocka_unit_test(failure_sticks),
-        cmocka_unit_test(every_code_point_goes_round),
-        cmocka_unit_test(bad_utf8_is_told),
         cmocka_unit_test(json_strings),
         cmocka_unit_test(json_strings_are_read_back),
     };

@@ -11,6 +11,7 @@
 #include "text/tokenizer/tokenizer.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/unicode/unicode.h"
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static size_t piece_of(const char *text, size_t length)
 {
     size_t at = 0;
     for (int i = 0; i < PIECE && at < length; i++) {
-        at += unicode_size((unsigned char)text[at]);
+        at += utf8_size(text[at]);
     }
     return at < length ? at : length;
 }

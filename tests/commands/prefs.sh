@@ -11,7 +11,7 @@ for command in init import annotator serve label set gold stats export check bac
     expect 0 "usage: attune prefs $command" $command --help
     expect 2 usage: $command
 done
-expect 2 "did you mean '--overlap'" set p.db --overlp 2
+expect 2 "did you mean --overlap?" set p.db --overlp 2
 expect 2 "1 to 99" set p.db --overlap 100
 expect 2 "trl-implicit" export p.db --format csv
 expect 2 "known are" import p.db x --format csv

@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "fuzz/folder.h"
-#include "prefs-db/helper_http.h"
-#include "prefs-db/server.h"
+#include "http/helper_http.h"
+#include "prefs-db/page.h"
 #include <assert.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@
 
 static struct {
     struct prefs *store, *reader;
-    struct server *server;
+    struct page *page;
     struct http_client client;
     char name[32], token[PREFS_TOKEN_SIZE], cookie[128];
     json_int_t assignment;
@@ -87,15 +87,15 @@ static void add_project(void)
 static void begin(void)
 {
     struct err err;
-    struct server_options options = {.address = "127.0.0.1", .host = "h", .project = 1};
+    struct page_options options = {.http = {.address = "127.0.0.1", .host = "h"}, .project = 1};
     char path[256];
     snprintf(path, sizeof path, "%s", folder_path("prefs.db"));
     must(prefs_create(path, &err), &err);
     must(prefs_open(&session.store, path, PREFS_WRITE, &err), &err);
     must(prefs_open(&session.reader, path, PREFS_READ, &err), &err);
     add_project();
-    must(server_start(&session.server, session.store, session.reader, &options, &err), &err);
-    session.client = (struct http_client){.port = server_port(session.server), .socket = -1};
+    must(page_start(&session.page, session.store, session.reader, &options, &err), &err);
+    session.client = (struct http_client){.port = page_port(session.page), .socket = -1};
     if (!http_login(&session.client, session.token)) {
         fprintf(stderr, "the token does not log in\n");
         abort();
@@ -109,11 +109,11 @@ static void end(void)
     struct err err;
     struct strbuf report = {0};
     int64_t faults = 0;
-    if (!session.server) {
+    if (!session.page) {
         return;
     }
     http_close(&session.client);
-    server_stop(session.server);
+    page_stop(session.page);
     must(prefs_check(session.store, &report, &faults, &err), &err);
     if (faults > 0) {
         fprintf(stderr, "%s\n", strbuf_text(&report));
@@ -123,7 +123,7 @@ static void end(void)
     prefs_close(session.reader);
     prefs_close(session.store);
     prefs_discard(folder_path("prefs.db"));
-    session.server = NULL;
+    session.page = NULL;
 }
 
 /* ---- requests ---- */
@@ -227,7 +227,7 @@ static void send_part(struct input_rest part)
     }
     if (part.bytes[0] == '=') {
         send_raw(&text);
-    } else if (post && text.length <= SERVER_BODY_MAX) {
+    } else if (post && text.length <= HTTP_BODY_MAX) {
         send_post(post, &text);
     } else if (!post) {
         send_get(&text);

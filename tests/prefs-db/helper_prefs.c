@@ -1,5 +1,5 @@
 #include "prefs-db/helper_prefs.h"
-#include "prefs-db/server.h"
+#include "prefs-db/page.h"
 #include "support/cmocka.h"
 
 #include <signal.h>
@@ -162,9 +162,10 @@ void assert_clean(const char *path)
 /* The child: serves until it is killed or gets SIGTERM, having told its port through the pipe. */
 static void serve_in_child(const char *path, uint16_t port, int seconds, int pipe_end)
 {
-    struct server_options options = {.address = "127.0.0.1", .port = port, .project = 1, .request_seconds = seconds};
+    struct page_options options = {.http = {.address = "127.0.0.1", .port = port, .request_seconds = seconds},
+                                   .project = 1};
     struct prefs *store = NULL, *reader = NULL;
-    struct server *server = NULL;
+    struct page *page = NULL;
     struct err err = {""};
     sigset_t stop;
     int got = 0;
@@ -173,16 +174,16 @@ static void serve_in_child(const char *path, uint16_t port, int seconds, int pip
     sigprocmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (prefs_open(&store, path, PREFS_WRITE, &err) != 0 || prefs_open(&reader, path, PREFS_READ, &err) != 0 ||
-        server_start(&server, store, reader, &options, &err) != 0) {
+        page_start(&page, store, reader, &options, &err) != 0) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);
     }
-    uint16_t bound = server_port(server);
+    uint16_t bound = page_port(page);
     if (write(pipe_end, &bound, sizeof bound) != sizeof bound) {
         _exit(1);
     }
     sigwait(&stop, &got);
-    server_stop(server);
+    page_stop(page);
     prefs_close(reader);
     prefs_close(store);
     _exit(0);

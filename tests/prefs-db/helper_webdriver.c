@@ -1,6 +1,6 @@
 #include "prefs-db/helper_webdriver.h"
 #include "base/file.h"
-#include "prefs-db/helper_http.h"
+#include "http/helper_http.h"
 #include "support/cmocka.h"
 
 #include <signal.h>

@@ -6,7 +6,7 @@
  * latencies is appended: tests/bench/prefs.sh.
  */
 #include "base/mem.h"
-#include "prefs-db/helper_http.h"
+#include "http/helper_http.h"
 #include "prefs-db/helper_prefs.h"
 #include "support/cmocka.h"
 

@@ -1,7 +1,7 @@
 /* What the server refuses, over real sockets, and that it goes on serving afterwards. */
-#include "prefs-db/helper_http.h"
+#include "http/helper_http.h"
 #include "prefs-db/helper_prefs.h"
-#include "prefs-db/server.h"
+#include "prefs-db/page.h"
 #include "support/cmocka.h"
 
 #include <stdio.h>
@@ -381,7 +381,7 @@ static void test_slow_senders(void **state)
 static void test_many_connections(void **state)
 {
     (void)state;
-    int sockets[2 * SERVER_CONNECTIONS_IP];
+    int sockets[2 * HTTP_CONNECTIONS_IP];
     for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
         sockets[i] = http_connect(server.port);
     }

@@ -1,6 +1,7 @@
 #include "text/data/dataset_arena.h"
 
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <stdint.h>
 #include <string.h>
 
@@ -56,7 +57,7 @@ void *arena_take(struct dataset_arena *arena, size_t size, struct err *err)
     size_t rounded = (size + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
     struct block *block = arena->blocks;
     if (!block || block->size - block->used < rounded) {
-        block = add_block(arena, rounded > BLOCK_SIZE ? rounded : BLOCK_SIZE, err);
+        block = add_block(arena, max(rounded, BLOCK_SIZE), err);
         if (!block) {
             return NULL;
         }

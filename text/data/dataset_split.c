@@ -1,6 +1,7 @@
 /* The parts of text/data/dataset.h that work on loaded examples: sums, and the split by prompts. */
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "text/data/dataset.h"
 #include "text/data/dataset_arena.h"
 #include "text/data/dataset_encode.h"
@@ -16,7 +17,7 @@ void dataset_sum_up(struct dataset *dataset)
         const struct example *example = &dataset->examples[i];
         dataset->tokens += example->length;
         dataset->trained_tokens += example->trained_count;
-        dataset->longest = example->length > dataset->longest ? example->length : dataset->longest;
+        dataset->longest = max(dataset->longest, example->length);
     }
 }
 
@@ -56,7 +57,7 @@ static int find_last_key(uint64_t *last, const struct dataset *dataset, double s
                          dataset->count);
     } else {
         size_t chosen = (size_t)llround(share * (double)distinct);
-        chosen = chosen < 1 ? 1 : chosen > distinct - 1 ? distinct - 1 : chosen;
+        chosen = clamp(chosen, 1, distinct - 1);
         *last = keys[chosen - 1];
     }
     mem_free(keys);

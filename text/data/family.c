@@ -2,6 +2,7 @@
 #include "text/data/family.h"
 
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "text/data/dataset_encode.h"
 #include <assert.h>
@@ -204,7 +205,7 @@ static int32_t common_prefix(const struct sequences *sequences, int32_t count, c
             continue;
         }
         first = first ? first : ids + sequence->start;
-        most = kept > 0 && common < most ? common : most;
+        most = kept > 0 ? min(common, most) : most;
         while (same < most && ids[sequence->start + (size_t)same] == first[same]) {
             same++;
         }
@@ -312,7 +313,7 @@ int32_t family_longest(const struct family *family)
     int32_t longest = 0;
     for (int32_t k = 0; k < family->count; k++) {
         int32_t length = family_length(family, k);
-        longest = length > longest ? length : longest;
+        longest = max(longest, length);
     }
     return longest;
 }

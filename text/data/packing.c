@@ -1,6 +1,7 @@
 #include "text/data/packing.h"
 
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +142,7 @@ static int32_t fullest_row(const struct packed_rows *rows, const struct example 
         for (int32_t i = rows->starts[row]; i < rows->starts[row + 1]; i++) {
             tokens += examples[rows->examples[i]].length;
         }
-        most = tokens > most ? tokens : most;
+        most = max(most, tokens);
     }
     return most;
 }

@@ -3,6 +3,7 @@
  *
  * Both read a piece of the format into one description of a field and write the value by that.
  */
+#include "base/minmax.h"
 #include "text/jinja/machine.h"
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +50,7 @@ static int64_t read_number(struct reader *reader, int64_t most, const char *what
 {
     int64_t number = -1;
     while (peek(reader) >= '0' && peek(reader) <= '9') {
-        number = (number < 0 ? 0 : number) * 10 + (peek(reader) - '0');
+        number = max(number, 0) * 10 + (peek(reader) - '0');
         reader->at++;
         if (number > most)
             jinja_fail(reader->arena, "the %s of a formatted value is more than %lld", what, (long long)most);
@@ -192,10 +193,10 @@ static struct field read_percent_field(struct reader *reader)
             break;
     }
     int64_t width = read_number(reader, WIDTH_MAX, "width");
-    field.width = width < 0 ? 0 : width;
+    field.width = max(width, 0);
     if (skip(reader, '.')) {
         field.precision = read_number(reader, PRECISION_MAX, "precision");
-        field.precision = field.precision < 0 ? 0 : field.precision;
+        field.precision = max(field.precision, 0);
     }
     if (left) {
         field.align = '<';
@@ -376,7 +377,7 @@ static struct field read_braces_field(struct reader *reader)
     field.alternate = skip(reader, '#');
     field.zeros = skip(reader, '0') && !field.align;
     field.width = read_number(reader, WIDTH_MAX, "width");
-    field.width = field.width < 0 ? 0 : field.width;
+    field.width = max(field.width, 0);
     field.commas = skip(reader, ',');
     if (skip(reader, '.'))
         field.precision = read_number(reader, PRECISION_MAX, "precision");

@@ -64,10 +64,7 @@ static size_t drop_space(const struct lexer *lexer, size_t from, size_t to)
 {
     struct jinja_string whole = {.bytes = lexer->source, .length = lexer->length};
     while (to > from) {
-        size_t start = to - 1;
-        while (start > from && ((unsigned char)lexer->source[start] & 0xC0) == 0x80)
-            start--;
-        size_t next = start;
+        size_t start = utf8_before(lexer->source, to), next = start;
         if (!jinja_unicode_is(&jinja_unicode_space, jinja_next_character(&whole, &next)))
             break;
         to = start;

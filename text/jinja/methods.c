@@ -1,4 +1,6 @@
 /* Methods of strings, dictionaries, lists and the loop variable. */
+#include "base/minmax.h"
+#include "base/utf8.h"
 #include "text/jinja/machine.h"
 #include <string.h>
 
@@ -87,18 +89,9 @@ static void reverse(struct jinja_list *list)
     }
 }
 
-/* The start of the character that ends at `end`. */
-static size_t character_before(const struct jinja_string *string, size_t end)
-{
-    do
-        end--;
-    while (end > 0 && ((unsigned char)string->bytes[end] & 0xC0) == 0x80);
-    return end;
-}
-
 static bool space_before(const struct jinja_string *string, size_t end)
 {
-    size_t at = character_before(string, end);
+    size_t at = utf8_before(string->bytes, end);
     return jinja_unicode_is(&jinja_unicode_space, jinja_next_character(string, &at));
 }
 
@@ -109,7 +102,7 @@ static struct jinja_list *split_words_from_right(struct jinja_call *call, int64_
     size_t at = string->length;
     for (;;) {
         while (at > 0 && space_before(string, at))
-            at = character_before(string, at);
+            at = utf8_before(string->bytes, at);
         if (at == 0)
             break;
         if (most-- == 0) {
@@ -118,7 +111,7 @@ static struct jinja_list *split_words_from_right(struct jinja_call *call, int64_
         }
         size_t end = at;
         while (at > 0 && !space_before(string, at))
-            at = character_before(string, at);
+            at = utf8_before(string->bytes, at);
         add_part(call, parts, at, end);
     }
     reverse(parts);
@@ -209,10 +202,10 @@ static void search_range(struct jinja_call *call, size_t *from, size_t *to)
     int64_t start = call->values[1].kind == JINJA_NONE ? 0 : jinja_int_argument(call, 1, "start", 0);
     int64_t end = call->values[2].kind == JINJA_NONE ? length : jinja_int_argument(call, 2, "end", length);
     if (start < 0)
-        start = start + length < 0 ? 0 : start + length;
+        start = max(start + length, 0);
     if (end < 0)
-        end = end + length < 0 ? 0 : end + length;
-    *to = jinja_byte_offset(call->arena, string, (size_t)(end < length ? end : length));
+        end = max(end + length, 0);
+    *to = jinja_byte_offset(call->arena, string, (size_t)min(end, length));
     *from = start > length ? SIZE_MAX : jinja_byte_offset(call->arena, string, (size_t)start);
 }
 

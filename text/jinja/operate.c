@@ -1,5 +1,6 @@
 /* What Python's operators and protocols do to values: truth, equality, order, length, iteration, membership,
  * arithmetic. */
+#include "base/minmax.h"
 #include "text/jinja/string.h"
 #include <math.h>
 #include <string.h>
@@ -148,7 +149,7 @@ bool jinja_equal(struct jinja_arena *arena, struct jinja_value a, struct jinja_v
 static int compare_strings(const struct jinja_string *a, const struct jinja_string *b)
 {
     /* Bytes of UTF-8 have the order of the code points. */
-    size_t shorter = a->length < b->length ? a->length : b->length;
+    size_t shorter = min(a->length, b->length);
     int order = memcmp(a->bytes, b->bytes, shorter);
     return order != 0 ? order : (a->length > b->length) - (a->length < b->length);
 }
@@ -345,7 +346,7 @@ static int64_t slice_bound(struct jinja_arena *arena, struct jinja_value bound, 
         index += length;
     else if (index < 0)
         return low;
-    return index > high ? high : index;
+    return min(index, high);
 }
 
 static struct jinja_value slice_string(struct jinja_arena *arena, struct jinja_string *string, int64_t start,

@@ -1,5 +1,6 @@
 /* Strings and their runs. A slice shares the bytes and cuts the runs; text that is put together appends both. */
 #include "text/jinja/string.h"
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include <assert.h>
 #include <string.h>
@@ -69,11 +70,6 @@ struct jinja_value jinja_string_part(struct jinja_arena *arena, const struct jin
     return value;
 }
 
-static bool starts_character(char byte)
-{
-    return ((unsigned char)byte & 0xC0) != 0x80;
-}
-
 size_t jinja_characters(struct jinja_arena *arena, struct jinja_string *string)
 {
     if (string->characters == JINJA_UNCOUNTED)
@@ -86,10 +82,7 @@ size_t jinja_character_at(struct jinja_arena *arena, struct jinja_string *string
     if (string->characters == string->length)
         return bytes;
     jinja_charge_bytes(arena, bytes);
-    size_t count = 0;
-    for (size_t i = 0; i < bytes; i++)
-        count += starts_character(string->bytes[i]);
-    return count;
+    return utf8_characters(string->bytes, bytes);
 }
 
 size_t jinja_byte_offset(struct jinja_arena *arena, struct jinja_string *string, size_t character)
@@ -104,7 +97,7 @@ size_t jinja_byte_offset(struct jinja_arena *arena, struct jinja_string *string,
     for (size_t left = character; left > 0; left--)
         do
             offset++;
-        while (offset < string->length && !starts_character(string->bytes[offset]));
+        while (offset < string->length && utf8_continues(string->bytes[offset]));
     return offset;
 }
 
@@ -240,7 +233,7 @@ bool jinja_next_piece(struct jinja_piece *piece)
         return false;
     const struct jinja_run *run = &piece->string->runs[piece->run++];
     piece->from = piece->to;
-    piece->to = run->end < piece->end ? run->end : piece->end;
+    piece->to = min(run->end, piece->end);
     piece->origin = run->origin;
     return true;
 }

@@ -1,4 +1,5 @@
 /* What filters and methods of strings share. Each carries the origins of the bytes along. */
+#include "base/utf8.h"
 #include "text/jinja/machine.h"
 #include <string.h>
 
@@ -54,10 +55,7 @@ struct jinja_value jinja_strip(struct jinja_arena *arena, const struct jinja_str
         from = next;
     }
     while ((side & JINJA_RIGHT) && from < to) {
-        size_t start = to - 1;
-        while (start > from && ((unsigned char)string->bytes[start] & 0xC0) == 0x80)
-            start--;
-        size_t next = start;
+        size_t start = utf8_before(string->bytes, to), next = start;
         jinja_charge_bytes(arena, price);
         if (!is_stripped(characters, jinja_next_character(string, &next)))
             break;
@@ -120,9 +118,7 @@ static bool is_final_sigma(const struct jinja_string *string, size_t at, size_t 
 {
     bool letter_before = false;
     while (at > 0) {
-        do
-            at--;
-        while (at > 0 && ((unsigned char)string->bytes[at] & 0xC0) == 0x80);
+        at = utf8_before(string->bytes, at);
         size_t next = at;
         uint32_t c = jinja_next_character(string, &next);
         if (jinja_unicode_is(&jinja_unicode_ignorable, c))

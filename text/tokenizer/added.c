@@ -1,6 +1,7 @@
 #include "text/tokenizer/added.h"
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "text/unicode/unicode.h"
 #include <stdlib.h>
 #include <string.h>
@@ -280,12 +281,12 @@ static size_t next_candidate(const struct added_walk *walk, size_t at)
 
 static unsigned flags_at(const char *text, size_t at)
 {
-    return unicode_class(unicode_read(text, &at)).flags;
+    return unicode_class(utf8_next(text, &at)).flags;
 }
 
 static bool stands_alone(const struct added_walk *walk, size_t start, size_t end)
 {
-    bool word_before = start > 0 && (flags_at(walk->text, unicode_before(walk->text, start)) & UNICODE_WORD);
+    bool word_before = start > 0 && (flags_at(walk->text, utf8_before(walk->text, start)) & UNICODE_WORD);
     bool word_behind = end < walk->length && (flags_at(walk->text, end) & UNICODE_WORD);
     return !word_before && !word_behind;
 }
@@ -307,14 +308,14 @@ bool added_next(struct added_walk *walk, size_t *start, size_t *end, int32_t *id
             continue;
         }
         while (token->lstrip && from > 0) {
-            size_t before = unicode_before(walk->text, from);
+            size_t before = utf8_before(walk->text, from);
             if (before < walk->done || !(flags_at(walk->text, before) & UNICODE_SPACE)) {
                 break;
             }
             from = before;
         }
         while (token->rstrip && to < walk->length && (flags_at(walk->text, to) & UNICODE_SPACE)) {
-            to += unicode_size((unsigned char)walk->text[to]);
+            to += utf8_size(walk->text[to]);
         }
         walk->done = to;
         *start = from;

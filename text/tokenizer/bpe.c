@@ -1,6 +1,7 @@
 #include "text/tokenizer/bpe.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/tokenizer/bytes.h"
 #include "text/unicode/unicode.h"
 #include <assert.h>
@@ -348,7 +349,7 @@ int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, const char *w
     }
     struct unknown unknown = {0};
     for (size_t start = 0, end; start < length; start = end) {
-        end = bpe->byte_level ? start + 1 : start + unicode_size((unsigned char)word[start]);
+        end = bpe->byte_level ? start + 1 : start + utf8_size(word[start]);
         struct span at = {(uint32_t)start, (uint32_t)end};
         if (add_character(bpe, scratch, word, length, at, &unknown, err) != 0) {
             return -1;

@@ -1,6 +1,7 @@
 /* The member "model" of a tokenizer.json. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/bytes.h"
@@ -92,7 +93,7 @@ static int32_t need_token(const struct bpe *bpe, const char *text, size_t length
     int32_t id = vocabulary_find(&bpe->vocabulary, text, length);
     if (id < 0) {
         err_set(err, "%s: model.merges[%zu] needs the token '%.*s', which is not in model.vocab", where, index,
-                (int)(length < 100 ? length : 100), text);
+                (int)(min(length, 100)), text);
     }
     return id;
 }

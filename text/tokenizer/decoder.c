@@ -54,7 +54,7 @@ static size_t cut_off(const char *bytes, size_t length)
         if (lead >= 0xC2 && lead <= 0xF4) {
             int code_point;
             size_t size = utf8_read(bytes + length - back, back, &code_point);
-            return code_point < 0 && size == back && back < unicode_size(lead) ? back : 0;
+            return code_point < 0 && size == back && back < utf8_size(bytes[length - back]) ? back : 0;
         }
     }
     return 0;
@@ -65,7 +65,7 @@ static void unspell(struct strbuf *out, const char *text, size_t length)
 {
     size_t start = out->length;
     for (size_t at = 0; at < length;) {
-        int byte = character_byte(unicode_read(text, &at));
+        int byte = character_byte(utf8_next(text, &at));
         if (byte < 0) {
             out->length = out->failed ? out->length : start;
             strbuf_append(out, text, length);

@@ -1,6 +1,7 @@
 /* The section "decoder" of a tokenizer.json. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/tokenizer/decoder.h"
 #include "text/tokenizer/sequence.h"
 #include "text/unicode/unicode.h"
@@ -32,7 +33,7 @@ static int read_strip(struct decoder *step, const json_t *json, const char *wher
         json_get_int(json, "stop", &stop, 0, INT32_MAX, where, err) != 0) {
         return -1;
     }
-    if (step->text_length == 0 || step->text_length != unicode_size((unsigned char)step->text[0])) {
+    if (step->text_length == 0 || step->text_length != utf8_size(step->text[0])) {
         return err_set(err, "%s: \"content\" must be one character", where);
     }
     step->start = (size_t)start;
@@ -49,7 +50,7 @@ static int read_metaspace(struct decoder *step, const json_t *json, const char *
         json_get_bool(json, "add_prefix_space", &prefix, where, err) != 0) {
         return -1;
     }
-    if (!*replacement || strlen(replacement) != unicode_size((unsigned char)*replacement)) {
+    if (!*replacement || strlen(replacement) != utf8_size(*replacement)) {
         return err_set(err, "%s: \"replacement\" must be one character", where);
     }
     step->strips_first = scheme ? strcmp(scheme, "never") != 0 : prefix;

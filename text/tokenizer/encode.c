@@ -2,6 +2,7 @@
  * Text to tokens: added tokens are cut out, what lies between is normalized, cut into words, and each word encoded.
  */
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include "text/tokenizer/parts.h"
 #include <assert.h>
@@ -33,13 +34,12 @@ static int reserve(struct token_list *list, size_t more, bool offsets, struct er
     uint32_t **arrays[] = {&list->starts, &list->ends};
     for (size_t i = 0; offsets && i < 2; i++) {
         size_t old = *arrays[i] ? list->capacity : 0;
-        uint32_t *array =
-            mem_grow(*arrays[i], &old, need > list->capacity ? need : list->capacity, sizeof(*array), err);
+        uint32_t *array = mem_grow(*arrays[i], &old, max(need, list->capacity), sizeof(*array), err);
         if (!array) {
             return -1;
         }
         *arrays[i] = array;
-        capacity = old < capacity ? old : capacity;
+        capacity = min(capacity, old);
     }
     list->capacity = capacity;
     return 0;

@@ -1,6 +1,8 @@
 /*
  * The normal forms NFC, NFD, NFKC and NFKD (Unicode Standard Annex 15), keeping for each code point where it came from.
  */
+#include "base/minmax.h"
+#include "base/utf8.h"
 #include "text/tokenizer/normalizer.h"
 #include "text/unicode/unicode.h"
 #include <stdlib.h>
@@ -49,8 +51,7 @@ static void order_marks(struct composed *points, size_t count)
 
 static struct span join(struct span first, struct span second)
 {
-    return (struct span){first.start < second.start ? first.start : second.start,
-                         first.end > second.end ? first.end : second.end};
+    return (struct span){min(first.start, second.start), max(first.end, second.end)};
 }
 
 /* Composes a run with its first code point, where that is a starter (class 0). */
@@ -146,7 +147,7 @@ int normal_form(struct text_buffer *out, const struct aligned_text *text, bool c
             continue;
         }
         size_t start = at;
-        uint32_t code_point = unicode_read(text->bytes, &at), parts[UNICODE_DECOMPOSED_MAX];
+        uint32_t code_point = utf8_next(text->bytes, &at), parts[UNICODE_DECOMPOSED_MAX];
         struct span source = text_source(text, start, at);
         size_t count = unicode_decompose(code_point, compatible, parts);
         for (size_t i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 #include "text/tokenizer/normalizer.h"
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "text/tokenizer/bytes.h"
 #include "text/tokenizer/sequence.h"
 #include "text/unicode/unicode.h"
@@ -100,7 +101,7 @@ static int prepend(struct text_buffer *out, const struct aligned_text *text, con
     if (text->length == 0) {
         return 0;
     }
-    struct span source = text_source(text, 0, unicode_size((unsigned char)text->bytes[0]));
+    struct span source = text_source(text, 0, utf8_size(text->bytes[0]));
     if (text_put(out, step->text, step->text_length, source, err) != 0) {
         return -1;
     }
@@ -113,7 +114,7 @@ static struct span replaced_source(const struct aligned_text *text, size_t start
     if (start < end) {
         return text_source(text, start, end);
     }
-    return start > 0 ? text_source(text, unicode_before(text->bytes, start), start) : (struct span){0, 0};
+    return start > 0 ? text_source(text, utf8_before(text->bytes, start), start) : (struct span){0, 0};
 }
 
 static int replace(struct text_buffer *out, const struct aligned_text *text, const struct normalizer *step,
@@ -137,7 +138,7 @@ static int replace(struct text_buffer *out, const struct aligned_text *text, con
 
 static bool is_space_at(const char *text, size_t at)
 {
-    return unicode_class(unicode_read(text, &at)).flags & UNICODE_SPACE;
+    return unicode_class(utf8_next(text, &at)).flags & UNICODE_SPACE;
 }
 
 static int strip(struct text_buffer *out, const struct aligned_text *text, const struct normalizer *step,
@@ -145,10 +146,10 @@ static int strip(struct text_buffer *out, const struct aligned_text *text, const
 {
     size_t start = 0, end = text->length;
     while (step->left && start < end && is_space_at(text->bytes, start)) {
-        start += unicode_size((unsigned char)text->bytes[start]);
+        start += utf8_size(text->bytes[start]);
     }
-    while (step->right && end > start && is_space_at(text->bytes, unicode_before(text->bytes, end))) {
-        end = unicode_before(text->bytes, end);
+    while (step->right && end > start && is_space_at(text->bytes, utf8_before(text->bytes, end))) {
+        end = utf8_before(text->bytes, end);
     }
     return text_copy(out, text, start, end, err);
 }
@@ -158,7 +159,7 @@ static int map_code_points(struct text_buffer *out, const struct aligned_text *t
                            struct err *err)
 {
     for (size_t at = 0, start = 0; at < text->length; start = at) {
-        uint32_t code_point = unicode_read(text->bytes, &at), lower[2] = {code_point, 0};
+        uint32_t code_point = utf8_next(text->bytes, &at), lower[2] = {code_point, 0};
         size_t count = 1;
         if (kind == NORMALIZER_LOWERCASE) {
             count = unicode_lower(code_point, lower);

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "text/unicode/unicode.h"
 #include <string.h>
 
@@ -173,7 +174,7 @@ static int show_stand_ins(struct pattern_walk *walk, size_t at, struct err *err)
     strbuf_clear(shown);
     strbuf_append(shown, walk->text, at);
     while (at < walk->length) {
-        strbuf_put_utf8(shown, stand_in_for(walk->scratch->stand_ins, unicode_read(walk->text, &at)));
+        strbuf_put_utf8(shown, stand_in_for(walk->scratch->stand_ins, utf8_next(walk->text, &at)));
     }
     walk->text = shown->data;
     return strbuf_check(shown, err);
@@ -185,7 +186,7 @@ int pattern_begin(struct pattern_walk *walk, const struct pattern *pattern, cons
     *walk = (struct pattern_walk){pattern, scratch, text, length, 0, SIZE_MAX};
     bool watched = pattern->code && scratch->stand_ins && scratch->stand_ins->count > 0;
     for (size_t at = 0, start = 0; watched && at < length; start = at) {
-        uint32_t code_point = unicode_read(text, &at);
+        uint32_t code_point = utf8_next(text, &at);
         if (code_point >= 0x80 && stand_in_for(scratch->stand_ins, code_point) != code_point) {
             return show_stand_ins(walk, start, err);
         }
@@ -248,7 +249,7 @@ int pattern_next(struct pattern_walk *walk, size_t *start, size_t *end, struct e
             walk->next = walk->matched = *end;
             return 1;
         }
-        walk->next += walk->next < walk->length ? unicode_size((unsigned char)walk->text[walk->next]) : 1;
+        walk->next += walk->next < walk->length ? utf8_size(walk->text[walk->next]) : 1;
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "text/tokenizer/scan.h"
 
+#include "base/utf8.h"
 #include "text/unicode/unicode.h"
 #include <assert.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static const unsigned char ascii_kinds[128] = {
 
 static enum kind wide_kind(const char *text, size_t *next)
 {
-    struct unicode_class class = unicode_class(unicode_read(text, next));
+    struct unicode_class class = unicode_class(utf8_next(text, next));
     return unicode_is_letter(class)        ? LETTER
            : unicode_is_number(class)      ? NUMBER
            : (class.flags & UNICODE_SPACE) ? SPACE

@@ -1,5 +1,6 @@
 #include "text/tokenizer/splitter.h"
 
+#include "base/utf8.h"
 #include "text/tokenizer/bytes.h"
 #include "text/unicode/unicode.h"
 #include <string.h>
@@ -43,7 +44,7 @@ static int split_by_flags(const struct aligned_text *text, struct span word, uns
     struct split split;
     split_begin(&split, behavior, false, out, word.start);
     for (size_t at = word.start, start = at; at < word.end; start = at) {
-        if ((unicode_class(unicode_read(text->bytes, &at)).flags & flags) && split_match(&split, start, at, err) != 0) {
+        if ((unicode_class(utf8_next(text->bytes, &at)).flags & flags) && split_match(&split, start, at, err) != 0) {
             return -1;
         }
     }
@@ -55,7 +56,7 @@ static int split_bert(const struct aligned_text *text, struct span word, struct 
 {
     size_t begin = word.start;
     for (size_t at = begin, start = at; at < word.end; start = at) {
-        unsigned flags = unicode_class(unicode_read(text->bytes, &at)).flags;
+        unsigned flags = unicode_class(utf8_next(text->bytes, &at)).flags;
         if (!(flags & (UNICODE_SPACE | UNICODE_PUNCTUATION))) {
             continue;
         }
@@ -73,7 +74,7 @@ static int split_whitespace(const struct aligned_text *text, struct span word, s
     size_t begin = word.start;
     unsigned kind = UNICODE_SPACE;
     for (size_t at = begin, start = at; at < word.end; start = at) {
-        unsigned now = unicode_class(unicode_read(text->bytes, &at)).flags & (UNICODE_SPACE | UNICODE_WORD);
+        unsigned now = unicode_class(utf8_next(text->bytes, &at)).flags & (UNICODE_SPACE | UNICODE_WORD);
         if (now == kind) {
             continue;
         }
@@ -151,7 +152,7 @@ static int rewrite_words(word_writer *write, const struct splitter *step, struct
 static int put_in_front(struct text_buffer *out, const char *front, const struct aligned_text *text, struct span word,
                         struct err *err)
 {
-    size_t first = unicode_size((unsigned char)text->bytes[word.start]);
+    size_t first = utf8_size(text->bytes[word.start]);
     return text_put(out, front, strlen(front), text_source(text, word.start, word.start + first), err);
 }
 

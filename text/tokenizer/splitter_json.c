@@ -1,5 +1,6 @@
 /* The section "pre_tokenizer" of a tokenizer.json. */
 #include "base/json.h"
+#include "base/utf8.h"
 #include "text/tokenizer/sequence.h"
 #include "text/tokenizer/splitter.h"
 #include "text/unicode/unicode.h"
@@ -79,7 +80,7 @@ static int read_metaspace(struct splitter *step, const json_t *json, const char 
         json_get_bool(json, "split", &step->cuts, where, err) != 0) {
         return -1;
     }
-    if (!*replacement || replacement[unicode_size((unsigned char)*replacement)] != '\0') {
+    if (!*replacement || replacement[utf8_size(*replacement)] != '\0') {
         return err_set(err, "%s: \"replacement\" must be one character", where);
     }
     int chosen = scheme ? choose(scheme, schemes, sizeof(schemes) / sizeof(*schemes)) : prefix ? PREPEND_ALWAYS : 0;

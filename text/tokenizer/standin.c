@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "text/unicode/unicode.h"
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static int mark_matches(unsigned char *marks, const struct strbuf *text, const p
     int found;
     while ((found = pcre2_match(code, (PCRE2_SPTR)text->data, text->length, at, PCRE2_NO_UTF_CHECK, data, NULL)) > 0) {
         at = pcre2_get_ovector_pointer(data)[0];
-        marks[unicode_read(text->data, &at)] = 1;
+        marks[utf8_next(text->data, &at)] = 1;
     }
     if (found == PCRE2_ERROR_NOMATCH) {
         return 0;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "text/tokenizer/parts.h"
 #include <assert.h>
 #include <string.h>
@@ -153,7 +154,7 @@ int32_t tokenizer_size(const struct tokenizer *tokenizer)
     const struct added_tokens *added = &tokenizer->added;
     int32_t size = (int32_t)tokenizer->model.vocabulary.size;
     int32_t last = added->count > 0 ? added->tokens[added->by_id[added->count - 1]].id + 1 : 0;
-    return last > size ? last : size;
+    return max(last, size);
 }
 
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id)

@@ -78,41 +78,6 @@ static inline bool unicode_is_number(struct unicode_class class)
 /* The lower case of a code point, one or two code points long; returns how many. */
 size_t unicode_lower(uint32_t code_point, uint32_t out[2]);
 
-/* Reads a code point of text that is known to be UTF-8, and moves *at behind it. */
-static inline uint32_t unicode_read(const char *text, size_t *at)
-{
-    const unsigned char *in = (const unsigned char *)text + *at;
-    if (in[0] < 0x80) {
-        *at += 1;
-        return in[0];
-    }
-    if (in[0] < 0xE0) {
-        *at += 2;
-        return (in[0] & 0x1Fu) << 6 | (in[1] & 0x3Fu);
-    }
-    if (in[0] < 0xF0) {
-        *at += 3;
-        return (in[0] & 0x0Fu) << 12 | (in[1] & 0x3Fu) << 6 | (in[2] & 0x3Fu);
-    }
-    *at += 4;
-    return (in[0] & 0x07u) << 18 | (in[1] & 0x3Fu) << 12 | (in[2] & 0x3Fu) << 6 | (in[3] & 0x3Fu);
-}
-
-/* The start of the code point that ends before `at`, at > 0. */
-static inline size_t unicode_before(const char *text, size_t at)
-{
-    do {
-        at--;
-    } while (((unsigned char)text[at] & 0xC0) == 0x80);
-    return at;
-}
-
-/* How many bytes the code point that begins with `byte` takes. */
-static inline size_t unicode_size(unsigned char byte)
-{
-    return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-}
-
 /* The longest decomposition of one code point (U+FDFA). */
 #define UNICODE_DECOMPOSED_MAX 18
 

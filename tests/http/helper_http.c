@@ -1,4 +1,4 @@
-#include "prefs-db/helper_http.h"
+#include "http/helper_http.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,5 @@
-#include "prefs-db/guard.h"
+#include "http/internal.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +27,11 @@ static int allow(struct guard *guard, struct err *err, const char *name, unsigne
     return 0;
 }
 
-int guard_init(struct guard *guard, const char *address, uint16_t port, bool tls, const char *extra, struct err *err)
+int guard_init(struct guard *guard, const struct http_options *options, uint16_t port, const char *host_help,
+               struct err *err)
 {
-    bool plain = port == (tls ? 443 : 80); /* then browsers leave it out */
+    const char *address = options->address;
+    bool plain = port == (options->certificate != NULL ? 443 : 80); /* then browsers leave it out */
     char bracketed[80];
     snprintf(bracketed, sizeof bracketed, strchr(address, ':') != NULL ? "[%s]" : "%s", address);
     guard->count = 0;
@@ -38,7 +39,9 @@ int guard_init(struct guard *guard, const char *address, uint16_t port, bool tls
         allow(guard, err, "127.0.0.1", port, !plain) != 0 || allow(guard, err, "[::1]", port, !plain) != 0) {
         return -1;
     }
-    return extra == NULL ? 0 : allow(guard, err, extra, port, false);
+    snprintf(guard->unknown_host, sizeof guard->unknown_host, "this Host is not served here%s%s",
+             host_help != NULL ? "; " : "", host_help != NULL ? host_help : "");
+    return options->host == NULL ? 0 : allow(guard, err, options->host, port, false);
 }
 
 struct host_count {
@@ -69,8 +72,7 @@ struct guard_answer guard_host(const struct guard *guard, struct MHD_Connection 
             return pass;
         }
     }
-    return (struct guard_answer){421,
-                                 "this Host is not served here; 'attune prefs serve --host NAME' allows a further one"};
+    return (struct guard_answer){421, guard->unknown_host};
 }
 
 /* "http://" or "https://" and the request's own Host: a TLS proxy in front makes the one into the other. */
@@ -83,7 +85,7 @@ static bool same_origin(struct MHD_Connection *connection, const char *origin)
     return host != NULL && rest != NULL && strcasecmp(rest, host) == 0;
 }
 
-static struct guard_answer check_change(struct MHD_Connection *connection, size_t body_max)
+static struct guard_answer check_change(struct MHD_Connection *connection)
 {
     const char *type = header(connection, "Content-Type"), *length = header(connection, "Content-Length");
     const char *custom = header(connection, "X-Attune");
@@ -99,13 +101,13 @@ static struct guard_answer check_change(struct MHD_Connection *connection, size_
     }
     char *end = NULL;
     unsigned long long bytes = strtoull(length, &end, 10);
-    if (length[0] < '0' || length[0] > '9' || *end != '\0' || bytes > body_max) {
+    if (length[0] < '0' || length[0] > '9' || *end != '\0' || bytes > HTTP_BODY_MAX) {
         return (struct guard_answer){413, "the request is too large"};
     }
     return pass;
 }
 
-struct guard_answer guard_api(struct MHD_Connection *connection, bool changes, size_t body_max)
+struct guard_answer guard_call(struct MHD_Connection *connection, bool changes)
 {
     const char *origin = header(connection, "Origin"), *site = header(connection, "Sec-Fetch-Site");
     if (origin != NULL && !same_origin(connection, origin)) {
@@ -114,5 +116,5 @@ struct guard_answer guard_api(struct MHD_Connection *connection, bool changes, s
     if (site != NULL && strcmp(site, "same-origin") != 0) {
         return (struct guard_answer){403, "requests from other sites are refused"};
     }
-    return changes ? check_change(connection, body_max) : pass;
+    return changes ? check_change(connection) : pass;
 }

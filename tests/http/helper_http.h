@@ -1,8 +1,8 @@
 /*
  * HTTP over plain sockets, so that a test can also send what no well-behaved client would.
  */
-#ifndef ATTUNE_TESTS_PREFS_DB_HELPER_HTTP_H
-#define ATTUNE_TESTS_PREFS_DB_HELPER_HTTP_H
+#ifndef ATTUNE_TESTS_HTTP_HELPER_HTTP_H
+#define ATTUNE_TESTS_HTTP_HELPER_HTTP_H
 
 #include "base/strbuf.h"
 #include <jansson.h>
