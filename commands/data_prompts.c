@@ -72,7 +72,7 @@ static void print_summary(const struct ppo_data *data)
     printf("training\n  chat template: %s\n", data_template_name(data->recipe, &data->text));
     printf("  %lld prompts with %lld answers each in an iteration, %lld iterations\n",
            (long long)recipe->per_device_train_batch_size, (long long)recipe->num_generations,
-           (long long)data->total_steps);
+           (long long)data->steps.total);
     printf("  answers have up to %lld tokens (response_length)\n", (long long)recipe->response_length);
 }
 
@@ -95,7 +95,7 @@ static int print_summary_json(const struct ppo_data *data, struct err *err)
                   data->ptx ? data_dataset_json(data->ptx) : json_null(), "chat_template",
                   data_template_name(data->recipe, &data->text), "prompts_per_iteration",
                   (json_int_t)recipe->per_device_train_batch_size, "answers_per_prompt",
-                  (json_int_t)recipe->num_generations, "total_steps", (json_int_t)data->total_steps),
+                  (json_int_t)recipe->num_generations, "total_steps", (json_int_t)data->steps.total),
         err);
 }
 

@@ -108,9 +108,9 @@ static void print_summary(const struct reward_data *data)
     }
     printf("training\n  chat template: %s\n", data_template_name(data->recipe, &data->text));
     printf("  %.1f rankings and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all\n",
-           (double)data->train->count / (double)data->steps_per_epoch,
-           (double)data->train->tokens / (double)data->steps_per_epoch, (long long)data->steps_per_epoch,
-           (long long)data->total_steps);
+           (double)data->train->count / (double)data->order.steps.per_epoch,
+           (double)data->train->tokens / (double)data->order.steps.per_epoch, (long long)data->order.steps.per_epoch,
+           (long long)data->order.steps.total);
 }
 
 static json_t *counts_json(const struct reward_counts *counts)
@@ -147,7 +147,8 @@ static int print_summary_json(const struct reward_data *data, struct err *err)
     return data_print_json(json_pack("{s:s, s:o, s:o, s:s, s:I, s:I}", "stage", "reward", "dataset",
                                      set_json(data->train), "eval", data->eval ? set_json(data->eval) : json_null(),
                                      "chat_template", data_template_name(data->recipe, &data->text), "steps_per_epoch",
-                                     (json_int_t)data->steps_per_epoch, "total_steps", (json_int_t)data->total_steps),
+                                     (json_int_t)data->order.steps.per_epoch, "total_steps",
+                                     (json_int_t)data->order.steps.total),
                            err);
 }
 

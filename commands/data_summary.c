@@ -84,9 +84,9 @@ static void print_steps(const struct sft_data *data, const struct packing *packi
            recipe->packing ? "packed into" : "packing: true would make", (long long)packing->rows,
            (long long)recipe->max_length, 100 * packing->fill, packing->most);
     printf("  %.1f examples and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all\n",
-           (double)data->train->count / (double)data->steps_per_epoch,
-           (double)data->train->tokens / (double)data->steps_per_epoch, (long long)data->steps_per_epoch,
-           (long long)data->total_steps);
+           (double)data->train->count / (double)data->order.steps.per_epoch,
+           (double)data->train->tokens / (double)data->order.steps.per_epoch, (long long)data->order.steps.per_epoch,
+           (long long)data->order.steps.total);
 }
 
 int data_summary_print(const struct sft_data *data, struct err *err)
@@ -138,11 +138,11 @@ int data_summary_json(const struct sft_data *data, struct err *err)
     if (packing_of(&packing, data, err) != 0) {
         return -1;
     }
-    json_t *summary =
-        json_pack("{s:s, s:o, s:o, s:s, s:{s:b, s:I, s:f, s:i}, s:I, s:I}", "stage", "sft", "dataset",
-                  data_dataset_json(data->train), "eval", data->eval ? data_dataset_json(data->eval) : json_null(),
-                  "chat_template", template_name(data), "packing", "used", (int)data->recipe->packing, "rows",
-                  (json_int_t)packing.rows, "fill", packing.fill, "examples_in_a_row", (int)packing.most,
-                  "steps_per_epoch", (json_int_t)data->steps_per_epoch, "total_steps", (json_int_t)data->total_steps);
+    json_t *summary = json_pack(
+        "{s:s, s:o, s:o, s:s, s:{s:b, s:I, s:f, s:i}, s:I, s:I}", "stage", "sft", "dataset",
+        data_dataset_json(data->train), "eval", data->eval ? data_dataset_json(data->eval) : json_null(),
+        "chat_template", template_name(data), "packing", "used", (int)data->recipe->packing, "rows",
+        (json_int_t)packing.rows, "fill", packing.fill, "examples_in_a_row", (int)packing.most, "steps_per_epoch",
+        (json_int_t)data->order.steps.per_epoch, "total_steps", (json_int_t)data->order.steps.total);
     return data_print_json(summary, err);
 }

@@ -72,12 +72,11 @@ static int64_t family_answers(const struct ppo_view *view, const int64_t *answer
 
 int64_t ppo_pass_answers(const struct ppo_view *view, const int64_t *answers, int64_t count)
 {
-    int64_t tokens, more, taken = family_answers(view, answers, count, &tokens);
+    int64_t taken = 0, tokens = 0, family_tokens;
     while (taken < count) {
-        int64_t family = family_answers(view, answers + taken, count - taken, &more);
-        if (tokens + more > PASS_TOKENS)
+        int64_t family = family_answers(view, answers + taken, count - taken, &family_tokens);
+        if (!batch_takes(&tokens, family_tokens))
             break;
-        tokens += more;
         taken += family;
     }
     return taken;
@@ -101,12 +100,9 @@ void ppo_pass_load(struct ppo_parts *parts, const struct ppo_view *view, const i
 
 int64_t ppo_pass_texts(struct ppo_parts *parts, int64_t first, int64_t count)
 {
-    int64_t taken = 1, tokens = ppo_data_ptx(&parts->data, first)->length;
-    for (; taken < count; taken++) {
-        tokens += ppo_data_ptx(&parts->data, first + taken)->length;
-        if (tokens > PASS_TOKENS)
-            break;
-    }
+    int64_t taken = 0, tokens = 0;
+    while (taken < count && batch_takes(&tokens, ppo_data_ptx(&parts->data, first + taken)->length))
+        taken++;
     return taken;
 }
 

@@ -5,7 +5,7 @@
  * predicted: its log-probability, and the critic's value, are read at the row before it. So the numbers of a pass are
  * those of its answers end to end.
  *
- * A pass takes families, a prompt with its answers, as many as keep within PASS_TOKENS, one at least. A mini-batch
+ * A pass takes families, a prompt with its answers, as many as batch_takes() allows. A mini-batch
  * is cut into gradient_accumulation_steps pieces first, between answers: a family that does not fit into memory at once
  * is computed in parts so, its prompt in each of them.
  */

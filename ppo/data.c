@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "text/data/dataset_arena.h"
-#include <math.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 static struct dataset_options dataset_options_of(const struct ppo_data *data)
@@ -164,15 +164,10 @@ static int load_ptx(struct ppo_data *data, struct err *err)
 static void count_steps(struct ppo_data *data)
 {
     const struct recipe *recipe = data->recipe;
-    double an_epoch = (double)data->train.count / (double)recipe->per_device_train_batch_size;
-    data->steps_per_epoch = an_epoch > 1 ? (int64_t)llround(an_epoch) : 1;
-    data->total_steps =
-        recipe->max_steps > 0 ? recipe->max_steps : (int64_t)ceil(recipe->num_train_epochs * an_epoch - 1e-9);
-    if (data->total_steps < 1)
-        data->total_steps = 1;
+    data->steps = step_counts_of(recipe, (double)data->train.count / (double)recipe->per_device_train_batch_size);
     log_info("  %lld prompts with %lld answers each in an iteration, %lld iterations",
              (long long)recipe->per_device_train_batch_size, (long long)recipe->num_generations,
-             (long long)data->total_steps);
+             (long long)data->steps.total);
 }
 
 static int load_all(struct ppo_data *data, struct err *err)

@@ -15,6 +15,7 @@
 #include "recipe/recipe.h"
 #include "text/data/dataset.h"
 #include "text/model_text.h"
+#include "train/order.h"
 
 /* Where the recipe has no sample_prompts, so many of the prompts are answered to be looked at. */
 #define PPO_SAMPLES 4
@@ -35,7 +36,7 @@ struct ppo_data {
     int64_t epoch;
     int64_t *ptx_order; /* [ptx->count] of `ptx_epoch` */
     int64_t ptx_epoch;
-    int64_t steps_per_epoch, total_steps;
+    struct step_counts steps; /* iterations */
 };
 
 int ppo_data_open(struct ppo_data *data, const struct recipe *recipe, struct err *err);

@@ -63,7 +63,7 @@ static int lost(const struct ppo_loop *loop, int64_t iteration, const char *what
 static int begin_critic(struct ppo_loop *loop, struct err *err)
 {
     loop->critic_offset = advantage_mean_score(&loop->episodes, loop->parts->recipe);
-    return ppo_loop_resumed(loop, err);
+    return ppo_loop_set_critic_offset(loop, err);
 }
 
 /* From prompts to episodes with scores, log-probabilities and values. */
@@ -294,7 +294,7 @@ struct loop_stage ppo_loop_stage(struct ppo_loop *loop)
         .context = loop, .step = train_step, .record = record, .evaluate = evaluate, .of = "negative eval score"};
 }
 
-int ppo_loop_resumed(struct ppo_loop *loop, struct err *err)
+int ppo_loop_set_critic_offset(struct ppo_loop *loop, struct err *err)
 {
     struct ppo_roles *roles = &loop->parts->roles;
     if (!roles->has_critic || !roles->critic_is_fresh)
@@ -302,15 +302,15 @@ int ppo_loop_resumed(struct ppo_loop *loop, struct err *err)
     return trainable_scale_score(&roles->critic, 1, loop->critic_offset - trainable_score(&roles->critic)->offset, err);
 }
 
-void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_NUMBERS])
+void ppo_loop_numbers(struct ppo_loop *loop, struct run_numbers *numbers)
 {
-    numbers[0] = (struct run_number){"kl_coef", &loop->controller.kl_coef};
-    numbers[1] = (struct run_number){"scores_counted", &loop->statistics.count};
-    numbers[2] = (struct run_number){"scores_mean", &loop->statistics.mean};
-    numbers[3] = (struct run_number){"scores_squares", &loop->statistics.squares};
-    numbers[4] = (struct run_number){"leaps", &loop->leaps};
-    numbers[5] = (struct run_number){"score_before", &loop->score_before};
-    numbers[6] = (struct run_number){"spread_before", &loop->spread_before};
-    numbers[7] = (struct run_number){"critic_offset", &loop->critic_offset};
-    ppo_window_numbers(&loop->window, numbers + 8);
+    run_numbers_add(numbers, "kl_coef", &loop->controller.kl_coef);
+    run_numbers_add(numbers, "scores_counted", &loop->statistics.count);
+    run_numbers_add(numbers, "scores_mean", &loop->statistics.mean);
+    run_numbers_add(numbers, "scores_squares", &loop->statistics.squares);
+    run_numbers_add(numbers, "leaps", &loop->leaps);
+    run_numbers_add(numbers, "score_before", &loop->score_before);
+    run_numbers_add(numbers, "spread_before", &loop->spread_before);
+    run_numbers_add(numbers, "critic_offset", &loop->critic_offset);
+    ppo_window_numbers(&loop->window, numbers);
 }

@@ -33,11 +33,10 @@ int64_t ppo_loop_most_prompts(const struct ppo_data *data);
 /* The callbacks for train/loop.h. */
 struct loop_stage ppo_loop_stage(struct ppo_loop *loop);
 
-/* After a checkpoint was loaded: the offset of a fresh critic's head, which is no tensor. */
-int ppo_loop_resumed(struct ppo_loop *loop, struct err *err);
+/* Sets the offset of a fresh critic's head to loop->critic_offset: it is no tensor, so a checkpoint keeps it here. */
+int ppo_loop_set_critic_offset(struct ppo_loop *loop, struct err *err);
 
-/* The numbers of the loop that decide what comes (train/run.h). */
-#define PPO_LOOP_NUMBERS (8 + PPO_WINDOW_NUMBERS)
-void ppo_loop_numbers(struct ppo_loop *loop, struct run_number numbers[PPO_LOOP_NUMBERS]);
+/* The numbers of the loop that decide what comes. */
+void ppo_loop_numbers(struct ppo_loop *loop, struct run_numbers *numbers);
 
 #endif

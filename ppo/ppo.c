@@ -17,39 +17,13 @@ struct ppo {
     const struct recipe *recipe;
     struct ppo_parts parts;
     struct pass_limits limits;
-    struct memory_plan plan;
     struct ppo_loop loop;
-    struct run_number numbers[PPO_LOOP_NUMBERS];
     struct run_part trained[2]; /* policy, and critic where there is one */
 };
 
-static void close_all(struct ppo *ppo)
-{
-    struct ppo_parts *parts = &ppo->parts;
-    scoring_close(&parts->scoring);
-    run_close(ppo->loop.steps.run);
-    episodes_free(&ppo->loop.episodes);
-    episodes_free(&ppo->loop.looks);
-    mem_free((void *)ppo->loop.prompts);
-    mem_free(ppo->loop.keys);
-    generator_free(parts->generator);
-    pass_free(parts->pass);
-    optimizer_free(parts->policy_optimizer);
-    optimizer_free(parts->critic_optimizer);
-    batch_free(&parts->batch);
-    mem_free(parts->numbers.logprobs);
-    mem_free(parts->numbers.entropies);
-    mem_free(parts->numbers.dlogprobs);
-    mem_free(parts->numbers.dentropies);
-    mem_free(parts->trained);
-    ppo_roles_close(&parts->roles);
-    ppo_data_close(&parts->data);
-}
+/* ---- models and data ---- */
 
-/* ---- before anything is made ---- */
-
-/* What only shows when model and data stand side by side. */
-static int check_together(const struct ppo *ppo, struct err *err)
+static int check_lengths(const struct ppo *ppo, struct err *err)
 {
     const struct model_config *config = &ppo->parts.roles.policy.model->config;
     int32_t longest = ppo_data_longest(&ppo->parts.data) + ppo_data_longest_answer(&ppo->parts.data);
@@ -123,6 +97,35 @@ static void introduce(const struct ppo *ppo)
         log_info("  critic: %.2f M trained", (double)trainable_count(&roles->critic) / 1e6);
 }
 
+static int open_models(void *context, struct err *err)
+{
+    struct ppo *ppo = context;
+    if (ppo_roles_open(&ppo->parts.roles, ppo->recipe, err) != 0)
+        return -1;
+    introduce(ppo);
+    warn(ppo->recipe);
+    return check_template(ppo->recipe, err);
+}
+
+static int open_data(void *context, struct step_counts *steps, struct err *err)
+{
+    struct ppo *ppo = context;
+    if (ppo_data_open(&ppo->parts.data, ppo->recipe, err) != 0)
+        return -1;
+    *steps = ppo->parts.data.steps;
+    return 0;
+}
+
+static int check(void *context, struct err *err)
+{
+    struct ppo *ppo = context;
+    struct ppo_parts *parts = &ppo->parts;
+    if (check_lengths(ppo, err) != 0)
+        return -1;
+    say_where_answers_end(ppo);
+    return scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, err);
+}
+
 /* ---- memory ---- */
 
 static struct judge_most most_to_judge(const struct ppo_data *data)
@@ -147,11 +150,25 @@ static size_t data_size(const struct ppo *ppo)
            scoring_size(&ppo->parts.scoring, &most);
 }
 
-static int plan_memory(struct ppo *ppo, struct err *err)
+/* One pass serves policy, reference, critic, and a reward model of the same shape. */
+static struct pass_limits limits_of(const struct ppo *ppo)
 {
+    const struct ppo_parts *parts = &ppo->parts;
+    struct pass_limits limits = ppo_pass_limits(&parts->data, ppo_roles_max_rank(&parts->roles));
+    if (!parts->roles.has_reward || !judge_shares_pass(&parts->scoring.judge, parts->roles.policy.model))
+        return limits;
+    const struct pass_limits *judge = &parts->scoring.judge.limits;
+    limits.tokens = judge->tokens > limits.tokens ? judge->tokens : limits.tokens;
+    limits.segments = judge->segments > limits.segments ? judge->segments : limits.segments;
+    limits.predictions = judge->predictions > limits.predictions ? judge->predictions : limits.predictions;
+    return limits;
+}
+
+static int plan(void *context, struct memory_plan *plan, struct err *err)
+{
+    struct ppo *ppo = context;
     struct ppo_parts *parts = &ppo->parts;
-    struct memory_plan *plan = &ppo->plan;
-    const struct recipe *recipe = ppo->recipe;
+    ppo->limits = limits_of(ppo);
     struct generator_limits generator = rollout_limits(&parts->data, ppo->limits.max_rank);
     struct model *policy = parts->roles.policy.model;
     if (ppo_roles_plan(&parts->roles, parts->backend, plan, err) != 0 ||
@@ -163,11 +180,7 @@ static int plan_memory(struct ppo *ppo, struct err *err)
     if (parts->roles.has_critic)
         optimizer_plan(trainable_count(&parts->roles.critic), plan);
     plan->bytes[MEMORY_DATA] = data_size(ppo);
-    memory_plan_print(plan);
-    return memory_plan_check(plan, (size_t)recipe->max_memory_mib << 20,
-                             "gradient_checkpointing: true, a smaller rollout_batch_size or response_length, more "
-                             "gradient_accumulation_steps, or finetuning_type: lora would shrink it",
-                             err);
+    return 0;
 }
 
 static int make_numbers(struct ppo *ppo, struct err *err)
@@ -203,9 +216,27 @@ static int make_optimizers(struct ppo *ppo, struct err *err)
     return 0;
 }
 
-/* All memory, then the tensors. */
-static int make_parts(struct ppo *ppo, struct err *err)
+static int start_scoring(struct ppo *ppo, struct err *err)
 {
+    const struct recipe *recipe = ppo->recipe;
+    const struct run *run = ppo->loop.steps.run;
+    const struct judge_most most = most_to_judge(&ppo->parts.data);
+    char *journal = run_path(run, JOURNAL, err);
+    if (!journal)
+        return -1;
+    struct reward_command_options options = {.command = recipe->reward_command,
+                                             .timeout = recipe->reward_timeout,
+                                             .journal = journal,
+                                             .fresh = strcmp(recipe->resume_from_checkpoint, "never") == 0,
+                                             .first_iteration = run->state.step};
+    int rc = scoring_start(&ppo->parts.scoring, ppo->parts.pass, &most, &options, err);
+    mem_free(journal);
+    return rc;
+}
+
+static int make(void *context, struct err *err)
+{
+    struct ppo *ppo = context;
     struct ppo_parts *parts = &ppo->parts;
     struct ppo_loop *loop = &ppo->loop;
     const struct recipe *recipe = ppo->recipe;
@@ -225,101 +256,58 @@ static int make_parts(struct ppo *ppo, struct err *err)
     loop->keys = mem_alloc((size_t)most_prompts, sizeof *loop->keys, err);
     if (!loop->prompts || !loop->keys)
         return -1;
-    loop->parts = parts;
-    loop->steps.stage = ppo_loop_stage(loop);
     loop->steps.run->parts = ppo->trained;
     loop->steps.run->part_count = parts->roles.has_critic ? 2 : 1;
-    return 0;
+    return start_scoring(ppo, err);
 }
 
 /* ---- the run ---- */
 
-static int open_run(struct ppo *ppo, struct err *err)
+static int identify(void *context, struct run_identity *identity, struct run_numbers *numbers, struct err *err)
 {
-    struct run_identity identity = {.numerics = ppo->parts.backend->numerics};
-    if (ppo_roles_identify(&ppo->parts.roles, &identity, err) != 0)
+    struct ppo *ppo = context;
+    identity->numerics = ppo->parts.backend->numerics;
+    if (ppo_roles_identify(&ppo->parts.roles, identity, err) != 0)
         return -1;
-    hash_text(identity.data, ppo_data_fingerprint(&ppo->parts.data));
+    hash_text(identity->data, ppo_data_fingerprint(&ppo->parts.data));
     ppo->loop.controller = kl_controller_of(ppo->recipe);
-    ppo_loop_numbers(&ppo->loop, ppo->numbers);
-    return run_open(&ppo->loop.steps.run, ppo->recipe, &identity, ppo->parts.data.total_steps, ppo->numbers,
-                    PPO_LOOP_NUMBERS, err);
+    ppo_loop_numbers(&ppo->loop, numbers);
+    return 0;
 }
 
-static int start_scoring(struct ppo *ppo, struct err *err)
+static int resumed(void *context, struct err *err)
 {
-    const struct recipe *recipe = ppo->recipe;
-    const struct run *run = ppo->loop.steps.run;
-    const struct judge_most most = most_to_judge(&ppo->parts.data);
-    char *journal = run_path(run, JOURNAL, err);
-    if (!journal)
-        return -1;
-    struct reward_command_options options = {.command = recipe->reward_command,
-                                             .timeout = recipe->reward_timeout,
-                                             .journal = journal,
-                                             .fresh = strcmp(recipe->resume_from_checkpoint, "never") == 0,
-                                             .first_iteration = run->state.step};
-    int rc = scoring_start(&ppo->parts.scoring, ppo->parts.pass, &most, &options, err);
-    mem_free(journal);
-    return rc;
+    struct ppo *ppo = context;
+    return ppo_loop_set_critic_offset(&ppo->loop, err);
 }
 
-/* One pass serves policy, reference, critic, and a reward model of the same shape. */
-static struct pass_limits limits_of(const struct ppo *ppo)
+static void close_all(void *context)
 {
-    const struct ppo_parts *parts = &ppo->parts;
-    struct pass_limits limits = ppo_pass_limits(&parts->data, ppo_roles_max_rank(&parts->roles));
-    if (!parts->roles.has_reward || !judge_shares_pass(&parts->scoring.judge, parts->roles.policy.model))
-        return limits;
-    const struct pass_limits *judge = &parts->scoring.judge.limits;
-    limits.tokens = judge->tokens > limits.tokens ? judge->tokens : limits.tokens;
-    limits.segments = judge->segments > limits.segments ? judge->segments : limits.segments;
-    limits.predictions = judge->predictions > limits.predictions ? judge->predictions : limits.predictions;
-    return limits;
-}
-
-/* Everything that needs no memory to speak of: the models' files, the prompts, the plan. */
-static int prepare(struct ppo *ppo, struct err *err)
-{
+    struct ppo *ppo = context;
     struct ppo_parts *parts = &ppo->parts;
-    if (ppo_roles_open(&parts->roles, ppo->recipe, err) != 0)
-        return -1;
-    introduce(ppo);
-    warn(ppo->recipe);
-    if (check_template(ppo->recipe, err) != 0 || ppo_data_open(&parts->data, ppo->recipe, err) != 0 ||
-        check_together(ppo, err) != 0)
-        return -1;
-    say_where_answers_end(ppo);
-    if (scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, err) != 0)
-        return -1;
-    ppo->limits = limits_of(ppo);
-    return plan_memory(ppo, err);
+    scoring_close(&parts->scoring);
+    episodes_free(&ppo->loop.episodes);
+    episodes_free(&ppo->loop.looks);
+    mem_free((void *)ppo->loop.prompts);
+    mem_free(ppo->loop.keys);
+    generator_free(parts->generator);
+    pass_free(parts->pass);
+    optimizer_free(parts->policy_optimizer);
+    optimizer_free(parts->critic_optimizer);
+    batch_free(&parts->batch);
+    mem_free(parts->numbers.logprobs);
+    mem_free(parts->numbers.entropies);
+    mem_free(parts->numbers.dlogprobs);
+    mem_free(parts->numbers.dentropies);
+    mem_free(parts->trained);
+    ppo_roles_close(&parts->roles);
+    ppo_data_close(&parts->data);
 }
 
-static enum loop_outcome run_all(struct ppo *ppo, const struct stage_options *options, struct err *err)
+static const char *result(const void *context)
 {
-    const struct recipe *recipe = ppo->recipe;
-    struct loop *steps = &ppo->loop.steps;
-    if (prepare(ppo, err) != 0)
-        return LOOP_FAILED;
-    if (options->dry_run)
-        return LOOP_FINISHED;
-    loop_init(steps, recipe, ppo->parts.data.total_steps, ppo->parts.data.steps_per_epoch);
-    if (open_run(ppo, err) != 0)
-        return LOOP_FAILED;
-    struct run *run = steps->run;
-    if (run->already_finished)
-        return LOOP_FINISHED;
-    if (memory_plan_write(&ppo->plan, recipe->output_dir, err) != 0 || make_parts(ppo, err) != 0 ||
-        start_scoring(ppo, err) != 0)
-        return LOOP_FAILED;
-    if (run->resume_folder && (run_load_checkpoint(run, err) != 0 || ppo_loop_resumed(&ppo->loop, err) != 0))
-        return LOOP_FAILED;
-    enum loop_outcome outcome = loop_run(steps, err);
-    if (outcome == LOOP_FINISHED)
-        log_info("finished: %s holds the %s", recipe->output_dir,
-                 ppo->parts.roles.policy.adapter ? "adapter (attune export merges it into the model)" : "model");
-    return outcome;
+    const struct ppo *ppo = context;
+    return ppo->parts.roles.policy.adapter ? "the adapter (attune export merges it into the model)" : "the model";
 }
 
 enum loop_outcome ppo_run(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
@@ -330,8 +318,24 @@ enum loop_outcome ppo_run(const struct recipe *recipe, struct backend *backend, 
         return LOOP_FAILED;
     ppo->recipe = ppo->parts.recipe = recipe;
     ppo->parts.backend = backend;
-    enum loop_outcome outcome = run_all(ppo, options, err);
-    close_all(ppo);
+    ppo->loop.parts = &ppo->parts;
+    ppo->loop.steps.stage = ppo_loop_stage(&ppo->loop);
+    const struct stage_work work = {
+        .context = ppo,
+        .loop = &ppo->loop.steps,
+        .open_models = open_models,
+        .open_data = open_data,
+        .check = check,
+        .plan = plan,
+        .identify = identify,
+        .make = make,
+        .resumed = resumed,
+        .close = close_all,
+        .shrink = "gradient_checkpointing: true, a smaller rollout_batch_size or response_length, more "
+                  "gradient_accumulation_steps, or finetuning_type: lora would shrink it",
+        .result = result,
+    };
+    enum loop_outcome outcome = stage_run(&work, recipe, options, err);
     mem_free(ppo);
     return outcome;
 }

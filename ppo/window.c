@@ -60,11 +60,11 @@ void ppo_window_record(struct ppo_window *window, struct metrics *metrics)
     *window = (struct ppo_window){0};
 }
 
-void ppo_window_numbers(struct ppo_window *window, struct run_number numbers[PPO_WINDOW_NUMBERS])
+void ppo_window_numbers(struct ppo_window *window, struct run_numbers *numbers)
 {
     for (int m = 0; m < PPO_METRIC_COUNT; m++) {
-        numbers[2 * m] = (struct run_number){names[m].sum, &window->sums[m]};
-        numbers[2 * m + 1] = (struct run_number){names[m].count, &window->counts[m]};
+        run_numbers_add(numbers, names[m].sum, &window->sums[m]);
+        run_numbers_add(numbers, names[m].count, &window->counts[m]);
     }
-    numbers[2 * PPO_METRIC_COUNT] = (struct run_number){"largest val/decode_drift", &window->decode_drift};
+    run_numbers_add(numbers, "largest val/decode_drift", &window->decode_drift);
 }

@@ -51,8 +51,7 @@ void ppo_window_add(struct ppo_window *window, enum ppo_metric metric, double va
 /* Writes the means of what was counted into a record that was begun, and starts anew. */
 void ppo_window_record(struct ppo_window *window, struct metrics *metrics);
 
-#define PPO_WINDOW_NUMBERS (2 * PPO_METRIC_COUNT + 1)
 /* The numbers of the window that outlive a kill. */
-void ppo_window_numbers(struct ppo_window *window, struct run_number numbers[PPO_WINDOW_NUMBERS]);
+void ppo_window_numbers(struct ppo_window *window, struct run_numbers *numbers);
 
 #endif

@@ -159,8 +159,8 @@ void reward_set_report(const struct reward_set *set, const char *what);
 /* ---- Batches ---- */
 
 /*
- * Rankings go through the model in passes, one after the other, whole: as many of the next ones as keep within
- * PASS_TOKENS and `most`, one at least. numbers[0 .. count-1] are numbers of rankings.
+ * Rankings go through the model in passes, one after the other, whole: as many of the next ones as
+ * batch_takes() allows, and no more than `most`. numbers[0 .. count-1] are numbers of rankings.
  */
 int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, int64_t count, int64_t most);
 
@@ -171,11 +171,8 @@ int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, in
 void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *numbers, int64_t count,
                      int64_t epoch);
 
-struct reward_batch_limits {
-    int32_t tokens, segments, predictions;
-};
 /* Widens *limits to any pass of up to `most` rankings of the set. */
-void reward_set_widen(const struct reward_set *set, int64_t most, struct reward_batch_limits *limits);
+void reward_set_widen(const struct reward_set *set, int64_t most, struct batch_limits *limits);
 
 int32_t reward_set_highest_id(const struct reward_set *set);
 /* Everything that decides what is learned from the set. */

@@ -2,9 +2,6 @@
 #include "reward/data.h"
 
 #include "base/log.h"
-#include "base/mem.h"
-#include "base/random.h"
-#include <math.h>
 
 static int open_eval(struct reward_data *data, const struct reward_set_options *options, struct err *err)
 {
@@ -28,27 +25,6 @@ static int open_eval(struct reward_data *data, const struct reward_set_options *
         return err_prefix(err, "eval_split");
     }
     return 0;
-}
-
-static int64_t *take_order(const struct reward_set *set, struct err *err)
-{
-    int64_t *order = mem_alloc(set->count, sizeof *order, err);
-    for (size_t i = 0; order && i < set->count; i++) {
-        order[i] = (int64_t)i;
-    }
-    return order;
-}
-
-static void count_steps(struct reward_data *data)
-{
-    const struct recipe *recipe = data->recipe;
-    int64_t rankings = (int64_t)data->train->count;
-    data->rankings_per_step = recipe->per_device_train_batch_size * recipe->gradient_accumulation_steps;
-    data->steps_per_epoch = (rankings + data->rankings_per_step - 1) / data->rankings_per_step;
-    data->total_steps = recipe->max_steps > 0
-                            ? recipe->max_steps
-                            : (int64_t)ceil(recipe->num_train_epochs * (double)data->steps_per_epoch - 1e-9);
-    data->total_steps = data->total_steps < 1 ? 1 : data->total_steps;
 }
 
 static int check_margins(const struct reward_data *data, struct err *err)
@@ -84,11 +60,7 @@ static int load_all(struct reward_data *data, struct pool *pool, struct err *err
     if (check_margins(data, err) != 0) {
         return -1;
     }
-    count_steps(data);
-    data->epoch = -1;
-    data->order = take_order(data->train, err);
-    data->eval_order = data->order && data->eval ? take_order(data->eval, err) : NULL;
-    return data->order && (!data->eval || data->eval_order) ? 0 : -1;
+    return row_order_open(&data->order, recipe, (int64_t)data->train->count, err);
 }
 
 int reward_data_open(struct reward_data *data, const struct recipe *recipe, struct err *err)
@@ -104,14 +76,15 @@ int reward_data_open(struct reward_data *data, const struct recipe *recipe, stru
         reward_data_close(data);
         return -1;
     }
+    const struct step_counts *steps = &data->order.steps;
     reward_set_report(data->train, "dataset");
     if (data->eval) {
         reward_set_report(data->eval, recipe->eval_dataset.count > 0 ? "eval_dataset" : "eval_split");
     }
     log_info("  %.1f rankings and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all",
-             (double)data->train->count / (double)data->steps_per_epoch,
-             (double)data->train->tokens / (double)data->steps_per_epoch, (long long)data->steps_per_epoch,
-             (long long)data->total_steps);
+             (double)data->train->count / (double)steps->per_epoch,
+             (double)data->train->tokens / (double)steps->per_epoch, (long long)steps->per_epoch,
+             (long long)steps->total);
     return 0;
 }
 
@@ -120,27 +93,13 @@ void reward_data_close(struct reward_data *data)
     reward_set_free(data->eval);
     reward_set_free(data->train);
     model_text_close(&data->text);
-    mem_free(data->order);
-    mem_free(data->eval_order);
+    row_order_close(&data->order);
     *data = (struct reward_data){0};
 }
 
-int64_t reward_data_step(struct reward_data *data, int64_t step, const int64_t **numbers)
+struct batch_limits reward_data_limits(const struct reward_data *data)
 {
-    int64_t epoch = step / data->steps_per_epoch, first = step % data->steps_per_epoch * data->rankings_per_step;
-    int64_t left = (int64_t)data->train->count - first;
-    if (epoch != data->epoch && data->recipe->shuffle) {
-        random_permutation(data->order, data->train->count, (uint64_t)data->recipe->seed, RANDOM_SHUFFLE,
-                           (uint64_t)epoch);
-    }
-    data->epoch = epoch;
-    *numbers = data->order + first;
-    return left < data->rankings_per_step ? left : data->rankings_per_step;
-}
-
-struct reward_batch_limits reward_data_limits(const struct reward_data *data)
-{
-    struct reward_batch_limits limits = {1, 1, 1};
+    struct batch_limits limits = {1, 1, 1};
     reward_set_widen(data->train, data->recipe->per_device_train_batch_size, &limits);
     if (data->eval) {
         reward_set_widen(data->eval, data->recipe->per_device_eval_batch_size, &limits);

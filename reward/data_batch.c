@@ -7,12 +7,10 @@
 int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, int64_t count, int64_t most)
 {
     assert(count >= 1 && most >= 1);
-    int64_t taken = 1, tokens = family_tokens(&set->rankings[numbers[0]].family);
-    for (; taken < most && taken < count; taken++) {
-        tokens += family_tokens(&set->rankings[numbers[taken]].family);
-        if (tokens > PASS_TOKENS) {
-            break;
-        }
+    int64_t taken = 0, tokens = 0;
+    while (taken < most && taken < count &&
+           batch_takes(&tokens, family_tokens(&set->rankings[numbers[taken]].family))) {
+        taken++;
     }
     return taken;
 }
@@ -42,7 +40,7 @@ static int64_t smaller(int64_t a, int64_t b)
  * A pass of one ranking has what that ranking has; one of several has at most PASS_TOKENS tokens, of which every
  * segment and every reading takes one.
  */
-void reward_set_widen(const struct reward_set *set, int64_t most, struct reward_batch_limits *limits)
+void reward_set_widen(const struct reward_set *set, int64_t most, struct batch_limits *limits)
 {
     int64_t tokens = 0, segments = 0, answers = 0;
     for (size_t i = 0; i < set->count; i++) {

@@ -64,7 +64,7 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
     struct reward_loop *loop = context;
     const struct reward_set *set = loop->data->train;
     const int64_t *numbers;
-    int64_t count = reward_data_step(loop->data, step, &numbers), taken;
+    int64_t count = row_order_step(&loop->data->order, step, &numbers), taken;
     double weights = 0, loss = 0;
     for (int64_t i = 0; i < count; i++)
         weights += set->rankings[numbers[i]].weight;
@@ -72,7 +72,7 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
     for (int64_t i = 0; i < count; i += taken) {
         taken = reward_set_pass(set, numbers + i, count - i, loop->recipe->per_device_train_batch_size);
         batch_clear(&loop->batch);
-        reward_set_fill(set, &loop->batch, numbers + i, taken, loop->data->epoch);
+        reward_set_fill(set, &loop->batch, numbers + i, taken, loop->data->order.epoch);
         result->tokens += loop->batch.tokens;
         if (train_pass(loop, numbers + i, taken, weights, &loss, err) != 0)
             return -1;

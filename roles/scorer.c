@@ -209,13 +209,14 @@ static int score_batch(const struct scorer *scorer, struct pass *pass, struct ba
     return 0;
 }
 
-/* A family begins where there is room for all of it, or in an empty batch. */
+/* A family begins in a batch that takes all of it, or in an empty one. */
 static int score_family(const struct scorer *scorer, struct pass *pass, struct batch *batch,
                         const struct family *family, float **scores, struct err *err)
 {
     for (int32_t next = 0; next < family->count;) {
         int32_t count = answers_that_fit(family, next, room_of(pass, batch));
-        bool begins = batch->tokens == 0 || count == family->count - next;
+        int64_t tokens = batch->tokens, whole = family_tokens(family);
+        bool begins = batch->tokens == 0 || (count == family->count && batch_takes(&tokens, whole));
         assert(batch->tokens > 0 || count > 0); /* the limits are too small for this conversation */
         if (begins) {
             append(batch, family, next, count);

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,19 +76,6 @@ static void report(const struct dataset *dataset, const char *what)
         log_info("  the model has no chat template; the built-in one 'alpaca' is used");
 }
 
-static void count_steps(struct sft_data *data)
-{
-    const struct recipe *recipe = data->recipe;
-    data->rows = recipe->packing ? data->packed.rows : (int64_t)data->train->count;
-    data->rows_per_step = recipe->per_device_train_batch_size * recipe->gradient_accumulation_steps;
-    data->steps_per_epoch = (data->rows + data->rows_per_step - 1) / data->rows_per_step;
-    data->total_steps = recipe->max_steps > 0
-                            ? recipe->max_steps
-                            : (int64_t)ceil(recipe->num_train_epochs * (double)data->steps_per_epoch - 1e-9);
-    if (data->total_steps < 1)
-        data->total_steps = 1;
-}
-
 static int load_all(struct sft_data *data, struct pool *pool, struct err *err)
 {
     const struct recipe *recipe = data->recipe;
@@ -108,10 +94,7 @@ static int load_all(struct sft_data *data, struct pool *pool, struct err *err)
     if (recipe->packing && packed_rows_fill(&data->packed, data->train->examples, NULL, data->train->count,
                                             (int32_t)recipe->max_length, err) != 0)
         return -1;
-    count_steps(data);
-    data->order = mem_alloc((size_t)data->rows, sizeof *data->order, err);
-    data->epoch = -1;
-    return data->order ? 0 : -1;
+    return row_order_open(&data->order, recipe, recipe->packing ? data->packed.rows : (int64_t)data->train->count, err);
 }
 
 int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err *err)
@@ -126,17 +109,18 @@ int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err
         sft_data_close(data);
         return -1;
     }
+    const struct step_counts *steps = &data->order.steps;
     report(data->train, "dataset");
     if (data->eval)
         report(data->eval, recipe->eval_split > 0 ? "eval_split" : "eval_dataset");
     if (recipe->packing)
-        log_info("  packed into %lld rows of %lld tokens, %.1f %% full", (long long)data->rows,
+        log_info("  packed into %lld rows of %lld tokens, %.1f %% full", (long long)data->order.count,
                  (long long)recipe->max_length,
-                 100.0 * (double)data->packed.tokens / ((double)data->rows * (double)recipe->max_length));
+                 100.0 * (double)data->packed.tokens / ((double)data->order.count * (double)recipe->max_length));
     log_info("  %.1f examples and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all",
-             (double)data->train->count / (double)data->steps_per_epoch,
-             (double)data->train->tokens / (double)data->steps_per_epoch, (long long)data->steps_per_epoch,
-             (long long)data->total_steps);
+             (double)data->train->count / (double)steps->per_epoch,
+             (double)data->train->tokens / (double)steps->per_epoch, (long long)steps->per_epoch,
+             (long long)steps->total);
     return 0;
 }
 
@@ -147,7 +131,7 @@ void sft_data_close(struct sft_data *data)
     dataset_free(data->eval);
     dataset_free(data->train);
     model_text_close(&data->text);
-    mem_free(data->order);
+    row_order_close(&data->order);
     *data = (struct sft_data){0};
 }
 
@@ -209,41 +193,30 @@ static int64_t row_tokens(const struct sft_data *data, int64_t row)
 
 int64_t sft_data_pass_rows(const struct sft_data *data, const int64_t *rows, int64_t count)
 {
-    int64_t most = data->recipe->per_device_train_batch_size, taken = 1, tokens = row_tokens(data, rows[0]);
-    for (; taken < most && taken < count; taken++) {
-        tokens += row_tokens(data, rows[taken]);
-        if (tokens > PASS_TOKENS)
-            break;
-    }
+    int64_t most = data->recipe->per_device_train_batch_size, taken = 0, tokens = 0;
+    while (taken < most && taken < count && batch_takes(&tokens, row_tokens(data, rows[taken])))
+        taken++;
     return taken;
 }
 
 size_t sft_data_pass_eval(const struct sft_data *data, size_t first)
 {
     const struct dataset *eval = data->eval;
-    size_t most = (size_t)data->recipe->per_device_eval_batch_size, taken = 1;
-    int64_t tokens = eval->examples[first].length;
-    for (; taken < most && first + taken < eval->count; taken++) {
-        tokens += eval->examples[first + taken].length;
-        if (tokens > PASS_TOKENS)
-            break;
-    }
+    size_t most = (size_t)data->recipe->per_device_eval_batch_size, taken = 0;
+    int64_t tokens = 0;
+    while (taken < most && first + taken < eval->count && batch_takes(&tokens, eval->examples[first + taken].length))
+        taken++;
     return taken;
 }
 
 /* Limits of passes of up to `batch` examples out of a dataset, or of rows where it is the packed one. */
-static void widen_limits(struct sft_batch_limits *limits, const struct sft_data *data, const struct dataset *dataset,
-                         bool rows, int64_t batch)
+static int widen_limits(struct batch_limits *limits, const struct sft_data *data, const struct dataset *dataset,
+                        bool rows, int64_t batch, struct err *err)
 {
-    struct err err;
-    int64_t count = rows ? data->rows : (int64_t)dataset->count;
-    int32_t *values = mem_alloc((size_t)count, 3 * sizeof *values, &err);
-    if (!values) { /* a coarse bound will do */
-        limits->tokens = larger(limits->tokens, (int32_t)(batch * data->recipe->max_length));
-        limits->segments = larger(limits->segments, (int32_t)(batch * larger(data->packed.most, 1)));
-        limits->predictions = limits->tokens;
-        return;
-    }
+    int64_t count = rows ? data->order.count : (int64_t)dataset->count;
+    int32_t *values = mem_alloc((size_t)count, 3 * sizeof *values, err);
+    if (!values)
+        return -1;
     int32_t *tokens = values, *segments = values + count, *trained = values + 2 * count;
     for (int64_t r = 0; r < count; r++) {
         int32_t first = (int32_t)r, examples = rows ? row_examples(data, r, &first) : 1;
@@ -261,15 +234,16 @@ static void widen_limits(struct sft_batch_limits *limits, const struct sft_data 
     limits->segments = larger(limits->segments, sum_of_largest(segments, count, batch));
     limits->predictions = larger(limits->predictions, predictions < most ? predictions : most);
     mem_free(values);
+    return 0;
 }
 
-struct sft_batch_limits sft_data_limits(const struct sft_data *data)
+int sft_data_limits(const struct sft_data *data, struct batch_limits *limits, struct err *err)
 {
-    struct sft_batch_limits limits = {1, 1, 1};
-    widen_limits(&limits, data, data->train, true, data->recipe->per_device_train_batch_size);
-    if (data->eval)
-        widen_limits(&limits, data, data->eval, false, data->recipe->per_device_eval_batch_size);
-    return limits;
+    *limits = (struct batch_limits){1, 1, 1};
+    if (widen_limits(limits, data, data->train, true, data->recipe->per_device_train_batch_size, err) != 0)
+        return -1;
+    return data->eval ? widen_limits(limits, data, data->eval, false, data->recipe->per_device_eval_batch_size, err)
+                      : 0;
 }
 
 int32_t sft_data_highest_id(const struct sft_data *data)
@@ -299,22 +273,6 @@ struct hash sft_data_fingerprint(const struct sft_data *data)
             sum = hash_bytes(link, sizeof link);
         }
     return sum;
-}
-
-int64_t sft_data_step(struct sft_data *data, int64_t step, const int64_t **rows)
-{
-    int64_t epoch = step / data->steps_per_epoch, first = step % data->steps_per_epoch * data->rows_per_step;
-    if (epoch != data->epoch) {
-        if (data->recipe->shuffle)
-            random_permutation(data->order, (size_t)data->rows, (uint64_t)data->recipe->seed, RANDOM_SHUFFLE,
-                               (uint64_t)epoch);
-        else
-            for (int64_t i = 0; i < data->rows; i++)
-                data->order[i] = i;
-        data->epoch = epoch;
-    }
-    *rows = data->order + first;
-    return data->rows - first < data->rows_per_step ? data->rows - first : data->rows_per_step;
 }
 
 static void append_example(struct batch *batch, const struct example *example, uint64_t epoch)

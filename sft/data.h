@@ -1,9 +1,7 @@
 /*
  * sft/data.h - the examples of a run, the rows they are trained in, and which rows a step takes.
  *
- * A row is one example, or with packing as many whole examples as fit into max_length. Step s of an epoch takes the
- * rows order[s * n] .. order[s * n + n - 1], n = batch size * accumulation; the last step of an epoch may have fewer.
- * The order is a function of the seed and the epoch, so a position in the data is just a step number.
+ * A row is one example, or with packing as many whole examples as fit into max_length.
  */
 #ifndef ATTUNE_SFT_DATA_H
 #define ATTUNE_SFT_DATA_H
@@ -14,35 +12,30 @@
 #include "text/data/dataset.h"
 #include "text/data/packing.h"
 #include "text/model_text.h"
+#include "train/order.h"
 
 struct sft_data {
     const struct recipe *recipe;
     struct model_text text;
     struct dataset *train, *eval; /* eval: NULL where there is none */
     struct packed_rows packed;    /* of train, with packing */
-    int64_t rows;
-    struct prompt_list *samples; /* sample_prompts, or NULL */
-    int64_t *order;              /* [rows] of `epoch` */
-    int64_t epoch;
-    int64_t rows_per_step, steps_per_epoch, total_steps;
+    struct row_order order;       /* of the rows */
+    struct prompt_list *samples;  /* sample_prompts, or NULL */
 };
 
 int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err *err);
 void sft_data_close(struct sft_data *data);
 
 /*
- * Rows go through the model in passes, one after the other: as many of the next rows as keep within PASS_TOKENS and
- * the recipe's batch size, one at least. The step's loss and gradients are the same sums.
+ * Rows go through the model in passes, one after the other: as many of the next rows as batch_takes() and the recipe's
+ * batch size allow. The step's loss and gradients are the same sums.
  */
 int64_t sft_data_pass_rows(const struct sft_data *data, const int64_t *rows, int64_t count);
 /* The same for eval examples first, first + 1, ... */
 size_t sft_data_pass_eval(const struct sft_data *data, size_t first);
 
 /* Largest sums over any pass the run can make, training and evaluation. */
-struct sft_batch_limits {
-    int32_t tokens, segments, predictions;
-};
-struct sft_batch_limits sft_data_limits(const struct sft_data *data);
+int sft_data_limits(const struct sft_data *data, struct batch_limits *limits, struct err *err);
 
 /* The highest token id of all examples and samples. */
 int32_t sft_data_highest_id(const struct sft_data *data);
@@ -50,8 +43,6 @@ int32_t sft_data_highest_id(const struct sft_data *data);
 /* What decides the examples: for telling at a resume that they changed. */
 struct hash sft_data_fingerprint(const struct sft_data *data);
 
-/* Rows of step `step` (0 is the run's first): their number; row i of them is number (*rows)[i]. */
-int64_t sft_data_step(struct sft_data *data, int64_t step, const int64_t **rows);
 /* Trained tokens of a row. */
 int64_t sft_data_row_trained(const struct sft_data *data, int64_t row);
 /* Puts `count` rows, or eval examples `first` .., into an empty batch. */

@@ -34,14 +34,14 @@ static int micro_batch(struct sft_loop *loop, int64_t denominator, struct step_s
 static int accumulate(struct sft_loop *loop, int64_t step, struct step_sums *sums, struct err *err)
 {
     const int64_t *rows;
-    int64_t count = sft_data_step(loop->data, step, &rows), denominator = 0, taken;
+    int64_t count = row_order_step(&loop->data->order, step, &rows), denominator = 0, taken;
     *sums = (struct step_sums){0};
     for (int64_t i = 0; i < count; i++)
         denominator += sft_data_row_trained(loop->data, rows[i]);
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
         taken = sft_data_pass_rows(loop->data, rows + i, count - i);
-        sft_data_fill(loop->data, &loop->batch, rows + i, taken, loop->data->epoch);
+        sft_data_fill(loop->data, &loop->batch, rows + i, taken, loop->data->order.epoch);
         if (micro_batch(loop, denominator, sums, err) != 0)
             return -1;
     }

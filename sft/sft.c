@@ -1,64 +1,52 @@
 /* sft/sft.c - an SFT run from its recipe to its result; see sft.h. */
 #include "sft/sft.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "sft/loop.h"
 #include "sft/samples.h"
-#include "train/device.h"
-#include <string.h>
 
 /* The parts of a run in the order they are made; closed in the opposite one. */
 struct sft {
     const struct recipe *recipe;
     struct backend *backend;
-    struct sft_data data;
     struct trainable trainable;
+    struct sft_data data;
     struct pass_limits limits;
-    struct memory_plan plan;
     struct sft_loop loop;
-    struct run_number numbers[2];
     struct run_part part;
 };
 
-static void close_all(struct sft *sft)
+static int open_models(void *context, struct err *err)
 {
-    struct sft_loop *loop = &sft->loop;
-    run_close(loop->steps.run);
-    generator_free(loop->generator);
-    pass_free(loop->pass);
-    optimizer_free(loop->optimizer);
-    batch_free(&loop->batch);
-    mem_free(loop->dlogprob);
-    mem_free(loop->logprob);
-    mem_free(loop->argmax);
-    trainable_close(&sft->trainable);
-    sft_data_close(&sft->data);
+    struct sft *sft = context;
+    if (trainable_open(&sft->trainable, sft->recipe, err) != 0)
+        return -1;
+    trainable_introduce(&sft->trainable, sft->backend);
+    return 0;
 }
 
-/* What only shows when model and data stand side by side. */
-static int check_together(const struct sft *sft, struct err *err)
+static int open_data(void *context, struct step_counts *steps, struct err *err)
 {
+    struct sft *sft = context;
+    if (sft_data_open(&sft->data, sft->recipe, err) != 0)
+        return -1;
+    *steps = sft->data.order.steps;
+    return 0;
+}
+
+static int check(void *context, struct err *err)
+{
+    struct sft *sft = context;
     return trainable_check_tokens(&sft->trainable, sft_data_highest_id(&sft->data), sft->data.train->longest,
                                   "an example", err);
 }
 
-static struct pass_limits limits_of(const struct sft *sft)
+static int plan(void *context, struct memory_plan *plan, struct err *err)
 {
-    struct sft_batch_limits batch = sft_data_limits(&sft->data);
-    return (struct pass_limits){
-        .tokens = batch.tokens,
-        .segments = batch.segments,
-        .predictions = batch.predictions,
-        .max_rank = trainable_max_rank(&sft->trainable),
-        .training = true,
-        .checkpointing = sft->recipe->gradient_checkpointing,
-        .dropout = sft->trainable.adapter && sft->trainable.adapter->dropout > 0,
-    };
-}
-
-static int plan_memory(struct sft *sft, struct err *err)
-{
-    struct memory_plan *plan = &sft->plan;
+    struct sft *sft = context;
+    struct batch_limits batch;
+    if (sft_data_limits(&sft->data, &batch, err) != 0)
+        return -1;
+    sft->limits = stage_pass_limits(sft->recipe, &sft->trainable, &batch);
     if (trainable_plan(&sft->trainable, sft->backend, plan, err) != 0 ||
         pass_plan(sft->trainable.model, &sft->limits, sft->backend, plan, err) != 0)
         return -1;
@@ -69,27 +57,24 @@ static int plan_memory(struct sft *sft, struct err *err)
             return -1;
     }
     plan->bytes[MEMORY_DATA] = sft->data.train->bytes;
-    memory_plan_print(plan);
-    return memory_plan_check(plan, (size_t)sft->recipe->max_memory_mib << 20,
-                             "gradient_checkpointing: true, a smaller per_device_train_batch_size (with more "
-                             "gradient_accumulation_steps) or max_length, or finetuning_type: lora would shrink it",
-                             err);
+    return 0;
 }
 
-static int open_run(struct sft *sft, struct err *err)
+static int identify(void *context, struct run_identity *identity, struct run_numbers *numbers, struct err *err)
 {
-    struct run_identity identity = run_identity_of(&sft->trainable, sft->backend, sft_data_fingerprint(&sft->data));
-    sft->numbers[0] = (struct run_number){"window_predictions", &sft->loop.window_predictions};
-    sft->numbers[1] = (struct run_number){"window_correct", &sft->loop.window_correct};
-    return run_open(&sft->loop.steps.run, sft->recipe, &identity, sft->data.total_steps, sft->numbers, 2, err);
+    (void)err;
+    struct sft *sft = context;
+    *identity = run_identity_of(&sft->trainable, sft->backend, sft_data_fingerprint(&sft->data));
+    run_numbers_add(numbers, "window_predictions", &sft->loop.window_predictions);
+    run_numbers_add(numbers, "window_correct", &sft->loop.window_correct);
+    return 0;
 }
 
-/* All memory, then the tensors. */
-static int make_parts(struct sft *sft, struct err *err)
+static int make(void *context, struct err *err)
 {
-    const struct recipe *recipe = sft->recipe;
+    struct sft *sft = context;
     struct sft_loop *loop = &sft->loop;
-    struct optimizer_options optimizer = optimizer_options_of(recipe);
+    struct optimizer_options optimizer = optimizer_options_of(sft->recipe);
     size_t predictions = (size_t)sft->limits.predictions;
     if (trainable_load(&sft->trainable, sft->backend, err) != 0 ||
         optimizer_create(&loop->optimizer, sft->backend, sft->trainable.parameters, &optimizer, err) != 0 ||
@@ -106,51 +91,52 @@ static int make_parts(struct sft *sft, struct err *err)
     loop->argmax = mem_alloc(predictions, sizeof *loop->argmax, err);
     if (!loop->dlogprob || !loop->logprob || !loop->argmax)
         return -1;
-    loop->recipe = recipe;
-    loop->backend = sft->backend;
-    loop->data = &sft->data;
-    loop->trainable = &sft->trainable;
-    loop->steps.stage = sft_loop_stage(loop);
     sft->part = (struct run_part){.trainable = &sft->trainable, .optimizer = loop->optimizer};
     loop->steps.run->parts = &sft->part;
     loop->steps.run->part_count = 1;
     return 0;
 }
 
-static enum loop_outcome run_all(struct sft *sft, const struct stage_options *options, struct err *err)
+static void close_all(void *context)
 {
-    if (trainable_open(&sft->trainable, sft->recipe, err) != 0)
-        return LOOP_FAILED;
-    trainable_introduce(&sft->trainable, sft->backend);
-    if (sft_data_open(&sft->data, sft->recipe, err) != 0 || check_together(sft, err) != 0)
-        return LOOP_FAILED;
-    sft->limits = limits_of(sft);
-    if (plan_memory(sft, err) != 0)
-        return LOOP_FAILED;
-    if (options->dry_run)
-        return LOOP_FINISHED;
-    loop_init(&sft->loop.steps, sft->recipe, sft->data.total_steps, sft->data.steps_per_epoch);
-    if (open_run(sft, err) != 0)
-        return LOOP_FAILED;
-    struct run *run = sft->loop.steps.run;
-    if (run->already_finished)
-        return LOOP_FINISHED;
-    if (memory_plan_write(&sft->plan, sft->recipe->output_dir, err) != 0 || make_parts(sft, err) != 0)
-        return LOOP_FAILED;
-    if (run->resume_folder && run_load_checkpoint(run, err) != 0)
-        return LOOP_FAILED;
-    enum loop_outcome outcome = loop_run(&sft->loop.steps, err);
-    if (outcome == LOOP_FINISHED)
-        log_info("finished: %s holds the %s", sft->recipe->output_dir,
-                 sft->trainable.adapter ? "adapter (attune export merges it into the model)" : "model");
-    return outcome;
+    struct sft *sft = context;
+    struct sft_loop *loop = &sft->loop;
+    generator_free(loop->generator);
+    pass_free(loop->pass);
+    optimizer_free(loop->optimizer);
+    batch_free(&loop->batch);
+    mem_free(loop->dlogprob);
+    mem_free(loop->logprob);
+    mem_free(loop->argmax);
+    sft_data_close(&sft->data);
+    trainable_close(&sft->trainable);
+}
+
+static const char *result(const void *context)
+{
+    const struct sft *sft = context;
+    return sft->trainable.adapter ? "the adapter (attune export merges it into the model)" : "the model";
 }
 
 enum loop_outcome sft_run(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
                           struct err *err)
 {
     struct sft sft = {.recipe = recipe, .backend = backend};
-    enum loop_outcome outcome = run_all(&sft, options, err);
-    close_all(&sft);
-    return outcome;
+    sft.loop = (struct sft_loop){.recipe = recipe, .backend = backend, .data = &sft.data, .trainable = &sft.trainable};
+    sft.loop.steps.stage = sft_loop_stage(&sft.loop);
+    const struct stage_work work = {
+        .context = &sft,
+        .loop = &sft.loop.steps,
+        .open_models = open_models,
+        .open_data = open_data,
+        .check = check,
+        .plan = plan,
+        .identify = identify,
+        .make = make,
+        .close = close_all,
+        .shrink = "gradient_checkpointing: true, a smaller per_device_train_batch_size (with more "
+                  "gradient_accumulation_steps) or max_length, or finetuning_type: lora would shrink it",
+        .result = result,
+    };
+    return stage_run(&work, recipe, options, err);
 }

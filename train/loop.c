@@ -7,17 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
-void loop_init(struct loop *loop, const struct recipe *recipe, int64_t total_steps, int64_t steps_per_epoch)
+void loop_init(struct loop *loop, const struct recipe *recipe, const struct step_counts *steps)
 {
-    *loop = (struct loop){
-        .recipe = recipe,
-        .schedule = {.kind = recipe->lr_scheduler_type,
-                     .learning_rate = recipe->learning_rate,
-                     .min_lr_rate = recipe->min_lr_rate,
-                     .warmup_steps = schedule_warmup_steps(recipe->warmup_steps, total_steps),
-                     .total_steps = total_steps},
-        .steps_per_epoch = steps_per_epoch,
-    };
+    loop->recipe = recipe;
+    loop->schedule = (struct schedule){.kind = recipe->lr_scheduler_type,
+                                       .learning_rate = recipe->learning_rate,
+                                       .min_lr_rate = recipe->min_lr_rate,
+                                       .warmup_steps = schedule_warmup_steps(recipe->warmup_steps, steps->total),
+                                       .total_steps = steps->total};
+    loop->steps_per_epoch = steps->per_epoch;
+    loop->window = (struct loop_window){0};
 }
 
 double loop_epoch(const struct loop *loop, int64_t step)

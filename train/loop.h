@@ -5,6 +5,7 @@
 #ifndef ATTUNE_TRAIN_LOOP_H
 #define ATTUNE_TRAIN_LOOP_H
 
+#include "train/order.h"
 #include "train/run.h"
 #include "train/schedule.h"
 
@@ -50,8 +51,8 @@ struct loop {
 
 enum loop_outcome { LOOP_FAILED = -1, LOOP_FINISHED = 0, LOOP_INTERRUPTED = 1 };
 
-/* Schedule and window for `total_steps` steps; the stage fills its callbacks in. */
-void loop_init(struct loop *loop, const struct recipe *recipe, int64_t total_steps, int64_t steps_per_epoch);
+/* Sets recipe, schedule and length, and begins a window. */
+void loop_init(struct loop *loop, const struct recipe *recipe, const struct step_counts *steps);
 
 /*
  * Steps from run->state.step to the end, then the result. LOOP_INTERRUPTED: stopped by a signal, with a checkpoint

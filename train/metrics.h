@@ -12,7 +12,7 @@
  * a torn last line, which metrics_cut() removes. Where the disk has no room for a record, nothing of it stays.
  *
  * The records of a step are written before its checkpoint is: a resumed run cuts the file back to the checkpoint's step
- * and goes on behind it.
+ * and goes on after it.
  */
 #ifndef ATTUNE_TRAIN_METRICS_H
 #define ATTUNE_TRAIN_METRICS_H

@@ -49,6 +49,12 @@ static const struct member state_switches[] = {MEMBER(finished), MEMBER(stopped_
 #undef MEMBER
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* A member on a line of its own; null where it is not finite. */
+static void put_real(struct strbuf *text, const char *key, double value)
+{
+    strbuf_printf(text, isfinite(value) ? "  \"%s\": %.17g,\n" : "  \"%s\": null,\n", key, value);
+}
+
 static int write_state(const struct run *run, const char *folder, struct err *err)
 {
     const char *state = (const char *)&run->state;
@@ -65,10 +71,10 @@ static int write_state(const struct run *run, const char *folder, struct err *er
     for (size_t i = 0; i < COUNT(state_reals); i++) {
         double value;
         memcpy(&value, state + state_reals[i].offset, sizeof value);
-        strbuf_printf(&text, isfinite(value) ? "  \"%s\": %.17g,\n" : "  \"%s\": null,\n", state_reals[i].key, value);
+        put_real(&text, state_reals[i].key, value);
     }
-    for (size_t i = 0; i < run->number_count; i++)
-        strbuf_printf(&text, "  \"%s\": %.17g,\n", run->numbers[i].name, *run->numbers[i].value);
+    for (size_t i = 0; i < run->numbers.count; i++)
+        put_real(&text, run->numbers.items[i].name, *run->numbers.items[i].value);
     for (size_t i = 0; i < COUNT(state_switches); i++) {
         bool value;
         memcpy(&value, state + state_switches[i].offset, sizeof value);
@@ -130,15 +136,76 @@ static int check_identity(const json_t *root, const struct run_identity *identit
     return check_roles(root, identity, where, err);
 }
 
+static bool is_member(const char *key, const struct member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(key, members[i].key) == 0)
+            return true;
+    return false;
+}
+
+static bool is_of_state(const char *key)
+{
+    return is_member(key, state_wholes, COUNT(state_wholes)) || is_member(key, state_reals, COUNT(state_reals)) ||
+           is_member(key, state_switches, COUNT(state_switches));
+}
+
+static bool is_of_identity(const char *key, const struct run_identity *identity)
+{
+    for (size_t i = 0; i < identity->role_count; i++)
+        if (strcmp(key, identity->roles[i].key) == 0)
+            return true;
+    return strcmp(key, "numerics") == 0 || strcmp(key, "base") == 0 || strcmp(key, "data") == 0;
+}
+
+static bool is_number(const char *key, const struct run_numbers *numbers)
+{
+    for (size_t i = 0; i < numbers->count; i++)
+        if (strcmp(key, numbers->items[i].name) == 0)
+            return true;
+    return false;
+}
+
+void run_numbers_add(struct run_numbers *numbers, const char *name, double *value)
+{
+    assert(numbers->count < RUN_NUMBERS_MAX && !is_number(name, numbers) && !is_of_state(name));
+    numbers->items[numbers->count++] = (struct run_number){name, value};
+}
+
+/* A number that is there and not known would be forgotten, and the run would not go on as it began. */
+static int check_names(const struct run *run, json_t *root, const char *where, struct err *err)
+{
+    for (void *member = json_object_iter(root); member; member = json_object_iter_next(root, member)) {
+        const char *key = json_object_iter_key(member);
+        if (!is_of_state(key) && !is_of_identity(key, &run->identity) && !is_number(key, &run->numbers))
+            return err_set(err,
+                           "%s: '%s' is nothing that this stage keeps: the file is of another stage or version of "
+                           "attune; go on with the attune that wrote it, or start anew in another output_dir",
+                           where, key);
+    }
+    return 0;
+}
+
+static int parse_numbers(const struct run_numbers *numbers, const json_t *root, const char *where, struct err *err)
+{
+    for (size_t i = 0; i < numbers->count; i++) {
+        const struct run_number *number = &numbers->items[i];
+        const json_t *value = json_object_get(root, number->name);
+        if (!json_is_number(value) && !json_is_null(value))
+            return err_set(err,
+                           "%s: the number '%s' is missing: the file is damaged, or of another stage or version of "
+                           "attune; go on with the attune that wrote it, or start anew in another output_dir",
+                           where, number->name);
+        *number->value = json_is_null(value) ? (double)NAN : json_number_value(value);
+    }
+    return 0;
+}
+
 static int parse_state(struct run *run, const json_t *root, const char *where, struct err *err)
 {
     char *state = (char *)&run->state;
-    for (size_t i = 0; i < run->number_count; i++) {
-        if (!json_is_number(json_object_get(root, run->numbers[i].name)))
-            return err_set(err, "%s: the number '%s' is missing; the file is damaged, or of another stage", where,
-                           run->numbers[i].name);
-        *run->numbers[i].value = json_number_value(json_object_get(root, run->numbers[i].name));
-    }
+    if (parse_numbers(&run->numbers, root, where, err) != 0)
+        return -1;
     for (size_t i = 0; i < COUNT(state_wholes); i++) {
         int64_t value;
         if (json_need_int(root, state_wholes[i].key, &value, 0, INT64_MAX, where, err) != 0)
@@ -167,6 +234,8 @@ static int read_state(struct run *run, const char *folder, struct err *err)
     int rc = root ? parse_state(run, root, path, err) : -1;
     if (rc == 0)
         rc = check_identity(root, &run->identity, path, err);
+    if (rc == 0)
+        rc = check_names(run, root, path, err);
     if (root)
         json_decref(root);
     mem_free(path);
@@ -337,7 +406,7 @@ static int resumes_itself(const struct run *run, bool *itself, struct err *err)
 }
 
 /*
- * A run that goes on from an older checkpoint leaves the later ones, as it leaves the records behind them: they would
+ * A run that goes on from an older checkpoint leaves the later ones, as it leaves the records after them: they would
  * be in the way of its own. Checkpoints of another run are not touched.
  */
 static int leave_future(struct run *run, struct err *err)
@@ -392,15 +461,14 @@ static int open_tensorboard(struct run *run, int64_t step, struct err *err)
 }
 
 int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
-             const struct run_number *numbers, size_t number_count, struct err *err)
+             const struct run_numbers *numbers, struct err *err)
 {
     struct run *run = mem_alloc(1, sizeof *run, err);
     if (!run)
         return -1;
     run->recipe = recipe;
     run->identity = *identity;
-    run->numbers = numbers;
-    run->number_count = number_count;
+    run->numbers = *numbers;
     char *metrics_path = run_path(run, "metrics.jsonl", err), *recipe_path = run_path(run, "recipe.resolved.yaml", err);
     char *finished_path = run_path(run, STATE_FILE, err), *samples_path = run_path(run, "samples.jsonl", err);
     int rc = metrics_path && recipe_path && finished_path && samples_path ? open_folder(run, total_steps, err) : -1;

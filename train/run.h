@@ -38,11 +38,21 @@ struct run_state {
     int64_t window_steps;
 };
 
-/* Further numbers of the stage that decide what comes: read when a run is resumed, kept in checkpoints. */
+/*
+ * Further numbers of the stage that decide what comes: kept in checkpoints under their names, and set when a run is
+ * resumed. A checkpoint that lacks one of them, or has another, is refused.
+ */
 struct run_number {
-    const char *name;
-    double *value;
+    const char *name; /* borrowed */
+    double *value;    /* borrowed */
 };
+#define RUN_NUMBERS_MAX 96
+struct run_numbers {
+    struct run_number items[RUN_NUMBERS_MAX];
+    size_t count;
+};
+/* A name is given once, and is none of struct run_state. */
+void run_numbers_add(struct run_numbers *numbers, const char *name, double *value);
 
 /* What is trained, with its optimizer. */
 struct run_part {
@@ -75,8 +85,7 @@ struct run {
     const struct recipe *recipe;
     struct run_identity identity;
     struct run_state state;
-    const struct run_number *numbers; /* borrowed */
-    size_t number_count;
+    struct run_numbers numbers;
     const struct run_part *parts; /* borrowed; set by the stage once they are made */
     size_t part_count;
     /* Called with `context` when training is over and the tensors are those of the result, before it is written. May be
@@ -91,11 +100,11 @@ struct run {
 
 /*
  * Looks at recipe->output_dir and decides: fresh, resumed (resume_folder), or already finished. Makes the folder, cuts
- * metrics.jsonl back, removes the checkpoints behind the one it goes on from, writes recipe.resolved.yaml. Fails,
+ * metrics.jsonl back, removes the checkpoints after the one it goes on from, writes recipe.resolved.yaml. Fails,
  * touching nothing, when the folder holds a run that this recipe would not continue.
  */
 int run_open(struct run **out, const struct recipe *recipe, const struct run_identity *identity, int64_t total_steps,
-             const struct run_number *numbers, size_t number_count, struct err *err);
+             const struct run_numbers *numbers, struct err *err);
 void run_close(struct run *run);
 
 /* Loads the parts' tensors and optimizer states from run->resume_folder. */

@@ -2,10 +2,93 @@
 #include "train/stage.h"
 #include "backend/profile.h"
 #include "base/args.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "train/device.h"
 #include "train/interrupt.h"
 #include <stdio.h>
+
+/* ---- the run ---- */
+
+/* From files to a plan that was held against the memory there is. */
+static int prepare(const struct stage_work *work, const struct recipe *recipe, struct step_counts *steps,
+                   struct memory_plan *plan, struct err *err)
+{
+    if (work->open_models(work->context, err) != 0 || work->open_data(work->context, steps, err) != 0 ||
+        work->check(work->context, err) != 0 || work->plan(work->context, plan, err) != 0)
+        return -1;
+    memory_plan_print(plan);
+    return memory_plan_check(plan, (size_t)recipe->max_memory_mib << 20, work->shrink, err);
+}
+
+static int open_run(const struct stage_work *work, const struct step_counts *steps, struct err *err)
+{
+    struct run_identity identity = {0};
+    struct run_numbers numbers = {0};
+    if (work->identify(work->context, &identity, &numbers, err) != 0)
+        return -1;
+    return run_open(&work->loop->run, work->loop->recipe, &identity, steps->total, &numbers, err);
+}
+
+static int make(const struct stage_work *work, const struct memory_plan *plan, struct err *err)
+{
+    struct run *run = work->loop->run;
+    if (memory_plan_write(plan, work->loop->recipe->output_dir, err) != 0 || work->make(work->context, err) != 0)
+        return -1;
+    if (!run->resume_folder)
+        return 0;
+    if (run_load_checkpoint(run, err) != 0)
+        return -1;
+    return work->resumed ? work->resumed(work->context, err) : 0;
+}
+
+static enum loop_outcome run_work(const struct stage_work *work, const struct recipe *recipe,
+                                  const struct stage_options *options, struct err *err)
+{
+    struct memory_plan plan = {0};
+    struct step_counts steps;
+    if (prepare(work, recipe, &steps, &plan, err) != 0)
+        return LOOP_FAILED;
+    if (options->dry_run)
+        return LOOP_FINISHED;
+    loop_init(work->loop, recipe, &steps);
+    if (open_run(work, &steps, err) != 0)
+        return LOOP_FAILED;
+    if (work->loop->run->already_finished)
+        return LOOP_FINISHED;
+    if (make(work, &plan, err) != 0)
+        return LOOP_FAILED;
+    enum loop_outcome outcome = loop_run(work->loop, err);
+    if (outcome == LOOP_FINISHED)
+        log_info("finished: %s holds %s", recipe->output_dir, work->result(work->context));
+    return outcome;
+}
+
+enum loop_outcome stage_run(const struct stage_work *work, const struct recipe *recipe,
+                            const struct stage_options *options, struct err *err)
+{
+    enum loop_outcome outcome = run_work(work, recipe, options, err);
+    run_close(work->loop->run);
+    work->close(work->context);
+    return outcome;
+}
+
+struct pass_limits stage_pass_limits(const struct recipe *recipe, const struct trainable *trainable,
+                                     const struct batch_limits *batch)
+{
+    return (struct pass_limits){
+        .tokens = batch->tokens,
+        .segments = batch->segments,
+        .predictions = batch->predictions,
+        .max_rank = trainable_max_rank(trainable),
+        .training = true,
+        .checkpointing = recipe->gradient_checkpointing,
+        .dropout = trainable->adapter && trainable->adapter->dropout > 0,
+        .scorer = trainable->scorer,
+    };
+}
+
+/* ---- the command line ---- */
 
 static void print_profile(const struct backend *profiled)
 {

@@ -44,7 +44,7 @@ static void order(void **state)
     struct opened opened = open_data("num_train_epochs: 2\n");
     struct ppo_data *data = &opened.data;
     assert_int_equal(data->train.count, PROMPTS);
-    assert_int_equal(data->total_steps, 7); /* 48 prompts by 7 */
+    assert_int_equal(data->steps.total, 7); /* 48 prompts by 7 */
     const struct prompt *row[3 * PROMPTS];
     for (int64_t place = 0; place < 3 * PROMPTS; place++)
         row[place] = ppo_data_prompt(data, place);
@@ -60,7 +60,7 @@ static void order(void **state)
         assert_ptr_equal(ppo_data_prompt(data, place), row[place]);
     close_data(&opened);
     opened = open_data("shuffle: false\nmax_steps: 3\n");
-    assert_int_equal(opened.data.total_steps, 3);
+    assert_int_equal(opened.data.steps.total, 3);
     assert_ptr_equal(ppo_data_prompt(&opened.data, PROMPTS + 5), opened.data.train.items[5]);
     close_data(&opened);
 }

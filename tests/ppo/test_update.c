@@ -96,7 +96,7 @@ static void open_stand(struct stand *stand, const char *name)
     must(batch_create(&parts->batch, limits.tokens, limits.segments, limits.predictions, &err));
     make_numbers(stand, (size_t)limits.predictions);
     make_optimizers(stand);
-    loop_init(&stand->loop, &stand->recipe, 1, 1);
+    loop_init(&stand->loop, &stand->recipe, &(struct step_counts){.per_epoch = 1, .total = 1});
     stand->loop.run = &stand->run;
     char file[64];
     snprintf(file, sizeof file, "%s.safetensors", name);

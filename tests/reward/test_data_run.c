@@ -104,7 +104,6 @@ static void test_prompts_of_eval_are_not_trained_on(void **state)
     assert_int_equal(openings(opened.data.eval), 20);
     for (size_t i = 0; i < opened.data.train->count; i++)
         assert_false(holds(opened.data.eval, opened.data.train->rankings[i].opening_hash));
-    assert_int_equal(opened.data.eval_order[3], 3);
     data_close(&opened);
     data_refuse("dataset: @/talks.jsonl\neval_dataset: @/talks.jsonl\n", "every prompt of dataset is in eval_dataset",
                 NULL);
@@ -166,14 +165,14 @@ static void test_steps(void **state)
                                           "gradient_accumulation_steps: 2\nnum_train_epochs: 1.5\n");
     struct reward_data *data = &opened.data;
     int64_t rankings = (int64_t)data->train->count, taken = 0;
-    assert_int_equal(data->steps_per_epoch, (rankings + 7) / 8);
-    assert_int_equal(data->total_steps, (int64_t)ceil(1.5 * (double)data->steps_per_epoch));
+    assert_int_equal(data->order.steps.per_epoch, (rankings + 7) / 8);
+    assert_int_equal(data->order.steps.total, (int64_t)ceil(1.5 * (double)data->order.steps.per_epoch));
     const int64_t *numbers;
     bool *seen = calloc((size_t)rankings, 1);
     int64_t first = -1;
-    for (int64_t step = 0; step < data->steps_per_epoch; step++) {
-        int64_t count = reward_data_step(data, step, &numbers);
-        assert_int_equal(count, step + 1 < data->steps_per_epoch ? 8 : rankings - 8 * step);
+    for (int64_t step = 0; step < data->order.steps.per_epoch; step++) {
+        int64_t count = row_order_step(&data->order, step, &numbers);
+        assert_int_equal(count, step + 1 < data->order.steps.per_epoch ? 8 : rankings - 8 * step);
         first = step == 0 ? numbers[0] : first;
         for (int64_t i = 0; i < count; i++) {
             assert_false(seen[numbers[i]]);
@@ -184,9 +183,9 @@ static void test_steps(void **state)
     assert_int_equal(taken, rankings);
     free(seen);
     int64_t changed = 0, later[8];
-    reward_data_step(data, data->steps_per_epoch, &numbers);
+    row_order_step(&data->order, data->order.steps.per_epoch, &numbers);
     memcpy(later, numbers, sizeof later);
-    reward_data_step(data, 0, &numbers); /* a step can be asked for again: a run is resumed anywhere */
+    row_order_step(&data->order, 0, &numbers); /* a step can be asked for again: a run is resumed anywhere */
     assert_int_equal(numbers[0], first);
     for (int i = 0; i < 8; i++)
         changed += later[i] != numbers[i];
@@ -194,8 +193,8 @@ static void test_steps(void **state)
     data_close(&opened);
 
     opened = data_open("dataset: @/talks.jsonl\nshuffle: false\nper_device_train_batch_size: 3\nmax_steps: 1000\n");
-    assert_int_equal(opened.data.total_steps, 1000);
-    assert_int_equal(reward_data_step(&opened.data, 1, &numbers), 3);
+    assert_int_equal(opened.data.order.steps.total, 1000);
+    assert_int_equal(row_order_step(&opened.data.order, 1, &numbers), 3);
     assert_int_equal(numbers[0], 3);
     data_close(&opened);
 }
@@ -207,12 +206,12 @@ static void test_passes(void **state)
     struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_dataset: @/others.jsonl\n"
                                           "per_device_train_batch_size: 64\nper_device_eval_batch_size: 2\n");
     struct reward_data *data = &opened.data;
-    struct reward_batch_limits limits = reward_data_limits(data);
+    struct batch_limits limits = reward_data_limits(data);
     struct batch batch;
     struct err err;
     const int64_t *numbers;
     assert_int_equal(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err), 0);
-    int64_t count = reward_data_step(data, 0, &numbers), passes = 0;
+    int64_t count = row_order_step(&data->order, 0, &numbers), passes = 0;
     for (int64_t at = 0, taken; at < count; at += taken, passes++) {
         taken = reward_set_pass(data->train, numbers + at, count - at, 64);
         reward_set_fill(data->train, &batch, numbers + at, taken, 0);
@@ -230,7 +229,7 @@ static void test_passes(void **state)
         assert_int_equal(batch.prediction_count, read);
     }
     assert_true(passes > 1 && passes < count);
-    assert_int_equal(reward_set_pass(data->eval, data->eval_order, (int64_t)data->eval->count, 2), 2);
+    assert_int_equal(reward_set_pass(data->eval, (const int64_t[]){0, 1, 2}, 3, 2), 2);
 
     reward_set_fill(data->train, &batch, numbers, 1, 0);
     uint64_t key = batch.segments[1].key;
@@ -256,7 +255,7 @@ static void test_limits_of_a_long_ranking(void **state)
     data_write("long.jsonl", text.data);
     strbuf_free(&text);
     struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 4000\nper_device_train_batch_size: 8\n");
-    struct reward_batch_limits limits = reward_data_limits(&opened.data);
+    struct batch_limits limits = reward_data_limits(&opened.data);
     assert_int_equal(limits.tokens, family_tokens(&opened.data.train->rankings[0].family));
     assert_int_equal(limits.segments, 6);
     assert_int_equal(limits.predictions, 4);

@@ -97,7 +97,7 @@ static void add_pair(struct naive *naive, const struct family *family, int32_t b
 static void naive_step(struct naive *naive)
 {
     const int64_t *numbers;
-    int64_t count = reward_data_step(&naive->data, 0, &numbers);
+    int64_t count = row_order_step(&naive->data.order, 0, &numbers);
     for (int64_t r = 0; r < count; r++) {
         const struct reward_ranking *ranking = &naive->data.train->rankings[numbers[r]];
         for (int32_t a = 0; a < ranking->family.count; a++)

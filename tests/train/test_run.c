@@ -25,7 +25,7 @@ struct setting {
     struct optimizer *optimizers[2];
     struct run_part parts[2];
     double number;
-    struct run_number numbers[1];
+    struct run_numbers numbers;
     struct run *run;
 };
 
@@ -57,7 +57,7 @@ static void open_part(struct setting *setting, int number)
 
 static int open_run(struct setting *setting, int64_t total_steps, const struct run_identity *as, struct err *err)
 {
-    int rc = run_open(&setting->run, setting->recipe, as, total_steps, setting->numbers, 1, err);
+    int rc = run_open(&setting->run, setting->recipe, as, total_steps, &setting->numbers, err);
     if (rc == 0) {
         setting->run->parts = setting->parts;
         setting->run->part_count = 2;
@@ -68,7 +68,7 @@ static int open_run(struct setting *setting, int64_t total_steps, const struct r
 static void begin(struct setting *setting, const char *lines)
 {
     *setting = (struct setting){.recipe = recipe_with(lines), .number = 0.5};
-    setting->numbers[0] = (struct run_number){"beta", &setting->number};
+    run_numbers_add(&setting->numbers, "beta", &setting->number);
     setting->backend = cpu_backend(DTYPE_F32, 1);
     open_part(setting, 0);
     open_part(setting, 1);
@@ -553,7 +553,7 @@ static void an_early_stop_survives_a_kill(void **state)
     begin_run(&setting, "early_stopping_patience: 2\n");
     assert_true(setting.run->state.stopped_early);
     must(run_load_checkpoint(setting.run, &err));
-    loop_init(&loop, setting.recipe, TOTAL, TOTAL);
+    loop_init(&loop, setting.recipe, &(struct step_counts){.per_epoch = TOTAL, .total = TOTAL});
     loop.run = setting.run;
     loop.stage.step = step_too_many;
     if (loop_run(&loop, &err) != LOOP_FINISHED)

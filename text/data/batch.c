@@ -4,6 +4,14 @@
 #include <assert.h>
 #include <string.h>
 
+bool batch_takes(int64_t *tokens, int64_t more)
+{
+    if (*tokens > 0 && *tokens + more > PASS_TOKENS)
+        return false;
+    *tokens += more;
+    return true;
+}
+
 int batch_create(struct batch *batch, int32_t tokens, int32_t segments, int32_t predictions, struct err *err)
 {
     assert(tokens > 0 && segments > 0 && predictions >= 0);

@@ -14,6 +14,7 @@
 #define ATTUNE_TEXT_DATA_BATCH_H
 
 #include "base/err.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -21,6 +22,12 @@
  * so many is as fast as a longer one, and what a pass leaves behind for its gradients is a run's largest memory.
  */
 #define PASS_TOKENS 768
+
+/*
+ * Rows and families are cut into passes by this rule alone. *tokens is what the pass has so far, 0 at first: whether
+ * one of `more` tokens goes into it too, and then *tokens has grown by them.
+ */
+bool batch_takes(int64_t *tokens, int64_t more);
 
 struct segment {
     int32_t start, length; /* rows of the batch; length >= 1 */
@@ -43,6 +50,11 @@ struct batch {
     struct prediction *predictions; /* the trained ones */
     int32_t tokens, segment_count, prediction_count;
     int32_t token_capacity, segment_capacity, prediction_capacity;
+};
+
+/* The most that any batch of a run has of each. */
+struct batch_limits {
+    int32_t tokens, segments, predictions;
 };
 
 /* Room for so many; batches are reused by batch_clear(). */
