@@ -78,6 +78,15 @@ void file_map_release(const struct file_map *map, size_t offset, size_t size)
     }
 }
 
+void file_pages_release(const void *bytes, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = (uintptr_t)bytes / page * page, end = (uintptr_t)bytes + size;
+    if (size > 0) {
+        madvise((void *)first, end - first, MADV_DONTNEED);
+    }
+}
+
 void file_map_close(struct file_map *map)
 {
     if (map->data) {

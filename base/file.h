@@ -24,6 +24,8 @@ struct file_map {
 int file_map_open(struct file_map *map, const char *path, struct err *err);
 /* Tells the kernel that the pages may leave memory (they are read again from the file when touched). */
 void file_map_release(const struct file_map *map, size_t offset, size_t size);
+/* The same for some bytes of a map; what else lies in their first and last page is read again too. */
+void file_pages_release(const void *bytes, size_t size);
 void file_map_close(struct file_map *map);
 
 /* Appends the file to *out; an error when it is longer than `max` bytes. */

@@ -158,36 +158,46 @@ static void draw_a(float *values, const struct adapter *adapter, int32_t number,
             (float)((2.0 * random_uniform(adapter->seed, RANDOM_INIT, (uint64_t)number, (uint64_t)i) - 1.0) * bound);
 }
 
-/* The starting values of a parameter: from the adapter's file, the base's weights, or fresh. */
-static int first_values(struct loader *loader, const struct parameter *parameter, int32_t number, float *values)
+/* The tensor of a file that a parameter begins as: the adapter's own, or the base's; NULL: it begins fresh. */
+static const struct safetensor *first_tensor(const struct adapter *adapter, const struct parameter *parameter,
+                                             int32_t number)
 {
-    const struct adapter *adapter = loader->adapter;
     bool is_score = strstr(parameter->name, SCORE_TENSOR) != NULL;
     const struct safetensor *own = adapter->source ? safetensors_find(adapter->source, parameter->name) : NULL;
     if (own) {
         assert(own->count == parameter_size(parameter)); /* adapter_open() has looked */
-        safetensor_widen(values, own->data, own->dtype, own->count);
-        return 0;
+        return own;
     }
     assert(!adapter->source || is_score); /* an adapter of a language model may get a fresh score head */
-    if (number < 2 * adapter->target_count) {
-        if (number % 2 == 0)
-            draw_a(values, adapter, number, parameter->rows, parameter->columns);
-        return 0; /* B stays zero */
-    }
-    if (is_score) {
-        const struct safetensor *score = safetensors_find(adapter->model->files, SCORE_TENSOR);
-        if (score)
-            safetensor_widen(values, score->data, score->dtype, score->count);
-        else
-            score_head_draw(values, parameter->columns, adapter->seed);
-        return 0;
-    }
+    if (number < 2 * adapter->target_count)
+        return NULL;
+    if (is_score)
+        return safetensors_find(adapter->model->files, SCORE_TENSOR);
     const char *name = strstr(parameter->name, "lm_head") && !adapter->model->config.tied ? "lm_head.weight"
                                                                                           : "model.embed_tokens.weight";
     const struct safetensor *tensor = safetensors_find(adapter->model->files, name);
     assert(tensor);
-    safetensor_widen(values, tensor->data, tensor->dtype, tensor->count);
+    return tensor;
+}
+
+/* Uploads a fresh A, B (zero, as memory is) or score head. */
+static int begin_fresh(struct loader *loader, const struct parameter *parameter, int32_t number)
+{
+    const struct adapter *adapter = loader->adapter;
+    struct backend *backend = loader->regions->backend;
+    bool is_score = number >= 2 * adapter->target_count;
+    size_t count = (size_t)parameter_size(parameter);
+    if (!is_score && number % 2 == 1)
+        return 0;
+    float *values = mem_alloc(count, sizeof *values, loader->err);
+    if (!values)
+        return -1;
+    if (is_score)
+        score_head_draw(values, parameter->columns, adapter->seed);
+    else
+        draw_a(values, adapter, number, parameter->rows, parameter->columns);
+    backend->upload(backend, parameter->master, values, count * sizeof *values);
+    mem_free(values);
     return 0;
 }
 
@@ -200,14 +210,13 @@ static int begin_parameter(struct loader *loader, int32_t number, const char *na
     *parameter = *like;
     parameter->name = mem_copy_string(name, strlen(name), loader->err);
     adapter->parameters.count = number + 1;
-    size_t count = (size_t)parameter_size(parameter);
-    float *values = parameter->name ? mem_alloc(count, sizeof *values, loader->err) : NULL;
-    int rc = values ? first_values(loader, parameter, number, values) : -1;
-    if (rc == 0)
-        backend->upload(backend, parameter->master, values, count * sizeof *values);
+    if (!parameter->name)
+        return -1;
+    const struct safetensor *tensor = first_tensor(adapter, parameter, number);
+    int rc = tensor ? parameter_upload(backend, parameter->master, tensor, loader->err)
+                    : begin_fresh(loader, parameter, number);
     if (rc == 0 && parameter->weight)
         backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
-    mem_free(values);
     return rc;
 }
 

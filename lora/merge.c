@@ -15,33 +15,37 @@ static float *download(const struct adapter *adapter, const struct parameter *pa
     return values;
 }
 
-/* W [outputs, inputs] += scale * B A, each element summed in double and rounded once. */
-static void add_product(float *w, const float *a, const float *b, int32_t outputs, int32_t inputs, int32_t rank,
-                        double scale)
+/* Elements first .. first + count - 1 of W [outputs, inputs] += scale * B A, each summed in double and rounded once. */
+static void add_product(float *w, int64_t first, int64_t count, const float *a, const float *b, int32_t inputs,
+                        int32_t rank, double scale)
 {
-    for (int64_t o = 0; o < outputs; o++)
-        for (int64_t i = 0; i < inputs; i++) {
-            double delta = 0;
-            for (int64_t r = 0; r < rank; r++)
-                delta += (double)b[o * rank + r] * (double)a[r * inputs + i];
-            w[o * inputs + i] = (float)((double)w[o * inputs + i] + scale * delta);
+    int64_t o = first / inputs, i = first % inputs;
+    for (int64_t element = 0; element < count; element++) {
+        double delta = 0;
+        for (int64_t r = 0; r < rank; r++)
+            delta += (double)b[o * rank + r] * (double)a[r * inputs + i];
+        w[element] = (float)((double)w[element] + scale * delta);
+        if (++i == inputs) {
+            i = 0;
+            o++;
         }
+    }
 }
 
 static int merge_target(const struct adapter *adapter, const struct adapter_target *target, float *values,
-                        struct err *err)
+                        int64_t first, int64_t count, struct err *err)
 {
     const struct parameter *a = &adapter->parameters.items[target->parameter], *b = a + 1;
     float *a_values = download(adapter, a, err), *b_values = a_values ? download(adapter, b, err) : NULL;
     if (b_values)
-        add_product(values, a_values, b_values, b->rows, a->columns, target->rank, adapter_scale(adapter, target));
+        add_product(values, first, count, a_values, b_values, a->columns, target->rank, adapter_scale(adapter, target));
     int rc = b_values ? 0 : -1;
     mem_free(a_values);
     mem_free(b_values);
     return rc;
 }
 
-static int merge_tensor(void *context, const char *name, float *values, int64_t count, struct err *err)
+static int merge_tensor(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err)
 {
     const struct adapter *adapter = context;
     char path[MODULE_PATH_MAX + 16];
@@ -50,13 +54,13 @@ static int merge_tensor(void *context, const char *name, float *values, int64_t 
         model_linear_path(path, target->layer, target->kind);
         strcat(path, ".weight");
         if (strcmp(path, name) == 0)
-            return merge_target(adapter, target, values, err);
+            return merge_target(adapter, target, values, first, count, err);
     }
     /* What was saved whole takes the place of the base's. */
     for (int32_t i = 2 * adapter->target_count; i < adapter->parameters.count; i++) {
         const struct parameter *parameter = &adapter->parameters.items[i];
         if (strcmp(parameter->name + strlen("base_model.model."), name) == 0)
-            return adapter->backend->download(adapter->backend, values, parameter->master,
+            return adapter->backend->download(adapter->backend, values, parameter->master + first,
                                               (size_t)count * sizeof *values, err);
     }
     return 0;

@@ -358,11 +358,11 @@ struct parameter_reader {
     const struct parameter *parameter;
 };
 
-static int read_parameter(void *context, float *out, struct err *err)
+static int read_parameter(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     const struct parameter_reader *reader = context;
-    return reader->backend->download(reader->backend, out, reader->parameter->master,
-                                     (size_t)parameter_size(reader->parameter) * sizeof *out, err);
+    return reader->backend->download(reader->backend, out, reader->parameter->master + first,
+                                     (size_t)count * sizeof *out, err);
 }
 
 static int write_tensors(const struct adapter *adapter, const char *path, struct err *err)

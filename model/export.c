@@ -16,25 +16,23 @@
 struct tensor_source {
     const struct safetensor *tensor; /* NULL: the base has none, and `change` gives the values */
     const char *name;                /* what it is written as */
-    int64_t count;
     const struct export_options *options;
 };
 
-static int read_tensor(void *context, float *out, struct err *err)
+static int read_tensor(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     const struct tensor_source *source = context;
-    int64_t count = source->count;
     if (source->tensor)
-        safetensor_widen(out, source->tensor->data, source->tensor->dtype, count);
+        safetensor_read(out, source->tensor, first, count);
     if (source->options->change &&
-        source->options->change(source->options->context, source->name, out, count, err) != 0)
+        source->options->change(source->options->context, source->name, out, first, count, err) != 0)
         return -1;
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(out[i]))
             return err_set(err,
                            "tensor '%s' would hold a value that is not finite (element %lld); the training diverged, "
                            "or a file is damaged",
-                           source->name, (long long)i);
+                           source->name, (long long)(first + i));
     return 0;
 }
 
@@ -67,7 +65,7 @@ static int write_weights(const struct model *model, const char *path, const stru
         bool fresh_score = i == base_count && options->score;
         if (!is_written(model, name, options))
             continue;
-        sources[count] = (struct tensor_source){tensor, name, tensor->count, options};
+        sources[count] = (struct tensor_source){tensor, name, options};
         specs[count] = (struct safetensor_spec){.name = name,
                                                 .dtype = options->keep_dtype ? tensor->dtype : options->dtype,
                                                 .rank = tensor->rank,
@@ -76,7 +74,6 @@ static int write_weights(const struct model *model, const char *path, const stru
         memcpy(specs[count].shape, tensor->shape, sizeof specs[count].shape);
         if (fresh_score) {
             sources[count].tensor = NULL;
-            sources[count].count = model->config.hidden;
             specs[count].shape[0] = 1;
         }
         count++;
@@ -348,15 +345,17 @@ done:
     return rc;
 }
 
-int model_change_to_masters(void *context, const char *name, float *values, int64_t count, struct err *err)
+int model_change_to_masters(void *context, const char *name, float *values, int64_t first, int64_t count,
+                            struct err *err)
 {
     const struct model *model = context;
     for (int32_t i = 0; i < model->parameters.count; i++) {
         const struct parameter *parameter = &model->parameters.items[i];
         if (strcmp(parameter->name, name) != 0)
             continue;
-        assert(parameter_size(parameter) == count);
-        return model->backend->download(model->backend, values, parameter->master, (size_t)count * sizeof *values, err);
+        assert(first + count <= parameter_size(parameter));
+        return model->backend->download(model->backend, values, parameter->master + first,
+                                        (size_t)count * sizeof *values, err);
     }
     return 0;
 }

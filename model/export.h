@@ -24,8 +24,8 @@ struct export_options {
     /* The chat template it was trained with, as model_text_open() takes it: written as chat_template.jinja. NULL: the
      * model's own. */
     const char *chat_template;
-    /* Changes `values` [count] of tensor `name` in place; NULL: the base as it is. */
-    int (*change)(void *context, const char *name, float *values, int64_t count, struct err *err);
+    /* Changes elements first .. first + count - 1 of tensor `name` in place; NULL: the base as it is. */
+    int (*change)(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err);
     void *context;
 };
 
@@ -42,6 +42,7 @@ int model_copy_texts(const struct model *model, const char *folder, const struct
                      struct err *err);
 
 /* A hook that puts the masters of full tuning in place of the base's values. */
-int model_change_to_masters(void *model, const char *name, float *values, int64_t count, struct err *err);
+int model_change_to_masters(void *model, const char *name, float *values, int64_t first, int64_t count,
+                            struct err *err);
 
 #endif

@@ -21,16 +21,14 @@ struct tensor_list {
     int32_t count, capacity;
 };
 
-static int fill(void *context, float *out, struct err *err)
+static int fill(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     (void)err;
     const struct tensor *tensor = context;
-    int64_t count = (int64_t)tensor->rows * (tensor->columns ? tensor->columns : 1);
     for (int64_t i = 0; i < count; i++)
-        out[i] =
-            tensor->columns
-                ? (float)(tensor->deviation * random_normal(tensor->seed, RANDOM_INIT, tensor->number, (uint64_t)i))
-                : tensor->constant;
+        out[i] = tensor->columns ? (float)(tensor->deviation * random_normal(tensor->seed, RANDOM_INIT, tensor->number,
+                                                                             (uint64_t)(first + i)))
+                                 : tensor->constant;
     return 0;
 }
 

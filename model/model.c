@@ -182,19 +182,6 @@ static int add_parameter(struct loader *loader, const char *name, const struct s
     return parameter->name ? 0 : -1;
 }
 
-/* Uploads a tensor as f32. */
-static int upload_floats(struct loader *loader, float *device, const struct safetensor *tensor)
-{
-    float *host = mem_alloc((size_t)tensor->count, sizeof *host, loader->err);
-    if (!host)
-        return -1;
-    safetensor_widen(host, tensor->data, tensor->dtype, tensor->count);
-    struct backend *backend = loader->regions->backend;
-    backend->upload(backend, device, host, (size_t)tensor->count * sizeof *host);
-    mem_free(host);
-    return 0;
-}
-
 /* A norm or a bias: f32 on the device, its own master. */
 static int load_vector(struct loader *loader, const char *name, const float **device, float **gradient)
 {
@@ -202,7 +189,7 @@ static int load_vector(struct loader *loader, const char *name, const float **de
     assert(tensor);
     float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count);
     *device = memory;
-    if (!loader->regions->counting && upload_floats(loader, memory, tensor) != 0)
+    if (!loader->regions->counting && parameter_upload(loader->regions->backend, memory, tensor, loader->err) != 0)
         return -1;
     return loader->options->trainable ? add_parameter(loader, name, tensor, memory, NULL, gradient) : 0;
 }
@@ -238,8 +225,9 @@ static int load_matrix(struct loader *loader, const char *name, unsigned uses, s
                      ? -1
                      : backend->weight_create(backend, &linear->weight, &shape, memory, source, loader->err);
         if (rc == 0 && trainable)
-            rc = upload_floats(loader, master, tensor);
+            rc = parameter_upload(backend, master, tensor, loader->err);
         mem_free(copy);
+        safetensor_release(tensor);
         if (rc != 0)
             return -1;
         if (trainable)
@@ -421,8 +409,8 @@ struct hash model_fingerprint(struct model *model)
                   (int64_t)tensor->dtype};
         memcpy(link.shape, tensor->shape, (size_t)tensor->rank * sizeof *tensor->shape);
         sum = hash_bytes(&link, sizeof link);
+        safetensor_release(tensor);
     }
-    safetensors_release(model->files);
     model->fingerprint = sum;
     model->has_fingerprint = true;
     return sum;

@@ -2,21 +2,29 @@
 #include "model/parameter.h"
 #include "base/mem.h"
 
-/* Uploads tensor `name` of a file to `device`. */
+int parameter_upload(struct backend *backend, float *device, const struct safetensor *tensor, struct err *err)
+{
+    int64_t piece = tensor->count < SAFETENSOR_PIECE ? tensor->count : SAFETENSOR_PIECE;
+    float *values = mem_alloc((size_t)piece, sizeof *values, err);
+    if (!values)
+        return -1;
+    for (int64_t first = 0; first < tensor->count; first += piece) {
+        int64_t left = tensor->count - first, count = left < piece ? left : piece;
+        safetensor_read(values, tensor, first, count);
+        backend->upload(backend, device + first, values, (size_t)count * sizeof *values);
+    }
+    mem_free(values);
+    return 0;
+}
+
 int parameter_read(struct backend *backend, const struct safetensors *files, const char *path, const char *name,
-                       float *device, int64_t count, struct err *err)
+                   float *device, int64_t count, struct err *err)
 {
     const struct safetensor *tensor = safetensors_find(files, name);
     if (!tensor || tensor->count != count)
         return err_set(err, "%s: tensor '%s' is missing or of another size; the file belongs to another run", path,
                        name);
-    float *values = mem_alloc((size_t)count, sizeof *values, err);
-    if (!values)
-        return -1;
-    safetensor_widen(values, tensor->data, tensor->dtype, count);
-    backend->upload(backend, device, values, (size_t)count * sizeof *values);
-    mem_free(values);
-    return 0;
+    return parameter_upload(backend, device, tensor, err);
 }
 
 int parameters_load(const struct parameter_list *parameters, struct backend *backend, const char *path, struct err *err)

@@ -29,7 +29,9 @@ static inline int64_t parameter_size(const struct parameter *parameter)
     return (int64_t)parameter->rows * parameter->columns;
 }
 
-/* Puts the tensor `name` of an open file into `device`; it must have `count` elements. `path` is for messages. */
+/* Puts a tensor of an open file into `device`, as f32. */
+int parameter_upload(struct backend *backend, float *device, const struct safetensor *tensor, struct err *err);
+/* The same with the tensor `name`, which must have `count` elements. `path` is for messages. */
 int parameter_read(struct backend *backend, const struct safetensors *files, const char *path, const char *name,
                    float *device, int64_t count, struct err *err);
 /* Puts the tensors of a file into the parameters' masters, by name; every parameter must be there with its size. */

@@ -131,13 +131,12 @@ int optimizer_step(struct optimizer *optimizer, double rate, double *grad_norm, 
 struct state_reader {
     struct backend *backend;
     const float *device;
-    int64_t count;
 };
 
-static int read_state(void *context, float *out, struct err *err)
+static int read_state(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     const struct state_reader *reader = context;
-    return reader->backend->download(reader->backend, out, reader->device, (size_t)reader->count * sizeof *out, err);
+    return reader->backend->download(reader->backend, out, reader->device + first, (size_t)count * sizeof *out, err);
 }
 
 static void state_name(char out[STATE_NAME_MAX], const struct parameter *parameter, bool second)
@@ -155,8 +154,7 @@ int optimizer_save(const struct optimizer *optimizer, const char *path, struct e
     for (int32_t i = 0; rc == 0 && i < count; i++) {
         const struct parameter *parameter = &optimizer->parameters->items[i / 2];
         state_name(names[i], parameter, i % 2);
-        readers[i] = (struct state_reader){optimizer->backend, i % 2 ? optimizer->v[i / 2] : optimizer->m[i / 2],
-                                           parameter_size(parameter)};
+        readers[i] = (struct state_reader){optimizer->backend, i % 2 ? optimizer->v[i / 2] : optimizer->m[i / 2]};
         specs[i] = (struct safetensor_spec){.name = names[i],
                                             .dtype = DTYPE_F32,
                                             .rank = 2,

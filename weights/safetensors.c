@@ -384,3 +384,17 @@ void safetensors_release(const struct safetensors *files)
     for (size_t i = 0; i < files->shard_count; i++)
         file_map_release(&files->shards[i].map, 0, files->shards[i].map.size);
 }
+
+void safetensor_release(const struct safetensor *tensor)
+{
+    file_pages_release(tensor->data, (size_t)tensor->count * dtype_size(tensor->dtype));
+}
+
+void safetensor_read(float *out, const struct safetensor *tensor, int64_t first, int64_t count)
+{
+    assert(first >= 0 && count >= 0 && first + count <= tensor->count);
+    size_t size = dtype_size(tensor->dtype);
+    const unsigned char *data = (const unsigned char *)tensor->data + (size_t)first * size;
+    safetensor_widen(out, data, tensor->dtype, count);
+    file_pages_release(data, (size_t)count * size);
+}

@@ -47,23 +47,32 @@ const struct safetensor *safetensors_find(const struct safetensors *files, const
 const char *safetensors_metadata(const struct safetensors *files, const char *key);
 /* Lets the mapped pages leave memory; they come back from the file when touched. */
 void safetensors_release(const struct safetensors *files);
+/* The same for the pages of one tensor. */
+void safetensor_release(const struct safetensor *tensor);
 
 /* Widens `count` elements of any dtype to f32. */
 void safetensor_widen(float *out, const void *data, enum dtype dtype, int64_t count);
+/* Elements first .. first + count - 1 of a tensor as f32; their pages are then released. */
+void safetensor_read(float *out, const struct safetensor *tensor, int64_t first, int64_t count);
 /* Rounds to nearest, ties to even. */
 uint16_t bf16_from_f32(float value);
 uint16_t f16_from_f32(float value);
 
 /*
- * Writing: all tensors are described first; their values are asked for one tensor at a time.
+ * Tensors go from files to devices and back a piece of so many elements at a time: the copies on the host stay small
+ * however large a tensor is.
  */
+#define SAFETENSOR_PIECE ((int64_t)1 << 18)
+
+/* Writing: all tensors are described first; their values are asked for one piece at a time. */
 struct safetensor_spec {
     const char *name;
     enum dtype dtype;
     int rank;
     int64_t shape[SAFETENSORS_DIMS_MAX];
-    /* Fills `out` with the tensor's elements as f32 (converted to dtype when written). Called once. */
-    int (*read)(void *context, float *out, struct err *err);
+    /* Fills `out` with elements first .. first + count - 1 as f32 (converted to dtype when written). Called once for
+     * each piece, in their order. */
+    int (*read)(void *context, float *out, int64_t first, int64_t count, struct err *err);
     void *context;
 };
 /* metadata: pairs of key and value, ended by NULL; {"format":"pt"} is added. Writes beside and renames. */

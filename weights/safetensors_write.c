@@ -123,33 +123,58 @@ static void put_header(struct strbuf *header, const struct safetensor_spec *cons
         strbuf_putc(header, ' ');
 }
 
-static int write_tensor(struct file_writer *writer, const struct safetensor_spec *spec, struct err *err)
+/* In place: the narrow one never overtakes the wide one. */
+static void narrow(float *values, int64_t count, enum dtype dtype)
 {
-    int64_t count = spec_count(spec);
-    float *values = mem_alloc((size_t)count + 1, sizeof *values, err);
-    if (!values)
-        return -1;
-    int rc = spec->read(spec->context, values, err);
-    if (rc == 0 && spec->dtype != DTYPE_F32) {
-        uint16_t *halves = (uint16_t *)(void *)values; /* in place: the narrow one never overtakes the wide one */
-        for (int64_t i = 0; i < count; i++) {
-            float value = values[i];
-            uint16_t half = spec->dtype == DTYPE_BF16 ? bf16_from_f32(value) : f16_from_f32(value);
-            memcpy(&halves[i], &half, sizeof half);
-        }
+    uint16_t *halves = (uint16_t *)(void *)values;
+    for (int64_t i = 0; i < count; i++) {
+        float value = values[i];
+        uint16_t half = dtype == DTYPE_BF16 ? bf16_from_f32(value) : f16_from_f32(value);
+        memcpy(&halves[i], &half, sizeof half);
     }
-    if (rc == 0)
-        rc = file_write(writer, values, (size_t)count * dtype_size(spec->dtype), err);
-    mem_free(values);
-    return rc;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* `values` has room for a piece. */
+static int write_tensor(struct file_writer *writer, const struct safetensor_spec *spec, float *values, struct err *err)
+{
+    int64_t size = spec_count(spec);
+    for (int64_t first = 0; first < size; first += SAFETENSOR_PIECE) {
+        int64_t count = least(size - first, SAFETENSOR_PIECE);
+        if (spec->read(spec->context, values, first, count, err) != 0)
+            return -1;
+        if (spec->dtype != DTYPE_F32)
+            narrow(values, count, spec->dtype);
+        if (file_write(writer, values, (size_t)count * dtype_size(spec->dtype), err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Elements of the largest piece that will be written. */
+static int64_t largest_piece(const struct safetensor_spec *specs, int32_t count)
+{
+    int64_t most = 1;
+    for (int32_t i = 0; i < count; i++) {
+        int64_t piece = least(spec_count(&specs[i]), SAFETENSOR_PIECE);
+        most = piece > most ? piece : most;
+    }
+    return most;
 }
 
 int safetensors_write(const char *path, const struct safetensor_spec *specs, int32_t count, const char *const *metadata,
                       struct err *err)
 {
     const struct safetensor_spec **order = mem_alloc((size_t)count + 1, sizeof *order, err);
-    if (!order)
+    float *values = order ? mem_alloc((size_t)largest_piece(specs, count), sizeof *values, err) : NULL;
+    if (!values) {
+        mem_free(order);
         return -1;
+    }
     for (int32_t i = 0; i < count; i++)
         order[i] = &specs[i];
     qsort(order, (size_t)count, sizeof *order, compare_specs);
@@ -167,13 +192,14 @@ int safetensors_write(const char *path, const struct safetensor_spec *specs, int
         if (rc == 0)
             rc = file_write(&writer, header.data, header.length, err);
         for (int32_t i = 0; rc == 0 && i < count; i++)
-            rc = write_tensor(&writer, order[i], err);
+            rc = write_tensor(&writer, order[i], values, err);
         if (rc == 0)
             rc = file_write_commit(&writer, err);
         if (rc != 0)
             file_write_abort(&writer);
     }
     strbuf_free(&header);
+    mem_free(values);
     mem_free(order);
     return rc;
 }

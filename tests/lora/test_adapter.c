@@ -265,10 +265,12 @@ static void fresh_adapters(void **state)
     backend->free(backend);
 }
 
-static int fill_with_ones(void *context, float *out, struct err *err)
+static int fill_with_ones(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
+    (void)context;
+    (void)first;
     (void)err;
-    for (int64_t i = 0; i < *(const int64_t *)context; i++)
+    for (int64_t i = 0; i < count; i++)
         out[i] = 1;
     return 0;
 }

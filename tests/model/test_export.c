@@ -127,8 +127,9 @@ static void whole_or_not_at_all(void **state)
     model_free(model);
 }
 
-static int halve(void *context, const char *name, float *values, int64_t count, struct err *err)
+static int halve(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err)
 {
+    (void)first;
     if (strcmp(name, context) == 0)
         return err_set(err, "'%s' is not to be changed", name);
     for (int64_t i = 0; i < count; i++)
@@ -136,8 +137,9 @@ static int halve(void *context, const char *name, float *values, int64_t count, 
     return 0;
 }
 
-static int overflow(void *context, const char *name, float *values, int64_t count, struct err *err)
+static int overflow(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err)
 {
+    (void)first;
     (void)err;
     if (strcmp(name, context) == 0)
         values[count - 1] = INFINITY;

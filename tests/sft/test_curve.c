@@ -52,12 +52,12 @@ static float drawn(int64_t number, int64_t element, int32_t inputs)
     return (float)((2 * u - 1) * (1 / sqrt((double)inputs)));
 }
 
-static int fill(void *context, float *out, struct err *err)
+static int fill(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     (void)err;
     const struct tensor *tensor = context;
-    for (int64_t i = 0; tensor->number >= 0 && i < (int64_t)tensor->rows * tensor->columns; i++)
-        out[i] = drawn(tensor->number, i, tensor->columns);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = tensor->number >= 0 ? drawn(tensor->number, first + i, tensor->columns) : 0;
     return 0;
 }
 

@@ -1,0 +1,267 @@
+/*
+ * tests/commands/test_memory.c - the plan of a run's memory.json is the peak that its process reaches, from the program
+ * itself to the files that are written at the end.
+ *
+ * Each run is a process of its own with a model of about 60 MiB, and rows, prompts and answers that are all as long as
+ * the longest, so that every page that was planned is touched.
+ */
+#include "support/cmocka.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "model/init.h"
+#include "model/memory.h"
+#include "ppo/ppo.h"
+#include "reward/reward.h"
+#include "sft/sft.h"
+#include "support/fixture.h"
+#include "support/sanitized.h"
+#include "support/stage_runs.h"
+#include "support/temporary.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TOLERANCE 0.03
+#define ROWS      16
+
+static const char config[] =
+    "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_act\": \"silu\","
+    " \"vocab_size\": 16000, \"hidden_size\": 384, \"intermediate_size\": 1536, \"num_hidden_layers\": 4,"
+    " \"num_attention_heads\": 8, \"num_key_value_heads\": 4, \"max_position_embeddings\": 512, \"rms_norm_eps\": 1e-5,"
+    " \"rope_theta\": 10000.0, \"attention_bias\": false, \"mlp_bias\": false, \"tie_word_embeddings\": true,"
+    " \"torch_dtype\": \"float32\", \"bos_token_id\": 0, \"eos_token_id\": 2, \"pad_token_id\": 3}\n";
+
+static const struct tested_stage tested_sft = {.stage = STAGE_SFT, .run = sft_run};
+static const struct tested_stage tested_reward = {.stage = STAGE_REWARD, .run = reward_run};
+static const struct tested_stage tested_ppo = {.stage = STAGE_PPO, .run = ppo_run};
+
+/* A process's exit status where all went well. */
+static int in_a_process(int (*body)(void *context), void *context)
+{
+    pid_t child = fork();
+    int status = -1;
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(body(context));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int write_weights(void *context)
+{
+    struct err err;
+    return model_write_random(context, 0.05, 11, &err) == 0 ? 0 : 1;
+}
+
+/* `words` words that differ from text to text and are all as long, in tokens too. */
+static void put_words(struct strbuf *text, int number, int words)
+{
+    for (int w = 0; w < words; w++)
+        strbuf_printf(text, "%s%c%c", w ? " " : "", 'a' + (number + w) % 26, 'a' + (number * 7 + w * 3) % 26);
+}
+
+static void write_records(const char *name, int first)
+{
+    struct strbuf text = {0};
+    for (int r = first; r < first + ROWS; r++) {
+        strbuf_puts(&text, "{\"messages\": [{\"role\": \"user\", \"content\": \"");
+        put_words(&text, r, 10);
+        strbuf_puts(&text, "\"}, {\"role\": \"assistant\", \"content\": \"");
+        put_words(&text, r + 5, 60);
+        strbuf_puts(&text, "\"}]}\n");
+    }
+    write_bytes(temporary("%s", name), text.data, text.length);
+    strbuf_free(&text);
+}
+
+static void write_rankings(const char *name)
+{
+    struct strbuf text = {0};
+    for (int r = 0; r < ROWS; r++) {
+        strbuf_puts(&text, "{\"prompt\": \"");
+        put_words(&text, r, 10);
+        strbuf_puts(&text, "\", \"chosen\": \"");
+        put_words(&text, r + 5, 60);
+        strbuf_puts(&text, "\", \"rejected\": \"");
+        put_words(&text, r + 9, 60);
+        strbuf_puts(&text, "\"}\n");
+    }
+    write_bytes(temporary("%s", name), text.data, text.length);
+    strbuf_free(&text);
+}
+
+static void write_prompts(const char *name)
+{
+    struct strbuf text = {0};
+    for (int r = 0; r < ROWS; r++) {
+        strbuf_puts(&text, "{\"prompt\": \"");
+        put_words(&text, r, 30);
+        strbuf_puts(&text, "\"}\n");
+    }
+    write_bytes(temporary("%s", name), text.data, text.length);
+    strbuf_free(&text);
+}
+
+static int setup(void **state)
+{
+    if (temporary_setup(state) != 0)
+        return -1;
+    log_set_quiet(true);
+    struct err err;
+    must(file_make_dirs(temporary("model"), &err));
+    write_bytes(temporary("model/config.json"), config, strlen(config));
+    must(file_copy(fixture_path("tiny-text", "tokenizer.json"), temporary("model/tokenizer.json"), &err));
+    must(file_copy(fixture_path("tiny-text", "tokenizer_config.json"), temporary("model/tokenizer_config.json"), &err));
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s", temporary("model"));
+    assert_int_equal(in_a_process(write_weights, folder), 0);
+    write_records("train.jsonl", 0);
+    write_records("eval.jsonl", ROWS);
+    write_rankings("rankings.jsonl");
+    write_prompts("prompts.jsonl");
+    return 0;
+}
+
+struct process {
+    const struct tested_stage *stage;
+    const struct recipe *recipe;
+    enum dtype compute;
+    int answer; /* a pipe's end: the peak goes there */
+};
+
+static int run_stage(void *context)
+{
+    const struct process *process = context;
+    struct err err;
+    struct backend *backend = cpu_backend(process->compute, 2);
+    enum loop_outcome outcome = process->stage->run(process->recipe, backend, &(struct stage_options){0}, &err);
+    backend->free(backend);
+    size_t peak = memory_peak();
+    if (outcome != LOOP_FINISHED)
+        fprintf(stderr, "%s\n", err.text);
+    return outcome == LOOP_FINISHED && write(process->answer, &peak, sizeof peak) == sizeof peak ? 0 : 1;
+}
+
+static double planned(const char *name, struct strbuf *shown)
+{
+    struct err err;
+    json_t *root = json_read_file(temporary("%s/memory.json", name), 1 << 16, &err);
+    assert_non_null(root);
+    const char *kind;
+    json_t *bytes;
+    json_object_foreach(json_object_get(root, "plan"), kind, bytes)
+        strbuf_printf(shown, "\n  %-18s %9.2f MiB", kind, json_number_value(bytes) / (1 << 20));
+    double total = json_number_value(json_object_get(root, "total"));
+    json_decref(root);
+    return total;
+}
+
+static void planned_is_the_peak(const struct tested_stage *stage, const char *name, enum dtype compute,
+                                const char *lines)
+{
+    int ends[2];
+    size_t peak = 0;
+    struct recipe *recipe = stage_recipe(stage, name, lines);
+    assert_int_equal(pipe(ends), 0);
+    struct process process = {stage, recipe, compute, ends[1]};
+    assert_int_equal(in_a_process(run_stage, &process), 0);
+    assert_int_equal(read(ends[0], &peak, sizeof peak), sizeof peak);
+    close(ends[0]);
+    close(ends[1]);
+    recipe_free(recipe);
+    struct strbuf shown = {0};
+    double plan = planned(name, &shown);
+    print_message("%s: planned %.2f MiB, peak %.2f MiB (%+.2f %%)\n", name, plan / (1 << 20), (double)peak / (1 << 20),
+                  100 * ((double)peak / plan - 1));
+    if (!SANITIZED && ((double)peak > plan * (1 + TOLERANCE) || (double)peak < plan * (1 - TOLERANCE)))
+        fail_msg("%s: planned are %.2f MiB, and the peak is %.2f MiB%s", name, plan / (1 << 20),
+                 (double)peak / (1 << 20), strbuf_text(&shown));
+    strbuf_free(&shown);
+}
+
+#define STEPS  "max_steps: 2\nlogging_steps: 1\nsave_steps: 1\nlearning_rate: 1e-4\n"
+#define SFT    STEPS "dataset: @/train.jsonl\nper_device_train_batch_size: 4\nmax_length: 256\n"
+#define REWARD STEPS "dataset: @/rankings.jsonl\nper_device_train_batch_size: 2\nmax_length: 256\n"
+#define PPO                                                                                                            \
+    "dataset: @/prompts.jsonl\nreward_model: @/reward\nresponse_length: 64\nper_device_train_batch_size: 8\n"          \
+    "num_generations: 2\nmax_steps: 2\nlogging_steps: 1\nsave_steps: 1\nlearning_rate: 1e-4\n"                         \
+    "rollout_batch_size: 16\n"
+
+static void sft_lora(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_sft, "sft-lora", DTYPE_F32, SFT "lora_r: 8\n");
+}
+
+static void sft_lora_bf16(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_sft, "sft-lora-bf16", DTYPE_BF16, SFT "lora_r: 8\nlora_dropout: 0.1\n");
+}
+
+static void sft_full(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_sft, "sft-full", DTYPE_F32, SFT "finetuning_type: full\n");
+}
+
+static void sft_checkpointing(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_sft, "sft-checkpointing", DTYPE_F32,
+                        SFT "lora_r: 8\ngradient_checkpointing: true\nlora_modules_to_save: [lm_head]\n");
+}
+
+static void sft_evaluated(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_sft, "sft-evaluated", DTYPE_F32,
+                        SFT "finetuning_type: full\neval_dataset: @/eval.jsonl\neval_steps: 1\n"
+                            "load_best_model_at_end: true\n");
+}
+
+static void sft_samples(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_sft, "sft-samples", DTYPE_F32,
+                        SFT "lora_r: 8\neval_dataset: @/eval.jsonl\neval_steps: 1\nsample_max_new_tokens: 100\n"
+                            "sample_prompts: [what is the sea, name an animal, what is four, who]\n");
+}
+
+static void reward_lora(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_reward, "reward", DTYPE_F32, REWARD "lora_r: 8\n");
+}
+
+static void reward_full(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_reward, "reward-full", DTYPE_F32, REWARD "finetuning_type: full\n");
+}
+
+static void ppo_gae(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_ppo, "ppo-gae", DTYPE_F32, PPO "lora_r: 8\n");
+}
+
+static void ppo_grpo(void **state)
+{
+    (void)state;
+    planned_is_the_peak(&tested_ppo, "ppo-grpo", DTYPE_F32, PPO "lora_r: 8\nadvantage_estimator: grpo\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sft_lora),          cmocka_unit_test(sft_lora_bf16), cmocka_unit_test(sft_full),
+        cmocka_unit_test(sft_checkpointing), cmocka_unit_test(sft_evaluated), cmocka_unit_test(sft_samples),
+        cmocka_unit_test(reward_lora),       cmocka_unit_test(reward_full),   cmocka_unit_test(ppo_gae),
+        cmocka_unit_test(ppo_grpo),
+    };
+    return cmocka_run_group_tests(tests, setup, temporary_teardown);
+}
