@@ -2,6 +2,7 @@
 #include "model/memory.h"
 #include "base/cgroup.h"
 #include <assert.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,9 @@
 
 const char *memory_kind_name(enum memory_kind kind)
 {
-    static const char *const names[MEMORY_KIND_COUNT] = {"weights",   "prepared weights", "adapters",
-                                                         "gradients", "optimizer state",  "activations",
-                                                         "KV cache",  "scratch",          "examples"};
+    static const char *const names[MEMORY_KIND_COUNT] = {"weights",         "prepared weights", "adapters", "gradients",
+                                                         "optimizer state", "activations",      "KV cache", "scratch",
+                                                         "host arrays",     "examples",         "program"};
     return names[kind];
 }
 
@@ -20,6 +21,28 @@ void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part)
 {
     for (int i = 0; i < MEMORY_KIND_COUNT; i++)
         sum->bytes[i] += part->bytes[i];
+    assert(part->bytes[MEMORY_SCRATCH] == 0); /* which is shared: memory_plan_add_scratch() */
+}
+
+void memory_plan_add_scratch(struct memory_plan *plan, struct backend *backend, const struct backend_limits *limits)
+{
+    backend_limits_widen(&plan->limits, limits);
+    plan->bytes[MEMORY_SCRATCH] = backend->scratch_size(backend, &plan->limits);
+}
+
+void memory_plan_add_held(struct memory_plan *plan, size_t examples)
+{
+#ifdef __GLIBC__
+    malloc_trim(0); /* what reading the examples left behind goes back to the system */
+#endif
+    size_t held = memory_held();
+    plan->bytes[MEMORY_DATA] += examples;
+    plan->bytes[MEMORY_PROGRAM] = held > examples ? held - examples : 0;
+}
+
+size_t memory_plan_held(const struct memory_plan *plan)
+{
+    return plan->bytes[MEMORY_DATA] + plan->bytes[MEMORY_PROGRAM];
 }
 
 size_t memory_plan_total(const struct memory_plan *plan)
@@ -30,26 +53,39 @@ size_t memory_plan_total(const struct memory_plan *plan)
     return total;
 }
 
-/* MemAvailable of /proc/meminfo, in bytes. */
-static size_t system_available(void)
+/* The number of KiB behind `name` in a file of /proc, in bytes. */
+static bool proc_bytes(size_t *bytes, const char *path, const char *name)
 {
-    FILE *file = fopen("/proc/meminfo", "r");
+    FILE *file = fopen(path, "r");
     char line[256];
-    unsigned long long kib = 0;
+    size_t length = strlen(name);
     bool found = false;
-    while (file && !found && fgets(line, sizeof line, file))
-        found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+    while (file && !found && fgets(line, sizeof line, file)) {
+        found = strncmp(line, name, length) == 0;
+        if (found)
+            *bytes = (size_t)strtoull(line + length, NULL, 10) << 10;
+    }
     if (file)
         fclose(file);
-    return found ? (size_t)kib << 10 : SIZE_MAX;
+    return found;
 }
 
 size_t memory_available(void)
 {
     struct cgroup group = cgroup_here();
-    size_t available = system_available();
+    size_t available = SIZE_MAX;
+    proc_bytes(&available, "/proc/meminfo", "MemAvailable:");
     int64_t left = cgroup_memory_left(&group);
     return left >= 0 && (size_t)left < available ? (size_t)left : available;
+}
+
+/* smaps_rollup counts pages; the sums of status are kept by the kernel for each CPU, and lag behind. */
+size_t memory_held(void)
+{
+    size_t bytes = 0;
+    if (!proc_bytes(&bytes, "/proc/self/smaps_rollup", "Rss:"))
+        proc_bytes(&bytes, "/proc/self/status", "VmRSS:");
+    return bytes;
 }
 
 size_t memory_peak(void)

@@ -3,6 +3,8 @@
  *
  * Whatever takes device memory is laid out by a function that is run twice: over regions without memory, which only
  * count, and then over regions with memory. So the plan printed before the first step is the sum that is really taken.
+ * With what the process holds by then (the program, its texts, the examples) and the larger arrays of the host it is
+ * the most that the process will hold, to the end of the run; tests/commands/test_memory.c holds it to that.
  */
 #ifndef ATTUNE_MODEL_MEMORY_H
 #define ATTUNE_MODEL_MEMORY_H
@@ -21,7 +23,9 @@ enum memory_kind {
     MEMORY_ACTIVATIONS,
     MEMORY_CACHE,   /* keys and values of generation */
     MEMORY_SCRATCH, /* of the backend's operations */
-    MEMORY_DATA,    /* the tokenised examples, on the host */
+    MEMORY_HOST, /* arrays of the host that grow with the model or the recipe: logits that are sampled from, answers */
+    MEMORY_DATA, /* the tokenised examples; held when the plan is made */
+    MEMORY_PROGRAM, /* what else is held then: the program, its libraries, the tokenizer */
     MEMORY_KIND_COUNT
 };
 
@@ -30,12 +34,20 @@ const char *memory_kind_name(enum memory_kind kind);
 
 struct memory_plan {
     size_t bytes[MEMORY_KIND_COUNT];
+    struct backend_limits limits; /* of the operations that share the scratch memory */
 };
 void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part);
+/* Operations within these limits will be called too. */
+void memory_plan_add_scratch(struct memory_plan *plan, struct backend *backend, const struct backend_limits *limits);
+/* Notes what the process holds now, `examples` bytes of it being examples. */
+void memory_plan_add_held(struct memory_plan *plan, size_t examples);
 size_t memory_plan_total(const struct memory_plan *plan);
+/* What of it was held when the plan was made. */
+size_t memory_plan_held(const struct memory_plan *plan);
 /* Bytes this process may still take: the least of free memory and the cgroup's limit less its use. */
 size_t memory_available(void);
-/* The most memory this process has held so far, in bytes. */
+/* What this process holds now, and the most it has held so far, in bytes. */
+size_t memory_held(void);
 size_t memory_peak(void);
 
 /* One block of each kind, carved from its start to its end. */

@@ -33,22 +33,22 @@ static void *take_operand(const struct pass *pass, struct regions *regions, size
     return regions_take(regions, MEMORY_ACTIVATIONS, count * dtype_size(pass->backend->compute));
 }
 
-/* Everything of a layer but its input, which only checkpointing keeps apart. */
-static void take_tape(struct pass *pass, struct regions *regions, struct tape *tape)
+/* Everything of a layer but its input, which only checkpointing keeps apart; `rows` behind the attention. */
+static void take_tape(struct pass *pass, struct regions *regions, struct tape *tape, size_t rows)
 {
     struct widths w = pass_widths(pass);
     tape->rstd1 = take(regions, w.tokens);
-    tape->rstd2 = take(regions, w.tokens);
+    tape->rstd2 = take(regions, rows);
     tape->q = take(regions, w.tokens * w.queries);
     tape->k = take(regions, w.tokens * w.keys);
     tape->v = take(regions, w.tokens * w.keys);
     tape->attention = take(regions, w.tokens * w.queries);
     tape->lse = take(regions, w.tokens * (size_t)pass->model->config.heads);
-    tape->middle = take(regions, w.tokens * w.hidden);
-    tape->gate = take(regions, w.tokens * w.intermediate);
-    tape->up = take(regions, w.tokens * w.intermediate);
+    tape->middle = take(regions, rows * w.hidden);
+    tape->gate = take(regions, rows * w.intermediate);
+    tape->up = take(regions, rows * w.intermediate);
     for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
-        tape->u[kind] = take(regions, w.tokens * (size_t)pass->limits.max_rank);
+        tape->u[kind] = take(regions, (kind < LINEAR_O ? w.tokens : rows) * (size_t)pass->limits.max_rank);
 }
 
 static void take_tapes(struct pass *pass, struct regions *regions)
@@ -58,7 +58,8 @@ static void take_tapes(struct pass *pass, struct regions *regions)
     struct tape tape = {0};
     for (int32_t l = 0; l < pass->model->config.layers; l++) {
         if (l == 0 || keep_all)
-            take_tape(pass, regions, &tape);
+            take_tape(pass, regions, &tape,
+                      keep_all && pass_is_last(pass, l) ? (size_t)pass->limits.predictions : w.tokens);
         if (l == 0 || pass->limits.training)
             tape.x = take(regions, w.tokens * w.hidden);
         if (pass->tapes)
@@ -164,11 +165,8 @@ int pass_plan(struct model *model, const struct pass_limits *limits, struct back
     regions_begin(&regions, backend);
     take_all(&pass, &regions);
     memory_plan_add(plan, &regions.plan);
-    /* Scratch is shared by all passes over a backend: the largest counts. */
     struct backend_limits backend_limits = pass_backend_limits(&pass);
-    size_t scratch = backend->scratch_size(backend, &backend_limits);
-    if (scratch > plan->bytes[MEMORY_SCRATCH])
-        plan->bytes[MEMORY_SCRATCH] = scratch;
+    memory_plan_add_scratch(plan, backend, &backend_limits);
     return 0;
 }
 

@@ -135,9 +135,9 @@ static struct judge_most most_to_judge(const struct ppo_data *data)
                                .length = ppo_data_longest_answer(data)};
 }
 
-/* What stands on the host: prompts and texts, the answers of an iteration, those of an evaluation, and what either
- * needs while it is sampled and scored. */
-static size_t data_size(const struct ppo *ppo)
+/* What will stand on the host: the answers of an iteration, those of an evaluation, and what either needs while it is
+ * sampled and scored. */
+static size_t answers_size(const struct ppo *ppo)
 {
     const struct ppo_data *data = &ppo->parts.data;
     const struct recipe *recipe = ppo->recipe;
@@ -145,7 +145,7 @@ static size_t data_size(const struct ppo *ppo)
     int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
     int64_t looks = ppo_loop_most_prompts(data);
     size_t sampled = rollout_size(answers, recipe->response_length), looked_at = rollout_size(looks, most.length);
-    return ppo_data_size(data) + (size_t)episodes_size(answers, answers * recipe->response_length) +
+    return (size_t)episodes_size(answers, answers * recipe->response_length) +
            (size_t)episodes_size(looks, looks * most.length) + (sampled > looked_at ? sampled : looked_at) +
            scoring_size(&ppo->parts.scoring, &most);
 }
@@ -179,7 +179,8 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
     optimizer_plan(trainable_count(&parts->roles.policy), plan);
     if (parts->roles.has_critic)
         optimizer_plan(trainable_count(&parts->roles.critic), plan);
-    plan->bytes[MEMORY_DATA] = data_size(ppo);
+    plan->bytes[MEMORY_HOST] += answers_size(ppo);
+    memory_plan_add_held(plan, ppo_data_size(&parts->data));
     return 0;
 }
 

@@ -203,9 +203,9 @@ static void put_plan(struct strbuf *out, const struct plan *plan, double peak)
     double most = fmax(plan->total, isnan(peak) ? 0 : peak);
     most = most > 0 ? most : 1;
     strbuf_puts(out,
-                "<div class=\"card\">\n<p class=\"why\">The plan is what the run takes for itself before its first "
-                "step. The peak is the most the process has held, with the program, its libraries and the files it "
-                "reads.</p>\n<div class=\"against\">\n");
+                "<div class=\"card\">\n<p class=\"why\">The plan is the most that the process will hold, made before "
+                "its first step: what it holds by then (examples and program) and all that it will take. The peak is "
+                "the most it has held.</p>\n<div class=\"against\">\n");
     put_plan_bar(out, "planned", plan->total, most);
     for (size_t i = 0; i < plan->count; i++) {
         strbuf_puts(out, "<i class=\"");

@@ -48,7 +48,7 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
         pass_plan(reward->trainable.model, &reward->limits, reward->backend, plan, err) != 0)
         return -1;
     optimizer_plan(trainable_count(&reward->trainable), plan);
-    plan->bytes[MEMORY_DATA] = reward_data_bytes(&reward->data);
+    memory_plan_add_held(plan, reward_data_bytes(&reward->data));
     return 0;
 }
 

@@ -56,7 +56,7 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
         if (generator_plan(sft->trainable.model, &generator, sft->backend, plan, err) != 0)
             return -1;
     }
-    plan->bytes[MEMORY_DATA] = sft->data.train->bytes;
+    memory_plan_add_held(plan, sft->data.train->bytes + (sft->data.eval ? sft->data.eval->bytes : 0));
     return 0;
 }
 

@@ -38,16 +38,21 @@ void memory_plan_print(const struct memory_plan *plan)
     if (available == SIZE_MAX)
         log_info("  %-18s %9.1f MiB", "total", mib(memory_plan_total(plan)));
     else
-        log_info("  %-18s %9.1f MiB of %.1f MiB free", "total", mib(memory_plan_total(plan)), mib(available));
+        log_info("  %-18s %9.1f MiB of the %.1f MiB that this process may have", "total", mib(memory_plan_total(plan)),
+                 mib(available + memory_plan_held(plan)));
 }
 
 int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err)
 {
-    size_t total = memory_plan_total(plan), most = limit ? limit : memory_available();
-    if (total <= most)
+    size_t wanted = memory_plan_total(plan), most = limit;
+    if (!limit) { /* what is held already is not free any more */
+        wanted -= memory_plan_held(plan);
+        most = memory_available();
+    }
+    if (wanted <= most)
         return 0;
-    return err_set(err, "the run would take %.0f MiB of memory, but only %.0f MiB %s; %s", mib(total), mib(most),
-                   limit ? "are allowed (max_memory_mib)" : "are free", advice);
+    return err_set(err, "the run would take %.0f MiB of memory%s, but only %.0f MiB %s; %s", mib(wanted),
+                   limit ? "" : " more", mib(most), limit ? "are allowed (max_memory_mib)" : "are free", advice);
 }
 
 int memory_plan_write(const struct memory_plan *plan, const char *folder, struct err *err)

@@ -77,10 +77,21 @@ static struct pass_limits pass_limits_of(const struct generator_limits *limits)
     };
 }
 
+/* One a thread of the backend's pool. */
+static int sampler_count(const struct backend *backend)
+{
+    return backend->pool ? pool_threads(backend->pool) : 1;
+}
+
 int generator_plan(struct model *model, const struct generator_limits *limits, struct backend *backend,
                    struct memory_plan *plan, struct err *err)
 {
     struct pass_limits pass = pass_limits_of(limits);
+    size_t sequences = (size_t)pass.segments, vocabulary = (size_t)model->config.vocabulary;
+    size_t prompt = (size_t)limits->max_prompt, answer = (size_t)limits->max_new;
+    plan->bytes[MEMORY_HOST] +=
+        sequences * (vocabulary * sizeof(float) + (prompt + answer) * sizeof(int32_t) + answer * sizeof(float)) +
+        (size_t)sampler_count(backend) * sampler_size(model->config.vocabulary);
     return pass_plan(model, &pass, backend, plan, err);
 }
 
@@ -114,8 +125,7 @@ static int create_arrays(struct generator *generator, const struct pass_limits *
 
 static int create_samplers(struct generator *generator, struct err *err)
 {
-    const struct pool *pool = generator->model->backend->pool;
-    int count = pool ? pool_threads(pool) : 1;
+    int count = sampler_count(generator->model->backend);
     generator->samplers = mem_alloc((size_t)count, sizeof *generator->samplers, err);
     if (!generator->samplers)
         return -1;

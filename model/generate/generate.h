@@ -54,6 +54,7 @@ struct generate_events {
 
 struct generator;
 
+/* Adds what generator_create() will take. */
 int generator_plan(struct model *model, const struct generator_limits *limits, struct backend *backend,
                    struct memory_plan *plan, struct err *err);
 int generator_create(struct generator **out, struct model *model, const struct generator_limits *limits,

@@ -32,6 +32,14 @@ int sampler_create(struct sampler *sampler, int32_t vocabulary, struct err *err)
     return 0;
 }
 
+size_t sampler_size(int32_t vocabulary)
+{
+    const struct sampler *sampler = NULL;
+    size_t by_token =
+        sizeof *sampler->scaled + sizeof *sampler->weights + sizeof *sampler->order + sizeof *sampler->seen;
+    return (size_t)vocabulary * by_token + ((size_t)vocabulary / BLOCK + 1) * sizeof *sampler->sums;
+}
+
 void sampler_free(struct sampler *sampler)
 {
     mem_free(sampler->scaled);

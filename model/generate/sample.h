@@ -9,6 +9,7 @@
 #define ATTUNE_MODEL_GENERATE_SAMPLE_H
 
 #include "base/err.h"
+#include <stddef.h>
 #include <stdint.h>
 
 struct sample_options {
@@ -28,6 +29,8 @@ struct sampler {
 };
 
 int sampler_create(struct sampler *sampler, int32_t vocabulary, struct err *err);
+/* Bytes that sampler_create() takes. */
+size_t sampler_size(int32_t vocabulary);
 void sampler_free(struct sampler *sampler);
 
 /*

@@ -27,10 +27,10 @@ static struct backend *counting_backend(void)
     return backend;
 }
 
-/* Memory of a plan that alloc() gives: all but scratch, which reserve() takes. */
+/* Memory of a plan that alloc() gives: all but scratch, which reserve() takes, and what stands on the host. */
 static size_t allocated(const struct memory_plan *plan)
 {
-    return memory_plan_total(plan) - plan->bytes[MEMORY_SCRATCH];
+    return memory_plan_total(plan) - plan->bytes[MEMORY_SCRATCH] - plan->bytes[MEMORY_HOST];
 }
 
 /* Carved to the last byte of what was planned. */
