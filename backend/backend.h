@@ -103,8 +103,19 @@ struct norm_backward_args {
 };
 
 /*
- * Linear layers that read the same x: for each y = x W^T + bias + u B^T, u = scale * x A^T. A layer has its low-rank
- * term (LoRA: Hu et al. 2022) whole, or a, b and u are NULL.
+ * Dropout of the rows that low-rank terms read: drop(x) = x * mask / (1 - probability), with a mask for each stream (a
+ * place in the model). It is made of Philox words of (seed, RANDOM_DROPOUT, keys[row], stream << 32 | column / 4): word
+ * column % 4 below probability * 2^32 drops. A dropped infinity is 0.
+ */
+struct dropout {
+    const uint64_t *keys; /* [rows]: names the token whatever batch it is in; NULL: nothing is dropped */
+    uint64_t seed;
+    float probability; /* 0 .. below 1 */
+};
+
+/*
+ * Linear layers that read the same x: for each y = x W^T + bias + u B^T, u = scale * drop(x) A^T. A layer has its
+ * low-rank term (LoRA: Hu et al. 2022) whole, or a, b and u are NULL.
  */
 #define LINEAR_GROUP 3 /* q, k and v */
 struct linear_layer {
@@ -112,38 +123,42 @@ struct linear_layer {
     const float *bias;      /* [w rows] or NULL */
     const struct weight *a; /* [rank, w columns], WEIGHT_FORWARD */
     const struct weight *b; /* [w rows, rank], WEIGHT_FORWARD */
-    const void *dropped;    /* what A reads instead of x, as x, or NULL */
     float *u;               /* [rows, rank] set */
     float *y;               /* [rows, w rows] set, or NULL: only u is wanted */
     float scale;            /* of u */
+    uint32_t stream;        /* of dropout */
 };
 struct linear_args {
     const void *x; /* [rows, w columns] of x_dtype */
     struct linear_layer layers[LINEAR_GROUP];
     int32_t layer_count, rows;
     enum dtype x_dtype;
+    struct dropout dropout; /* keys given only where a layer has a low-rank term */
 };
 
 /*
- * The gradient by the input of such layers: dx = sum over them of dy W + du A, du = scale * dy B; du is set before dx.
- * With a NULL the low-rank term adds nothing to dx: where it saw drop(x), its gradient passes the same mask.
+ * The gradient by the input of such layers: dx = sum over them of dy W + drop(du A), du = scale * dy B; du is set
+ * before dx. A low-rank term's gradient passes the mask that its input passed: with dropout, the sum over all dy W
+ * comes first.
  */
 struct linear_gradient {
     const void *dy;         /* [rows, w rows] of dy_dtype */
     const struct weight *w; /* WEIGHT_BACKWARD */
     const struct weight *b; /* [w rows, rank], WEIGHT_BACKWARD, or NULL */
-    const struct weight *a; /* [rank, w columns], WEIGHT_BACKWARD, or NULL */
-    float *du;              /* [rows, rank] set where b is given */
+    const struct weight *a; /* [rank, w columns], WEIGHT_BACKWARD; with b, or NULL */
+    float *du;              /* [rows, rank] set; with b, or NULL */
     float scale;            /* of du */
+    uint32_t stream;        /* of dropout */
 };
 struct linear_backward_args {
     struct linear_gradient layers[LINEAR_GROUP];
     float *dx; /* [rows, w columns] set, or NULL */
     int32_t layer_count, rows;
     enum dtype dy_dtype;
+    struct dropout dropout; /* as in linear */
 };
 
-/* dw += scale * dy^T x;  dbias += sum over rows of dy: the gradients by the weights. */
+/* dw += scale * dy^T drop(x);  dbias += sum over rows of dy: the gradients by the weights. */
 struct linear_weight_backward_args {
     const void *dy; /* [rows, outputs] of dy_dtype */
     const void *x;  /* [rows, inputs] of x_dtype */
@@ -152,6 +167,8 @@ struct linear_weight_backward_args {
     int32_t rows, outputs, inputs;
     float scale;
     enum dtype dy_dtype, x_dtype;
+    struct dropout dropout; /* of x, for the a of a low-rank term */
+    uint32_t stream;
 };
 
 /*
@@ -280,23 +297,6 @@ struct rows_args {
     int32_t rows, columns;
 };
 
-/*
- * out = x * mask / (1 - probability); mask by Philox words of (seed, RANDOM_DROPOUT, keys[row], stream << 32 | column /
- * 4): word column % 4 below probability * 2^32 drops. With `accumulate` added to. Forward and backward are the same
- * operation.
- */
-struct dropout_args {
-    const void *x;        /* [rows, columns] of x_dtype */
-    const uint64_t *keys; /* [rows]: names the token whatever batch it is in */
-    void *out;            /* of x_dtype; may be x unless accumulate, which is for f32 */
-    int32_t rows, columns;
-    enum dtype x_dtype;
-    uint32_t stream; /* which place in the model */
-    uint64_t seed;
-    float probability;
-    bool accumulate;
-};
-
 struct fill_args {
     float *x;
     int64_t count;
@@ -368,7 +368,6 @@ struct convert_args {
     X(gather_rows, rows_args)                                                                                          \
     X(scatter_rows, rows_args)                                                                                         \
     X(scatter_add_rows, rows_args)                                                                                     \
-    X(dropout, dropout_args)                                                                                           \
     X(fill, fill_args)                                                                                                 \
     X(add, add_args)                                                                                                   \
     X(sum_squares, sum_squares_args)                                                                                   \

@@ -296,12 +296,6 @@ static struct work work_scatter_add_rows(struct profile *self, const struct rows
     return element_work(args->rows, args->columns, 3);
 }
 
-static struct work work_dropout(struct profile *self, const struct dropout_args *args)
-{
-    (void)self;
-    return element_work(args->rows, args->columns, (args->accumulate ? 3 : 2) * share(args->x_dtype));
-}
-
 static struct work work_fill(struct profile *self, const struct fill_args *args)
 {
     (void)self;

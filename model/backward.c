@@ -9,19 +9,20 @@ struct backward_layer {
     struct operand dy, x;
 };
 
-static void weight_backward(struct pass *pass, struct operand dy, int32_t outputs, struct operand x, int32_t inputs,
-                            float *dw, float *dbias)
+/* What the gradient of a weight [outputs, inputs] is made of; dw and dbias are the caller's. */
+static struct linear_weight_backward_args weight_backward(const struct pass *pass, struct operand dy, int32_t outputs,
+                                                          struct operand x, int32_t inputs)
 {
-    pass->backend->linear_weight_backward(pass->backend, &(struct linear_weight_backward_args){.dy = dy.data,
-                                                                                               .x = x.data,
-                                                                                               .dw = dw,
-                                                                                               .dbias = dbias,
-                                                                                               .rows = pass->rows,
-                                                                                               .outputs = outputs,
-                                                                                               .inputs = inputs,
-                                                                                               .scale = 1,
-                                                                                               .dy_dtype = dy.dtype,
-                                                                                               .x_dtype = x.dtype});
+    return (struct linear_weight_backward_args){
+        .dy = dy.data,
+        .x = x.data,
+        .rows = pass->rows,
+        .outputs = outputs,
+        .inputs = inputs,
+        .scale = 1,
+        .dy_dtype = dy.dtype,
+        .x_dtype = x.dtype,
+    };
 }
 
 /* b_gradient += dy^T u, a_gradient += du^T drop(x). */
@@ -32,35 +33,21 @@ static void low_rank_weights_backward(struct pass *pass, const struct overlay *o
     if (!low_rank || !low_rank->b_gradient)
         return;
     int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
-    struct operand u = operand_f32(pass->tapes[layer].u[linear->kind]), x = linear->x;
-    weight_backward(pass, linear->dy, outputs, u, low_rank->rank, low_rank->b_gradient, NULL);
-    if (overlay->dropout > 0)
-        x = pass_drop(pass, overlay, layer, linear->kind, x);
-    weight_backward(pass, operand_f32(du), low_rank->rank, x, inputs, low_rank->a_gradient, NULL);
-}
-
-/* dx += the gradient of a low-rank term by what it dropped: it passes the same mask. */
-static void dropped_backward(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                             const float *du, float *dx)
-{
-    struct dropout_args dropout = pass_dropout(pass, overlay, layer, kind);
-    pass->backend->linear_backward(
-        pass->backend,
-        &(struct linear_backward_args){.layers = {{.dy = du, .w = pass_low_rank(overlay, layer, kind)->a}},
-                                       .dx = pass->dropped,
-                                       .layer_count = 1,
-                                       .rows = pass->rows});
-    dropout.x = pass->dropped;
-    dropout.out = dx;
-    dropout.accumulate = true;
-    pass->backend->dropout(pass->backend, &dropout);
+    struct operand u = operand_f32(pass->tapes[layer].u[linear->kind]);
+    struct linear_weight_backward_args b = weight_backward(pass, linear->dy, outputs, u, low_rank->rank);
+    b.dw = low_rank->b_gradient;
+    pass->backend->linear_weight_backward(pass->backend, &b);
+    struct linear_weight_backward_args a = weight_backward(pass, operand_f32(du), low_rank->rank, linear->x, inputs);
+    a.dw = low_rank->a_gradient;
+    a.dropout = pass_dropout(pass, overlay);
+    a.stream = pass_stream(layer, linear->kind);
+    pass->backend->linear_weight_backward(pass->backend, &a);
 }
 
 /* dx (set; NULL: not wanted) of linear layers that read the same x, given their dy; leaves du in pass->du. */
 static void linears_backward(struct pass *pass, const struct overlay *overlay, int32_t layer,
                              const struct backward_layer *linears, int count, float *dx)
 {
-    bool dropping = overlay && overlay->dropout > 0;
     struct linear_backward_args args = {
         .dx = dx, .layer_count = count, .rows = pass->rows, .dy_dtype = linears->dy.dtype};
     for (int i = 0; i < count; i++) {
@@ -71,15 +58,14 @@ static void linears_backward(struct pass *pass, const struct overlay *overlay, i
         gradient->w = pass->model->layers[layer].linears[linears[i].kind].weight;
         if (low_rank) {
             gradient->b = low_rank->b;
-            gradient->a = dropping ? NULL : low_rank->a;
+            gradient->a = low_rank->a;
             gradient->du = pass->du[i];
             gradient->scale = low_rank->scale;
+            gradient->stream = pass_stream(layer, linears[i].kind);
+            args.dropout = pass_dropout(pass, overlay);
         }
     }
     pass->backend->linear_backward(pass->backend, &args);
-    for (int i = 0; i < count && dx && dropping; i++)
-        if (args.layers[i].b)
-            dropped_backward(pass, overlay, layer, linears[i].kind, pass->du[i], dx);
 }
 
 /* The weight gradients of these layers, after linears_backward(). */
@@ -90,9 +76,13 @@ static void weights_backward(struct pass *pass, const struct overlay *overlay, i
         const struct linear *linear = &pass->model->layers[layer].linears[linears[i].kind];
         const struct weight_shape *shape = weight_shape(linear->weight);
         low_rank_weights_backward(pass, overlay, layer, &linears[i], pass->du[i]);
-        if (linear->weight_gradient || linear->bias_gradient)
-            weight_backward(pass, linears[i].dy, shape->rows, linears[i].x, shape->columns, linear->weight_gradient,
-                            linear->bias_gradient);
+        if (linear->weight_gradient || linear->bias_gradient) {
+            struct linear_weight_backward_args args =
+                weight_backward(pass, linears[i].dy, shape->rows, linears[i].x, shape->columns);
+            args.dw = linear->weight_gradient;
+            args.dbias = linear->bias_gradient;
+            pass->backend->linear_weight_backward(pass->backend, &args);
+        }
     }
 }
 

@@ -64,28 +64,15 @@ static void final_norm(struct pass *pass)
     pass->backend->norm(pass->backend, &args);
 }
 
-struct dropout_args pass_dropout(const struct pass *pass, const struct overlay *overlay, int32_t layer,
-                                 enum linear_kind kind)
+struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay)
 {
-    return (struct dropout_args){
-        .keys = pass->row_keys,
-        .rows = pass->rows,
-        .columns = weight_shape(overlay_linear(overlay, layer, kind)->a)->columns,
-        .stream = (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind),
-        .seed = overlay->seed,
-        .probability = overlay->dropout,
-    };
+    return overlay->dropout > 0 ? (struct dropout){pass->row_keys, overlay->seed, overlay->dropout}
+                                : (struct dropout){0};
 }
 
-struct operand pass_drop(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                         struct operand x)
+uint32_t pass_stream(int32_t layer, enum linear_kind kind)
 {
-    struct dropout_args dropout = pass_dropout(pass, overlay, layer, kind);
-    dropout.x = x.data;
-    dropout.x_dtype = x.dtype;
-    dropout.out = pass->dropped;
-    pass->backend->dropout(pass->backend, &dropout);
-    return (struct operand){pass->dropped, x.dtype};
+    return (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind);
 }
 
 const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t layer, enum linear_kind kind)
@@ -106,6 +93,7 @@ static struct linear_layer linear_layer(struct pass *pass, const struct overlay 
         result.b = low_rank->b;
         result.u = pass->tapes[layer].u[kind];
         result.scale = low_rank->scale;
+        result.stream = pass_stream(layer, kind);
     }
     return result;
 }
@@ -121,11 +109,8 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
         if (!next->a && !next->y)
             continue;
         args.layer_count++;
-        if (training && next->a && overlay->dropout > 0) {
-            next->dropped = pass_drop(pass, overlay, layer, kind, x).data;
-            pass->backend->linear(pass->backend, &args); /* there is room for one mask at a time */
-            args.layer_count = 0;
-        }
+        if (training && next->a)
+            args.dropout = pass_dropout(pass, overlay);
     }
     if (args.layer_count > 0)
         pass->backend->linear(pass->backend, &args);

@@ -122,9 +122,6 @@ static void take_all(struct pass *pass, struct regions *regions)
     pass->normed = take_operand(pass, regions, w.tokens * w.hidden);
     pass->delta = take(regions, w.tokens * w.hidden);
     pass->wide = take_operand(pass, regions, w.tokens * w.intermediate);
-    if (limits->dropout)
-        pass->dropped = take(
-            regions, w.tokens * (size_t)most(most((int32_t)w.hidden, (int32_t)w.queries), (int32_t)w.intermediate));
     pass->attended = take(regions, predictions * w.queries);
     pass->final_sum = take(regions, predictions * w.hidden);
     pass->hidden = take(regions, predictions * w.hidden);

@@ -30,7 +30,6 @@ struct pass_limits {
     int32_t max_rank; /* of overlays that will be used; 0: none */
     bool training;    /* pass_backward() will be called */
     bool checkpointing;
-    bool dropout;
     bool scorer;        /* scores only, no predictions over the vocabulary */
     int32_t cache_rows; /* tokens of keys and values kept for generation; 0: none */
 };
@@ -81,7 +80,6 @@ struct pass {
     float *rotation;                        /* [T, head size] */
     void *normed, *wide;                    /* [T, H], [T, F]; of the backend's compute */
     float *delta;                           /* [T, H] */
-    void *dropped;                          /* [T, max(H, Q, F)] with dropout; as what it drops from */
     float *attended;                        /* [predictions, Q] the last layer's attention, of the rows that predict */
     float *final_sum, *hidden, *final_rstd; /* [predictions, H] before and after the last norm; [predictions] */
     float *logprob, *lse, *entropy;         /* [predictions] */
@@ -170,11 +168,9 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
                   struct operand x, float *const y[], int count, bool training);
 /* pass->normed and pass->wide */
 struct operand pass_operand(const struct pass *pass, const void *rows);
-/* Of the input of a linear layer's low-rank term; x and out are the caller's. pass_drop: from x into pass->dropped. */
-struct dropout_args pass_dropout(const struct pass *pass, const struct overlay *overlay, int32_t layer,
-                                 enum linear_kind kind);
-struct operand pass_drop(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind kind,
-                         struct operand x);
+/* Of what low-rank terms read, over the current rows; and the stream of one of them. */
+struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay);
+uint32_t pass_stream(int32_t layer, enum linear_kind kind);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *rstd);

@@ -83,7 +83,6 @@ struct pass_limits stage_pass_limits(const struct recipe *recipe, const struct t
         .max_rank = trainable_max_rank(trainable),
         .training = true,
         .checkpointing = recipe->gradient_checkpointing,
-        .dropout = trainable->adapter && trainable->adapter->dropout > 0,
         .scorer = trainable->scorer,
     };
 }

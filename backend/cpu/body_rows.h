@@ -1,5 +1,5 @@
 /*
- * backend/cpu/body_rows.h - operations on rows and columns: norm, scores, rotary positions, dropout, logits,
+ * backend/cpu/body_rows.h - operations on rows and columns: norm, scores, rotary positions, masks of dropout, logits,
  * scattered sums. Compiled once for each instruction set (simd.h).
  */
 #ifndef ATTUNE_BACKEND_CPU_BODY_ROWS_H
@@ -277,26 +277,30 @@ static void dropout_mask(vec mask[4], const uint32_t key[2], uint64_t a, uint32_
     vec_turn_fours(mask);
 }
 
-static void rows_dropout(const void *arguments, int64_t first, int64_t end)
+static void mask_rows(const struct masked_rows *rows)
 {
-    const struct dropout_args *dropout = arguments;
+    const struct dropout *dropout = &rows->mask->dropout;
     const uint32_t threshold = (uint32_t)ceil((double)dropout->probability * 4294967296.0);
     const float keep = 1.0f / (1.0f - dropout->probability);
     uint32_t key[2];
     random_key(key, dropout->seed, RANDOM_DROPOUT);
-    for (int64_t row = first; row < end; row++) {
-        for (int64_t column = 0; column < dropout->columns; column += DROPOUT_COLUMNS) {
+    for (int32_t row = 0; row < rows->rows; row++) {
+        const uint64_t token = dropout->keys[rows->first_row + row];
+        const void *x = operand_at(&rows->x, (size_t)row, 0);
+        float *to = rows->to + (size_t)row * rows->to_stride;
+        for (int32_t column = 0; column < rows->columns; column += DROPOUT_COLUMNS) {
             vec mask[4];
-            dropout_mask(mask, key, dropout->keys[row], (uint32_t)(column / 4), dropout->stream, threshold, keep);
-            for (int64_t i = 0; i < 4 && column + i * VEC < dropout->columns; i++) {
-                const int64_t at = row * dropout->columns + column + i * VEC, left = (row + 1) * dropout->columns - at;
-                const vec value = vec_load_of(dropout->x, at, dropout->x_dtype, left);
+            const uint32_t counter = (uint32_t)(rows->first_column + column) / 4;
+            dropout_mask(mask, key, token, counter, rows->mask->stream, threshold, keep);
+            for (int32_t i = column, v = 0; v < 4 && i < rows->columns; i += VEC, v++) {
+                const int64_t left = rows->columns - i;
+                const vec value = vec_load_of(x, i, rows->x.dtype, left);
                 /* A dropped infinity is 0, not NaN. */
-                vec kept = vec_if_less(mask[i], vec_set(1), vec_zero(), vec_mul(value, mask[i]));
-                if (dropout->accumulate) {
-                    kept = vec_add(vec_load_left((const float *)dropout->out + at, left), kept);
+                vec kept = vec_if_less(mask[v], vec_set(1), vec_zero(), vec_mul(value, mask[v]));
+                if (rows->accumulate) {
+                    kept = vec_add(vec_load_left(to + i, left), kept);
                 }
-                vec_store_of(dropout->out, at, dropout->x_dtype, kept, left);
+                vec_store_left(to + i, kept, left);
             }
         }
     }

@@ -70,13 +70,6 @@ void cpu_gated_backward(struct backend *backend, const struct gated_backward_arg
     cpu_split(cpu, cpu->kernels.gated_backward, arguments, arguments->count, GRAIN, 6);
 }
 
-void cpu_dropout(struct backend *backend, const struct dropout_args *arguments)
-{
-    struct cpu *cpu = cpu_of(backend);
-    assert(arguments->probability >= 0 && arguments->probability < 1);
-    cpu_split(cpu, cpu->kernels.dropout, arguments, arguments->rows, 1, 8.0 * arguments->columns);
-}
-
 void cpu_fill(struct backend *backend, const struct fill_args *arguments)
 {
     struct cpu *cpu = cpu_of(backend);

@@ -88,6 +88,23 @@ struct finish {
     bool accumulate;
 };
 
+/* The mask of dropout of one place in the model; without keys nothing is dropped. */
+struct mask {
+    struct dropout dropout;
+    uint32_t stream;
+};
+
+/* to (+)= drop(x) for a piece of the rows of an operation. */
+struct masked_rows {
+    const struct mask *mask;
+    struct operand_rows x; /* from the piece's first element on */
+    float *to;
+    size_t to_stride;
+    int32_t first_row, first_column; /* of the piece; the column is a multiple of 4 */
+    int32_t rows, columns;
+    bool accumulate;
+};
+
 /* Works on elements, rows or columns first .. end - 1 of an operation. */
 typedef void range_kernel(const void *arguments, int64_t first, int64_t end);
 
@@ -181,11 +198,12 @@ struct cpu_kernels {
     /* over elements */
     range_kernel *gated, *gated_backward, *fill, *add, *adamw, *to_bf16, *from_bf16, *round;
     /* over rows */
-    range_kernel *norm, *norm_backward, *score, *score_backward, *rotation, *rope, *dropout;
+    range_kernel *norm, *norm_backward, *score, *score_backward, *rotation, *rope;
     range_kernel *logit_statistics, *logit_gradient;
     /* over columns */
     range_kernel *norm_weight_backward, *score_weight_backward, *embed_backward, *scatter_add_rows, *column_sums;
 
+    void (*mask_rows)(const struct masked_rows *rows);
     double (*sum_squares)(const float *x, int64_t count);
     void (*attention)(const struct attention_task *task);
     void (*attention_backward)(const struct attention_backward_task *task);
@@ -282,6 +300,8 @@ struct product {
     size_t y_stride;
     float scale;
     bool accumulate;
+    struct mask x_mask; /* drop(x) is read instead of x */
+    struct mask y_mask; /* the sums pass it on their way to y; then scale is 1, and bias NULL */
 };
 
 /*
@@ -290,9 +310,10 @@ struct product {
  */
 void cpu_products(struct cpu *cpu, const struct product *products, int count, int32_t rows);
 
-/* dw[n][k] += scale * sum over t of dy[t][n] x[t][k] */
+/* dw[n][k] += scale * sum over t of dy[t][n] drop(x)[t][k] */
 struct weight_product {
     struct operand_rows dy, x;
+    struct mask x_mask;
     float *dw;
     size_t dw_stride;
     int32_t rows, outputs, inputs;

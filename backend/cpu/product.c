@@ -65,17 +65,57 @@ struct operand {
 struct pass {
     struct operand_rows x;   /* from row 0 of the block, value `first`, on */
     const uint16_t *rounded; /* the same where x is rounded already, or NULL */
+    const struct mask *mask; /* what x passes, or NULL */
     const struct panels *panels;
     int32_t first, count;
     bool go_on, last;
 };
 
+static bool has_mask(const struct mask *mask)
+{
+    return mask->dropout.keys != NULL;
+}
+
+/* What a pass reads of a product's x, to be masked into `to`. */
+static struct masked_rows masked_pass(const struct block *block, const struct pass *pass, float *to)
+{
+    return (struct masked_rows){
+        .mask = pass->mask,
+        .x = pass->x,
+        .to = to,
+        .to_stride = COPY_STRIDE,
+        .first_row = block->first_row,
+        .first_column = pass->first,
+        .rows = block->rows,
+        .columns = pass->count,
+    };
+}
+
+/* The row of `x` in f32, masked; `x` begins where the pass does. */
+static void mask_row(const struct block *block, const struct pass *pass, float *to, int64_t row)
+{
+    struct masked_rows masked = masked_pass(block, pass, to);
+    masked.x.data = operand_at(&pass->x, (size_t)row, 0);
+    masked.first_row += (int32_t)row;
+    masked.rows = 1;
+    block->job->cpu->kernels.mask_rows(&masked);
+}
+
+/* From f32 or bf16 to what products in bf16 read. Rows of bf16 that a mask made f32 are rounded as bf16 rows are. */
+static range_kernel *rounding(const struct cpu_kernels *kernels, enum dtype from, bool masked)
+{
+    if (!kernels->bf16) {
+        return from == DTYPE_BF16 && !masked ? kernels->from_bf16 : kernels->round;
+    }
+    return from == DTYPE_F32 ? kernels->bf16_operand : masked ? kernels->to_bf16 : NULL; /* NULL: they are */
+}
+
 /*
  * Rows of x [count] as products in bf16 read them: filled up with zeros, in bf16, or in f32 where there is no
- * arithmetic for that.
+ * arithmetic for that. masked_for: the pass whose mask they pass, no longer than INNER_BLOCK; or NULL.
  */
 static void round_rows(const struct block *block, void *to, size_t to_stride, const struct operand_rows *x,
-                       int64_t count)
+                       int64_t count, const struct pass *masked_for)
 {
     const struct cpu_kernels *kernels = &block->job->cpu->kernels;
     const bool bf16 = kernels->bf16 != NULL;
@@ -83,12 +123,17 @@ static void round_rows(const struct block *block, void *to, size_t to_stride, co
     const int64_t padded = divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
     const int64_t multiple = bf16 ? kernels->bf16_multiple : 1;
     const int64_t rows = divide_up(block->rows, multiple) * multiple;
-    range_kernel *convert = x->dtype == DTYPE_BF16 ? kernels->from_bf16 : bf16 ? kernels->bf16_operand : kernels->round;
+    range_kernel *convert = rounding(kernels, x->dtype, masked_for != NULL);
+    float masked[INNER_BLOCK];
     for (int64_t row = 0; row < rows; row++) {
         unsigned char *values = (unsigned char *)to + (size_t)row * to_stride * size;
         const int64_t there = row < block->rows ? count : 0;
         const void *from = operand_at(x, (size_t)row, 0);
-        if (bf16 && x->dtype == DTYPE_BF16) {
+        if (masked_for && there > 0) {
+            mask_row(block, masked_for, masked, row);
+            from = masked;
+        }
+        if (!convert) {
             memcpy(values, from, (size_t)there * size);
         } else {
             convert(&(struct convert_args){.src = from, .dst = values}, 0, there);
@@ -103,7 +148,7 @@ static struct operand rounded_rows(const struct block *block, const struct pass 
     if (pass->rounded) {
         return (struct operand){(const unsigned char *)pass->rounded, ROUNDED_STRIDE, sizeof *pass->rounded};
     }
-    round_rows(block, block->copy, COPY_STRIDE, &pass->x, pass->count);
+    round_rows(block, block->copy, COPY_STRIDE, &pass->x, pass->count, pass->mask ? pass : NULL);
     return (struct operand){block->copy, COPY_STRIDE, bf16 ? sizeof(uint16_t) : sizeof(float)};
 }
 
@@ -115,7 +160,12 @@ static struct operand rows_of(const struct block *block, const struct pass *pass
     }
     assert(pass->x.dtype == DTYPE_F32);
     struct operand operand = {.x = pass->x.data, .stride = pass->x.stride, .size = sizeof(float)};
-    if (pass->x.stride % PAGE_FLOATS == 0 && block->rows > cpu->kernels.tile_rows) {
+    if (pass->mask) {
+        const struct masked_rows masked = masked_pass(block, pass, block->copy);
+        cpu->kernels.mask_rows(&masked);
+        operand.x = block->copy;
+        operand.stride = COPY_STRIDE;
+    } else if (pass->x.stride % PAGE_FLOATS == 0 && block->rows > cpu->kernels.tile_rows) {
         float *copy = block->copy;
         for (int32_t row = 0; row < block->rows; row++) {
             memcpy(copy + (size_t)row * COPY_STRIDE, operand_at(&pass->x, (size_t)row, 0),
@@ -184,7 +234,7 @@ static void run_strip(const struct block *block, const struct pass *pass, const 
             .ahead_step = ahead_step,
         };
         kernel(&tile);
-        if (pass->last && !block->direct) {
+        if (pass->last && !block->direct && !has_mask(&block->product->y_mask)) {
             finish_sums(block, &tile, row, column);
         }
         ahead += steps * ahead_step;
@@ -206,14 +256,17 @@ static void run_pass(const struct block *block, const struct pass *pass)
 
 /* The passes of one of the two products; `first`, `last`: whether its sums begin at 0, and whether they are complete.
  */
-static void run_passes(const struct block *block, const struct operand_rows *x, const uint16_t *rounded,
-                       const struct panels *panels, bool first, bool last)
+static void run_passes(const struct block *block, const struct operand_rows *x, const struct panels *panels, bool first,
+                       bool last)
 {
+    const struct mask *mask = first && has_mask(&block->product->x_mask) ? &block->product->x_mask : NULL;
+    const uint16_t *rounded = first && !mask ? block->rounded : NULL;
     for (int32_t begin = 0; begin < panels->inner; begin += INNER_BLOCK) {
         const int32_t left = panels->inner - begin;
         const struct pass pass = {
             .x = {operand_at(x, (size_t)block->first_row, (size_t)begin), x->stride, x->dtype},
             .rounded = rounded ? rounded + begin : NULL,
+            .mask = mask,
             .panels = panels,
             .first = begin,
             .count = left < INNER_BLOCK ? left : INNER_BLOCK,
@@ -222,6 +275,25 @@ static void run_passes(const struct block *block, const struct operand_rows *x, 
         };
         run_pass(block, &pass);
     }
+}
+
+/* The sums of a group pass the product's mask. */
+static void mask_sums(const struct block *block)
+{
+    const struct product *product = block->product;
+    const int32_t first_column = block->first_panel * PANEL;
+    assert(!product->bias && product->scale == 1);
+    block->job->cpu->kernels.mask_rows(&(struct masked_rows){
+        .mask = &product->y_mask,
+        .x = {block->sums, block->sums_stride, DTYPE_F32},
+        .to = product->y + (size_t)block->first_row * product->y_stride + first_column,
+        .to_stride = product->y_stride,
+        .first_row = block->first_row,
+        .first_column = first_column,
+        .rows = block->rows,
+        .columns = block->columns,
+        .accumulate = product->accumulate,
+    });
 }
 
 /* The block's rows against panels `panel` .. + panels - 1, no more than PANEL_GROUP. */
@@ -234,7 +306,7 @@ static void run_group(struct block *block, float *scratch, int32_t panel, int32_
     block->sums = scratch;
     block->sums_stride = GROUP_COLUMNS;
     /* Tiles write whole vectors, which are at most 16 floats. */
-    const bool plain = !product->bias && product->scale == 1;
+    const bool plain = !product->bias && product->scale == 1 && !has_mask(&product->y_mask);
     block->go_on = plain && product->accumulate && product->panels.outputs % 16 == 0;
     block->direct = plain && block->columns % 16 == 0 && (block->go_on || !product->accumulate);
     if (block->direct) {
@@ -242,9 +314,12 @@ static void run_group(struct block *block, float *scratch, int32_t panel, int32_
         block->sums_stride = product->y_stride;
     }
     const bool low_rank = product->u.data != NULL;
-    run_passes(block, &product->x, block->rounded, &product->panels, true, !low_rank);
+    run_passes(block, &product->x, &product->panels, true, !low_rank);
     if (low_rank) {
-        run_passes(block, &product->u, NULL, &product->low, false, true);
+        run_passes(block, &product->u, &product->low, false, true);
+    }
+    if (has_mask(&product->y_mask)) {
+        mask_sums(block);
     }
 }
 
@@ -255,7 +330,7 @@ static void round_block(struct block *block)
     if (block->rounded_from != product->x.data) {
         const struct operand_rows *x = &product->x;
         const struct operand_rows rows = {operand_at(x, (size_t)block->first_row, 0), x->stride, x->dtype};
-        round_rows(block, block->rounded, ROUNDED_STRIDE, &rows, product->panels.inner);
+        round_rows(block, block->rounded, ROUNDED_STRIDE, &rows, product->panels.inner, NULL);
         block->rounded_from = x->data;
     }
 }
@@ -282,7 +357,7 @@ static void product_task(void *context, int64_t index)
         block.product = &job->products[i];
         const int32_t all = panel_count(block.product->panels.outputs), most = job->panels > 0 ? job->panels : all;
         const int32_t first = (int32_t)(index % job->groups) * most, end = first + most < all ? first + most : all;
-        if (block.rounded) {
+        if (block.rounded && !has_mask(&block.product->x_mask)) {
             round_block(&block);
         }
         for (int32_t panel = first; panel < end; panel += PANEL_GROUP) {
@@ -381,6 +456,7 @@ static void add_low_rank(struct product *product, const float *u, const struct p
     product->low = *low;
 }
 
+/* The low-rank inputs first: where x is rounded for the other products, it is rounded once. */
 void cpu_linear(struct backend *backend, const struct linear_args *arguments)
 {
     struct product products[2 * LINEAR_GROUP];
@@ -388,9 +464,13 @@ void cpu_linear(struct backend *backend, const struct linear_args *arguments)
     for (int i = 0; i < arguments->layer_count; i++) {
         const struct linear_layer *layer = &arguments->layers[i];
         if (layer->a) {
-            const void *input = layer->dropped ? layer->dropped : arguments->x;
-            products[count++] = product_of(input, arguments->x_dtype, &layer->a->forward, layer->u, layer->scale);
+            struct product *product = &products[count++];
+            *product = product_of(arguments->x, arguments->x_dtype, &layer->a->forward, layer->u, layer->scale);
+            product->x_mask = (struct mask){arguments->dropout, layer->stream};
         }
+    }
+    for (int i = 0; i < arguments->layer_count; i++) {
+        const struct linear_layer *layer = &arguments->layers[i];
         if (!layer->y) {
             continue;
         }
@@ -406,7 +486,8 @@ void cpu_linear(struct backend *backend, const struct linear_args *arguments)
 
 void cpu_linear_backward(struct backend *backend, const struct linear_backward_args *arguments)
 {
-    struct product products[2 * LINEAR_GROUP];
+    const bool dropping = arguments->dropout.keys != NULL;
+    struct product products[3 * LINEAR_GROUP];
     int count = 0;
     for (int i = 0; i < arguments->layer_count; i++) {
         const struct linear_gradient *layer = &arguments->layers[i];
@@ -420,8 +501,17 @@ void cpu_linear_backward(struct backend *backend, const struct linear_backward_a
         struct product *product = &products[count++];
         *product = product_of(layer->dy, arguments->dy_dtype, &layer->w->backward, arguments->dx, 1);
         product->accumulate = i > 0;
-        if (layer->a) {
+        if (layer->a && !dropping) {
             add_low_rank(product, layer->du, &layer->a->backward);
+        }
+    }
+    for (int i = 0; i < arguments->layer_count && arguments->dx && dropping; i++) {
+        const struct linear_gradient *layer = &arguments->layers[i];
+        if (layer->a) {
+            struct product *product = &products[count++];
+            *product = product_of(layer->du, DTYPE_F32, &layer->a->backward, arguments->dx, 1);
+            product->accumulate = true;
+            product->y_mask = (struct mask){arguments->dropout, layer->stream};
         }
     }
     cpu_products(cpu_of(backend), products, count, arguments->rows);

@@ -15,11 +15,13 @@
 #define SUMS_FLOATS (WEIGHT_OUTPUTS * WEIGHT_INPUTS)
 #define X_FLOATS    (WEIGHT_PANELS * X_STRIP)
 #define DY_FLOATS   ((SUM_ROWS + STRIP_GAP) * (WEIGHT_OUTPUTS + 16))
-#define ALL_FLOATS  (SUMS_FLOATS + X_FLOATS + DY_FLOATS)
+/* Rows that pass a mask, so many at a time: PAIR_ALIGNMENT of a task's inputs, or SUM_ROWS of a panel. */
+#define MASKED_FLOATS (PAIR_ALIGNMENT * WEIGHT_INPUTS)
+#define ALL_FLOATS    (SUMS_FLOATS + X_FLOATS + DY_FLOATS + MASKED_FLOATS)
 
 struct weight_job {
     struct cpu *cpu;
-    const struct weight_product *product; /* as given, or with dy and x exchanged */
+    const struct weight_product *product; /* as given, or with dy and x exchanged (x_mask is that of dy then) */
     bool exchanged;
     int32_t panels; /* of a task */
     int64_t groups;
@@ -41,13 +43,50 @@ static void add_transposed(const struct weight_product *product, const float *su
     }
 }
 
+/* One of the two factors: its rows of a block, its columns of a task. */
+struct factor {
+    struct operand_rows rows;
+    const struct mask *mask; /* which they pass on the way into panels, or NULL */
+    int32_t first_row, first_column;
+};
+
 /* What the rows of one block add to the sums of a task. */
 struct weight_block {
-    struct operand_rows dy, x;
-    float *packed_dy, *packed_x, *sums;
+    struct factor dy, x;
+    float *packed_dy, *packed_x, *masked, *sums;
     int32_t rows, outputs, inputs;
     bool go_on;
 };
+
+/* How many rows of a factor are packed at a time: as many as `masked` holds of them. */
+static int32_t packed_rows(const struct factor *factor, int32_t columns)
+{
+    const int32_t masked = MASKED_FLOATS / (columns > PANEL ? WEIGHT_INPUTS : PANEL);
+    return factor->mask && masked < SUM_ROWS ? masked : SUM_ROWS;
+}
+
+/* Rows row .. + rows - 1 of a factor as they are packed: where they are or, with a mask, in the block's scratch. */
+static struct operand_rows factor_rows(const struct weight_job *job, const struct weight_block *block,
+                                       const struct factor *factor, int32_t row, int32_t rows, int32_t columns)
+{
+    const struct operand_rows from = {operand_at(&factor->rows, (size_t)row, 0), factor->rows.stride,
+                                      factor->rows.dtype};
+    const struct operand_rows masked = {block->masked, columns > PANEL ? WEIGHT_INPUTS : PANEL, DTYPE_F32};
+    if (!factor->mask) {
+        return from;
+    }
+    job->cpu->kernels.mask_rows(&(struct masked_rows){
+        .mask = factor->mask,
+        .x = from,
+        .to = block->masked,
+        .to_stride = masked.stride,
+        .first_row = factor->first_row + row,
+        .first_column = factor->first_column,
+        .rows = rows,
+        .columns = columns,
+    });
+    return masked;
+}
 
 static void weight_block_f32(const struct weight_job *job, const struct weight_block *block)
 {
@@ -55,12 +94,16 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
     const int32_t rows = block->rows, outputs = block->outputs, inputs = block->inputs;
     const int32_t tile_rows = (int32_t)divide_up(outputs, divide_up(outputs, kernels->tile_rows));
     const size_t dy_strip = (size_t)rows * (size_t)tile_rows + STRIP_GAP;
-    kernels->pack_strips(block->packed_dy, dy_strip, &block->dy, rows, outputs, tile_rows);
+    const struct operand_rows dy = factor_rows(job, block, &block->dy, 0, rows, outputs);
+    kernels->pack_strips(block->packed_dy, dy_strip, &dy, rows, outputs, tile_rows);
     /* One or two tiles of outputs use x too seldom to repay its packing; but tiles read whole panels. */
     const bool rounded = job->cpu->backend.compute == DTYPE_BF16;
-    const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded;
-    if (!in_place) {
-        kernels->pack_strips(block->packed_x, X_STRIP, &block->x, rows, inputs, PANEL);
+    const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded && !block->x.mask;
+    const int32_t step = packed_rows(&block->x, inputs);
+    for (int32_t row = 0; row < rows && !in_place; row += step) {
+        const int32_t count = rows - row < step ? rows - row : step;
+        const struct operand_rows x = factor_rows(job, block, &block->x, row, count, inputs);
+        kernels->pack_strips(block->packed_x + (size_t)row * PANEL, X_STRIP, &x, count, inputs, PANEL);
     }
     if (rounded) {
         round_in_place(kernels, block->packed_dy, (int64_t)dy_strip * divide_up(outputs, tile_rows));
@@ -71,9 +114,9 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
             kernels->transposed(&(struct tile){
                 .x = block->packed_dy + (size_t)(row / tile_rows) * dy_strip,
                 .x_stride = (size_t)tile_rows,
-                .panels = in_place ? operand_at(&block->x, 0, (size_t)column)
+                .panels = in_place ? operand_at(&block->x.rows, 0, (size_t)column)
                                    : block->packed_x + (size_t)(column / PANEL) * X_STRIP,
-                .inner_stride = in_place ? block->x.stride : PANEL,
+                .inner_stride = in_place ? block->x.rows.stride : PANEL,
                 .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
                 .inner = rows,
                 .columns = inputs - column < PANEL ? inputs - column : PANEL,
@@ -91,8 +134,15 @@ static void weight_block_bf16(const struct weight_job *job, const struct weight_
     const int32_t outputs = block->outputs, inputs = block->inputs;
     const int32_t rows = (int32_t)divide_up(block->rows, PAIR_ALIGNMENT) * PAIR_ALIGNMENT;
     uint32_t *dy = (uint32_t *)(void *)block->packed_dy, *x = (uint32_t *)(void *)block->packed_x;
-    kernels->pack_turned(dy, &block->dy, block->rows, outputs, rows);
-    kernels->pack_pairs(x, X_STRIP, &block->x, block->rows, inputs, PANEL, rows);
+    const struct operand_rows dy_rows = factor_rows(job, block, &block->dy, 0, block->rows, outputs);
+    kernels->pack_turned(dy, &dy_rows, block->rows, outputs, rows);
+    const int32_t step = packed_rows(&block->x, inputs);
+    for (int32_t row = 0; row < block->rows; row += step) {
+        const int32_t count = block->rows - row < step ? block->rows - row : step;
+        const struct operand_rows x_rows = factor_rows(job, block, &block->x, row, count, inputs);
+        kernels->pack_pairs(x + (size_t)row / 2 * PANEL, X_STRIP, &x_rows, count, inputs, PANEL,
+                            (int32_t)divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT);
+    }
     for (int32_t column = 0; column < inputs; column += PANEL) {
         for (int32_t row = 0; row < outputs; row += kernels->bf16_rows) {
             const void *panel = x + (size_t)(column / PANEL) * X_STRIP;
@@ -112,9 +162,12 @@ static void weight_block_bf16(const struct weight_job *job, const struct weight_
     }
 }
 
-static struct operand_rows rows_from(const struct operand_rows *rows, int32_t row, int32_t column)
+static struct factor factor_of(const struct operand_rows *rows, const struct mask *mask, int32_t row, int32_t column)
 {
-    return (struct operand_rows){operand_at(rows, (size_t)row, (size_t)column), rows->stride, rows->dtype};
+    return (struct factor){.rows = {operand_at(rows, (size_t)row, (size_t)column), rows->stride, rows->dtype},
+                           .mask = mask,
+                           .first_row = row,
+                           .first_column = column};
 }
 
 static void weight_task(void *context, int64_t index)
@@ -129,14 +182,16 @@ static void weight_task(void *context, int64_t index)
     inputs = inputs < job->panels * PANEL ? inputs : job->panels * PANEL;
     float *sums = cpu_own(job->cpu, ALL_FLOATS * sizeof(float));
     float *x = sums + SUMS_FLOATS, *dy = x + X_FLOATS;
+    const struct mask *mask = product->x_mask.dropout.keys ? &product->x_mask : NULL;
     cpu_bf16_begin(job->cpu);
     for (int32_t first = 0; first < product->rows; first += SUM_ROWS) {
         const int32_t rows = product->rows - first < SUM_ROWS ? product->rows - first : SUM_ROWS;
         const struct weight_block block = {
-            .dy = rows_from(&product->dy, first, first_output),
-            .x = rows_from(&product->x, first, first_input),
+            .dy = factor_of(&product->dy, job->exchanged ? mask : NULL, first, first_output),
+            .x = factor_of(&product->x, job->exchanged ? NULL : mask, first, first_input),
             .packed_dy = dy,
             .packed_x = x,
+            .masked = dy + DY_FLOATS,
             .sums = sums,
             .rows = rows,
             .outputs = outputs,
@@ -197,6 +252,7 @@ void cpu_linear_weight_backward(struct backend *backend, const struct linear_wei
         cpu_weight_product(cpu, &(struct weight_product){
                                     .dy = {arguments->dy, (size_t)arguments->outputs, arguments->dy_dtype},
                                     .x = {arguments->x, (size_t)arguments->inputs, arguments->x_dtype},
+                                    .x_mask = {arguments->dropout, arguments->stream},
                                     .dw = arguments->dw,
                                     .dw_stride = (size_t)arguments->inputs,
                                     .rows = arguments->rows,

@@ -33,11 +33,11 @@ struct linear_spec {
     int32_t rows, inputs, outputs, rank;    /* rank 0: no low-rank term */
     int32_t more_outputs[LINEAR_GROUP - 1]; /* of further layers of a group; 0: none */
     unsigned plain;                         /* layers without a low-rank term where rank > 0 */
-    unsigned dropped;                       /* layers whose low-rank term reads rows of its own; backward: a NULL */
     unsigned only_u;                        /* linear: layers whose y is not wanted */
     enum dtype dtype;                       /* of the weights */
     enum dtype x_dtype, dy_dtype;           /* of the rows */
     float scale;                            /* of the low-rank term, or of dw; 0: 1 */
+    float dropout;                          /* probability; below 0: keys are given, and nothing is dropped */
     bool bias;
     bool no_dx; /* linear_backward: only du */
     bool no_dw; /* linear_weight_backward: only dbias */
@@ -160,14 +160,6 @@ struct rows_spec {
 void case_gather_rows(struct op_case *c, const struct rows_spec *spec);
 void case_scatter_rows(struct op_case *c, const struct rows_spec *spec);
 void case_scatter_add_rows(struct op_case *c, const struct rows_spec *spec);
-
-struct dropout_spec {
-    int32_t rows, columns;
-    float probability;
-    bool accumulate, in_place;
-    enum dtype x_dtype;
-};
-void case_dropout(struct op_case *c, const struct dropout_spec *spec);
 
 struct adamw_spec {
     int64_t count;

@@ -319,50 +319,6 @@ void cases_scatter_add_rows(case_visit visit, void *context)
     CASES(scatter_add_rows, many_on_one);
 }
 
-/* ---- dropout ---- */
-
-void case_dropout(struct op_case *c, const struct dropout_spec *spec)
-{
-    op_begin(c, BACKEND_dropout, "%d rows of %d columns in %s, probability %g%s%s", spec->rows, spec->columns,
-             dtype_name(spec->x_dtype), (double)spec->probability, spec->accumulate ? ", accumulate" : "",
-             spec->in_place ? ", in place" : "");
-    struct dropout_args *a = &c->arguments.dropout;
-    a->columns = spec->columns;
-    a->probability = spec->probability;
-    a->accumulate = spec->accumulate;
-    a->stream = 7;
-    a->seed = 1234567890123;
-    OP_DTYPE(c, a, x_dtype, spec->x_dtype);
-    OP_ROW_COUNT(c, a, rows, spec->rows);
-    OP_ROWS_OF(c, a, x, x_dtype, OP_INPUT, spec->columns);
-    uint64_t *keys = OP_ROWS(c, a, keys, OP_INPUT, 1);
-    for (int32_t r = 0; r < spec->rows; r++) {
-        keys[r] = (uint64_t)r << 33 | 5;
-    }
-    if (spec->in_place) {
-        OP_IN_PLACE(c, a, out, x);
-    } else {
-        OP_ROWS_OF(c, a, out, x_dtype, spec->accumulate ? OP_ADDED : OP_SET, spec->columns);
-    }
-    c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->columns};
-    c->bytes = 2.0 * (double)dtype_size(spec->x_dtype) * spec->rows * spec->columns;
-}
-
-void cases_dropout(case_visit visit, void *context)
-{
-    const struct dropout_spec specs[] = {
-        {.rows = 1, .columns = 1, .probability = 0.5F},
-        {.rows = 65, .columns = 33, .probability = 0.1F},
-        {.rows = 65, .columns = 64, .probability = 0.9F, .accumulate = true},
-        {.rows = 9, .columns = 130, .probability = 0.3F, .in_place = true},
-        {.rows = 5, .columns = 100, .probability = 0},
-        {.rows = 1, .columns = 1, .probability = 0.5F, .x_dtype = DTYPE_BF16},
-        {.rows = 65, .columns = 33, .probability = 0.1F, .x_dtype = DTYPE_BF16},
-        {.rows = 7, .columns = 97, .probability = 0.7F, .in_place = true, .x_dtype = DTYPE_BF16},
-    };
-    CASES(dropout, specs);
-}
-
 /* ---- elements ---- */
 
 void case_fill(struct op_case *c, int64_t count)

@@ -114,6 +114,28 @@ static void describe_set(struct op_case *c, const char *what, unsigned layers)
     }
 }
 
+static void describe_dropout(struct op_case *c, float probability)
+{
+    size_t length = strlen(c->name);
+    if (probability != 0) {
+        snprintf(c->name + length, sizeof c->name - length, ", dropout %g", (double)fmaxf(probability, 0));
+    }
+}
+
+/* Keys that differ in both of their halves. */
+static void add_dropout(struct op_case *c, struct dropout *dropout, float probability)
+{
+    if (probability == 0) {
+        return;
+    }
+    uint64_t *keys = op_array(c, "dropout.keys", &dropout->keys, OP_U64, OP_INPUT, c->rows, 1, true);
+    for (int64_t r = 0; r < c->rows; r++) {
+        keys[r] = (uint64_t)r << 33 | (uint64_t)(r % 5);
+    }
+    dropout->seed = 1234567890123;
+    dropout->probability = fmaxf(probability, 0);
+}
+
 static void describe_linear(struct op_case *c, enum backend_operation operation, const struct linear_spec *spec)
 {
     op_begin(c, operation, "%d rows, %d -> %d + %d + %d, rank %d, %s, scale %g%s%s%s", spec->rows, spec->inputs,
@@ -121,7 +143,7 @@ static void describe_linear(struct op_case *c, enum backend_operation operation,
              (double)scale_of(spec->scale), spec->bias ? ", bias" : "", spec->no_dx ? ", no dx" : "",
              spec->no_dw ? ", no dw" : "");
     describe_set(c, "plain", spec->plain);
-    describe_set(c, "dropped", spec->dropped);
+    describe_dropout(c, spec->dropout);
     describe_set(c, "only u", spec->only_u);
     c->tolerance[DTYPE_BF16] = TOLERANCE_PRODUCTS_BF16;
     c->limits = (struct backend_limits){.rows = spec->rows, .columns = spec->inputs};
@@ -153,10 +175,7 @@ static void add_linear_layer(struct op_case *c, struct linear_args *a, const str
                   (struct weight_shape){outputs, rank, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD});
         op_array(c, LAYER_FIELD(i, u), &layer->u, OP_F32, OP_SET, c->rows, rank, true);
         layer->scale = scale_of(spec->scale) + (float)i;
-    }
-    if (rank > 0 && in_set(spec->dropped, i)) {
-        op_array(c, LAYER_FIELD(i, dropped), &layer->dropped, op_element(spec->x_dtype), OP_INPUT, c->rows,
-                 spec->inputs, true);
+        layer->stream = 7 + (uint32_t)i;
     }
     if (!in_set(spec->only_u, i)) {
         op_array(c, LAYER_FIELD(i, y), &layer->y, OP_F32, OP_SET, c->rows, outputs, true);
@@ -175,6 +194,7 @@ void case_linear(struct op_case *c, const struct linear_spec *spec)
     for (int32_t i = 0; i < a->layer_count; i++) {
         add_linear_layer(c, a, spec, i);
     }
+    add_dropout(c, &a->dropout, spec->dropout);
 }
 
 static void add_linear_gradient(struct op_case *c, struct linear_backward_args *a, const struct linear_spec *spec,
@@ -182,7 +202,6 @@ static void add_linear_gradient(struct op_case *c, struct linear_backward_args *
 {
     struct linear_gradient *layer = &a->layers[i];
     const int32_t outputs = layer_outputs(spec, i), rank = layer_rank(spec, i);
-    const bool has_a = rank > 0 && !in_set(spec->dropped, i);
     op_weight(c, LAYER_FIELD(i, w), &layer->w,
               (struct weight_shape){outputs, spec->inputs, spec->dtype, WEIGHT_FORWARD | WEIGHT_BACKWARD});
     op_array(c, LAYER_FIELD(i, dy), &layer->dy, op_element(spec->dy_dtype), OP_INPUT, c->rows, outputs, true);
@@ -190,12 +209,11 @@ static void add_linear_gradient(struct op_case *c, struct linear_backward_args *
         op_weight(c, LAYER_FIELD(i, b), &layer->b, (struct weight_shape){outputs, rank, DTYPE_F32, WEIGHT_BACKWARD});
         op_array(c, LAYER_FIELD(i, du), &layer->du, OP_F32, OP_SET, c->rows, rank, true);
         layer->scale = scale_of(spec->scale) + (float)i;
-    }
-    if (has_a) {
+        layer->stream = 7 + (uint32_t)i;
         op_weight(c, LAYER_FIELD(i, a), &layer->a,
                   (struct weight_shape){rank, spec->inputs, DTYPE_F32, WEIGHT_BACKWARD});
     }
-    count_layer(c, spec, i, !spec->no_dx, has_a && !spec->no_dx);
+    count_layer(c, spec, i, !spec->no_dx, !spec->no_dx);
 }
 
 void case_linear_backward(struct op_case *c, const struct linear_spec *spec)
@@ -208,6 +226,7 @@ void case_linear_backward(struct op_case *c, const struct linear_spec *spec)
     for (int32_t i = 0; i < a->layer_count; i++) {
         add_linear_gradient(c, a, spec, i);
     }
+    add_dropout(c, &a->dropout, spec->dropout);
     if (!spec->no_dx) {
         OP_ROWS(c, a, dx, OP_SET, spec->inputs);
     }
@@ -226,6 +245,8 @@ void case_linear_weight_backward(struct op_case *c, const struct linear_spec *sp
     OP_ROW_COUNT(c, a, rows, spec->rows);
     OP_ROWS_OF(c, a, dy, dy_dtype, OP_INPUT, spec->outputs);
     OP_ROWS_OF(c, a, x, x_dtype, OP_INPUT, spec->inputs);
+    a->stream = 9;
+    add_dropout(c, &a->dropout, spec->dropout);
     if (!spec->no_dw) {
         OP_ARRAY(c, a, dw, OP_ADDED, (int64_t)spec->outputs * spec->inputs);
     }
@@ -247,7 +268,7 @@ static const struct linear_spec linear_specs[] = {
     {.rows = 17, .inputs = 31, .outputs = 15, .dtype = DTYPE_BF16, .bias = true, .rank = 1},
     {.rows = 31, .inputs = 48, .outputs = 65, .rank = 3},
     {.rows = 32, .inputs = 64, .outputs = 64, .dtype = DTYPE_BF16, .rank = 4},
-    {.rows = 33, .inputs = 192, .outputs = 100, .rank = 7, .bias = true, .dropped = LAYERS_ALL},
+    {.rows = 33, .inputs = 192, .outputs = 100, .rank = 7, .bias = true, .dropout = 0.3F},
     {.rows = 65, .inputs = 64, .outputs = 130, .dtype = DTYPE_F16, .rank = 8},
     {.rows = 65, .inputs = 129, .outputs = 96, .rank = 15},
     {.rows = 130, .inputs = 96, .outputs = 257, .dtype = DTYPE_BF16, .rank = 16, .bias = true},
@@ -266,14 +287,29 @@ static const struct linear_spec linear_specs[] = {
 static const struct linear_spec group_specs[] = {
     {.rows = 1, .inputs = 64, .outputs = 64, .more_outputs = {32, 32}, .dtype = DTYPE_BF16, .bias = true},
     {.rows = 7, .inputs = 33, .outputs = 97, .more_outputs = {15}, .rank = 3, .bias = true, .scale = 0.25F},
-    {.rows = 65, .inputs = 96, .outputs = 33, .more_outputs = {128, 70}, .rank = 8, .plain = 2, .dropped = 4},
+    {.rows = 65, .inputs = 96, .outputs = 33, .more_outputs = {128, 70}, .rank = 8, .plain = 2, .dropout = 0.1F},
     {.rows = 40, .inputs = 100, .outputs = 48, .more_outputs = {1, 16}, .rank = 5, .plain = 1, .only_u = 4},
     {.rows = 790, .inputs = 144, .outputs = 144, .more_outputs = {48, 48}, .dtype = DTYPE_BF16, .rank = 16},
-    {.rows = 790, .inputs = 129, .outputs = 70, .more_outputs = {33, 47}, .rank = 4, .dropped = 5, .bias = true},
+    {.rows = 790, .inputs = 129, .outputs = 70, .more_outputs = {33, 47}, .rank = 4, .dropout = 0.05F, .bias = true},
     {.rows = 500, .inputs = 64, .outputs = 200, .more_outputs = {200}, .dtype = DTYPE_F16, .no_dx = true, .rank = 8},
     {.rows = 400, .inputs = 2100, .outputs = 33, .more_outputs = {17, 64}, .rank = 2, .only_u = 1},
     {.rows = 100, .inputs = 150, .outputs = 96, .more_outputs = {40, 97}, .rank = 127},
     {.rows = 330, .inputs = 260, .outputs = 65, .more_outputs = {256}, .dtype = DTYPE_BF16, .rank = 200, .bias = true},
+    {.rows = 110, .inputs = 1300, .outputs = 60, .more_outputs = {33}, .rank = 40, .dropout = 0.5F},
+    {.rows = 3, .inputs = 1024, .outputs = 64, .more_outputs = {32, 32}, .rank = 16, .dropout = 0.9F},
+    {.rows = 20, .inputs = 70, .outputs = 40, .more_outputs = {9}, .rank = 3, .dropout = -1},
+};
+
+/* Dropout in the gradient of a: whole panels and parts of one, a few rows and several blocks, dw and its transpose. */
+static const struct linear_spec dropout_specs[] = {
+    {.rows = 1, .inputs = 5, .outputs = 3, .dropout = 0.5F},
+    {.rows = 65, .inputs = 64, .outputs = 2, .dropout = 0.3F},
+    {.rows = 301, .inputs = 600, .outputs = 16, .dropout = 0.1F, .scale = -0.5F},
+    {.rows = 70, .inputs = 300, .outputs = 5, .dropout = 0.9F},
+    {.rows = 600, .inputs = 17, .outputs = 40, .dropout = 0.2F},
+    {.rows = 33, .inputs = 130, .outputs = 8, .dropout = -1},
+    {.rows = 301, .inputs = 331, .outputs = 16, .dropout = 0.1F, .x_dtype = DTYPE_BF16},
+    {.rows = 520, .inputs = 20, .outputs = 33, .dropout = 0.4F, .x_dtype = DTYPE_BF16},
 };
 
 /* Rows in bf16; by the weights: dy, x, or both. */
@@ -287,7 +323,7 @@ static const struct linear_spec bf16_specs[] = {
      .outputs = 97,
      .more_outputs = {33, 15},
      .rank = 6,
-     .dropped = 2,
+     .dropout = 0.2F,
      .bias = true,
      .x_dtype = DTYPE_BF16,
      .dy_dtype = DTYPE_BF16},
@@ -328,6 +364,7 @@ void cases_linear_weight_backward(case_visit visit, void *context)
 {
     CASES(linear_weight_backward, linear_specs);
     CASES(linear_weight_backward, bf16_specs);
+    CASES(linear_weight_backward, dropout_specs);
     const struct linear_spec others[] = {
         {.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .no_dw = true},
         {.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .no_dw = true, .dy_dtype = DTYPE_BF16},

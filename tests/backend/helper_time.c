@@ -124,8 +124,6 @@ static void time_elements(case_visit visit, void *context)
                                        {.count = (int64_t)2048 * 1536, .out = true, .out_dtype = DTYPE_BF16}};
     CASES(gated, gated);
     CASES(gated_backward, gated);
-    const struct dropout_spec dropout[] = {{.rows = 2048, .columns = 576, .probability = 0.1F}};
-    CASES(dropout, dropout);
     const struct adamw_spec adamw[] = {{(int64_t)1 << 22, 7, 0, 1}};
     CASES(adamw, adamw);
     struct op_case c;

@@ -265,11 +265,27 @@ static void half_a_low_rank_term(struct device *d)
     d->backend->linear(d->backend, &args);
 }
 
-static void dropped_for_nobody(struct device *d)
+static void dropout_for_nobody(struct device *d)
 {
     struct linear_args args = linear(d);
-    args.layers[0].dropped = d->x;
+    args.dropout = (struct dropout){(const uint64_t *)(void *)d->x, 1, 0.5F};
     d->backend->linear(d->backend, &args);
+}
+
+static void too_few_dropout_keys(struct device *d)
+{
+    struct linear_weight_backward_args args = {
+        .dy = d->x, .x = d->x, .dw = d->y, .rows = ROWS, .outputs = 1, .inputs = COLUMNS};
+    args.dropout = (struct dropout){(const uint64_t *)(void *)d->ids, 1, 0.5F};
+    d->backend->linear_weight_backward(d->backend, &args);
+}
+
+static void everything_dropped(struct device *d)
+{
+    struct linear_weight_backward_args args = {
+        .dy = d->x, .x = d->x, .dw = d->y, .rows = ROWS, .outputs = 1, .inputs = COLUMNS};
+    args.dropout = (struct dropout){(const uint64_t *)(void *)d->x, 1, 1};
+    d->backend->linear_weight_backward(d->backend, &args);
 }
 
 static void low_rank_input_over_the_output(struct device *d)
@@ -280,15 +296,20 @@ static void low_rank_input_over_the_output(struct device *d)
     d->backend->linear(d->backend, &args);
 }
 
-/* A weight [ROWS, COLUMNS] for every use. */
-static struct weight *other_weight(struct device *d)
+/* A weight for every product. */
+static struct weight *weight_of(struct device *d, int32_t rows, int32_t columns)
 {
     struct err err;
     struct weight *weight;
-    const struct weight_shape shape = {ROWS, COLUMNS, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD};
+    const struct weight_shape shape = {rows, columns, DTYPE_F32, WEIGHT_FORWARD | WEIGHT_BACKWARD};
     void *memory = device_alloc(d->backend, d->backend->weight_size(d->backend, &shape));
     ok(d->backend->weight_create(d->backend, &weight, &shape, memory, NULL, &err), &err);
     return weight;
+}
+
+static struct weight *other_weight(struct device *d)
+{
+    return weight_of(d, ROWS, COLUMNS);
 }
 
 /* Of rank ROWS in a, of rank COLUMNS in b. */
@@ -339,6 +360,7 @@ static void gradient_of_u_over_dy(struct device *d)
 {
     struct linear_backward_args args = linear_backward(d);
     args.layers[0].b = args.layers[0].w;
+    args.layers[0].a = weight_of(d, COLUMNS, COLUMNS);
     args.layers[0].du = d->x;
     d->backend->linear_backward(d->backend, &args);
 }
@@ -373,20 +395,6 @@ static void bf16_in_place(struct device *d)
     float *x;
     struct backend *backend = bf16_device(&x);
     backend->gated(backend, &(struct gated_args){x, x, x, ROWS, DTYPE_BF16});
-    (void)d;
-}
-
-static void bf16_accumulate(struct device *d)
-{
-    float *x;
-    struct backend *backend = bf16_device(&x);
-    backend->dropout(backend, &(struct dropout_args){.x = x,
-                                                     .keys = (const uint64_t *)(void *)x,
-                                                     .out = x + COLUMNS,
-                                                     .rows = 1,
-                                                     .columns = COLUMNS,
-                                                     .x_dtype = DTYPE_BF16,
-                                                     .accumulate = true});
     (void)d;
 }
 
@@ -596,17 +604,19 @@ static const struct breach {
     {"too many layers", too_many_layers, SIGABRT, "linear: layer_count is 4, not in 1 .. 3"},
     {"no layers", no_layers, SIGABRT, "linear_backward: layer_count is 0, not in 1 .. 3"},
     {"half a low-rank term", half_a_low_rank_term, SIGABRT, "linear: u must be given with a and b"},
-    {"dropped for nobody", dropped_for_nobody, SIGABRT, "linear: dropped is given, and there is no a to read it"},
+    {"dropout for nobody", dropout_for_nobody, SIGABRT, "linear: dropout.keys is given, and no layer has a low-rank"},
+    {"too few dropout keys", too_few_dropout_keys, SIGABRT,
+     "linear_weight_backward: dropout.keys [32 bytes] runs out of its allocation"},
+    {"everything dropped", everything_dropped, SIGABRT, "linear_weight_backward: dropout.probability (1) is not in"},
     {"low-rank input over the output", low_rank_input_over_the_output, SIGABRT, "linear: y overlaps u"},
     {"ranks differ", ranks_differ, SIGABRT, "linear: b is [8, 8], which does not fit the others"},
     {"inputs differ", inputs_differ, SIGABRT, "linear: layers[1].w is [8, 4], which does not fit the others"},
     {"gradient of u without b", gradient_of_u_without_b, SIGABRT, "linear_backward: du and b must be given or left"},
-    {"a without b", a_without_b, SIGABRT, "linear_backward: a is given without b"},
+    {"a without b", a_without_b, SIGABRT, "linear_backward: a and b must be given or left"},
     {"gradient of u over dy", gradient_of_u_over_dy, SIGABRT, "linear_backward: du"},
     {"bf16 rows in f32", bf16_rows_in_f32, SIGABRT, "linear: x_dtype is bf16, and the backend computes in f32"},
     {"f16 rows", f16_rows, SIGABRT, "gated: out_dtype is neither f32 nor bf16"},
     {"bf16 in place", bf16_in_place, SIGABRT, "gated: out overlaps"},
-    {"bf16 accumulate", bf16_accumulate, SIGABRT, "dropout: accumulate is for f32"},
     {"bf16 too short", bf16_too_short, SIGABRT, "norm: y [64 bytes] runs out of its allocation"},
     {"output over input", output_over_input, SIGABRT, "linear: y overlaps x"},
     {"gradient over activations", gradient_over_activations, SIGABRT, "score_backward: dx overlaps x"},

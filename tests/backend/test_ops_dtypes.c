@@ -83,7 +83,7 @@ static void visit_dtypes(struct op_case *c, void *context)
     op_free(&widened);
 }
 
-#define OPERATIONS X(norm) X(gated) X(gated_backward) X(dropout) X(linear) X(linear_backward) X(linear_weight_backward)
+#define OPERATIONS X(norm) X(gated) X(gated_backward) X(linear) X(linear_backward) X(linear_weight_backward)
 #define X(name)                                                                                                        \
     static void test_##name(void **state)                                                                              \
     {                                                                                                                  \

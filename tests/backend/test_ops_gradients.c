@@ -251,31 +251,35 @@ static void test_low_rank_group(void **state)
     op_free(&backward);
 }
 
-/* Where A reads rows of its own, dx is that of x alone, and theirs is du A. */
-static void test_low_rank_of_dropped_rows(void **state)
+/* What low-rank terms read is masked, each by a mask of its own, and so is what comes back through them. */
+static void test_low_rank_with_dropout(void **state)
 {
     (void)state;
-    const struct linear_spec spec = {.rows = 4, .inputs = 7, .outputs = 6, .rank = 2, .dropped = LAYERS_ALL};
-    const struct linear_spec down = {.rows = 4, .inputs = 7, .outputs = 2};
-    struct op_case forward, backward, by_dropped;
-    struct op_result gradients, dropped;
+    const struct linear_spec spec = {
+        .rows = 4, .inputs = 7, .outputs = 6, .more_outputs = {5}, .rank = 2, .dropout = 0.4F};
+    const struct linear_spec of_a = {.rows = 4, .inputs = 7, .outputs = 2, .dropout = 0.4F};
+    struct op_case forward, backward, by_a;
+    struct op_result gradients, a_gradient;
     case_linear(&forward, &spec);
     case_linear_backward(&backward, &spec);
-    case_linear_backward(&by_dropped, &down);
+    case_linear_weight_backward(&by_a, &of_a);
     same_weights(&backward, &forward);
     run_reference(&gradients, &backward);
-    copy_values(&by_dropped, "w", op_values(&forward, "a"));
-    copy_values(&by_dropped, "dy", op_output(&gradients, &backward, "du"));
-    run_reference(&dropped, &by_dropped);
-    const char *const outputs[] = {"y", NULL};
-    const float *const r[] = {op_values(&backward, "dy")};
+    const char *const outputs[] = {"y", "layers[1].y", NULL};
+    const float *const r[] = {op_values(&backward, "dy"), op_values(&backward, "layers[1].dy")};
     check_gradient(&forward, "x", outputs, r, op_output(&gradients, &backward, "dx"));
-    check_gradient(&forward, "dropped", outputs, r, op_output(&dropped, &by_dropped, "dx"));
+    copy_values(&by_a, "x", op_values(&forward, "x"));
+    copy_values(&by_a, "dy", op_output(&gradients, &backward, "du"));
+    by_a.arguments.linear_weight_backward.stream = forward.arguments.linear.layers[0].stream;
+    run_reference(&a_gradient, &by_a);
+    float *da = op_output(&a_gradient, &by_a, "dw");
+    subtract_held(da, &by_a, "dw");
+    check_gradient(&forward, "a", outputs, r, da);
     op_result_free(&gradients);
-    op_result_free(&dropped);
+    op_result_free(&a_gradient);
     op_free(&forward);
     op_free(&backward);
-    op_free(&by_dropped);
+    op_free(&by_a);
 }
 
 static void test_rope(void **state)
@@ -386,26 +390,6 @@ static void test_vocabulary_in_one_pass(void **state)
     op_free(&backward);
 }
 
-/* A dropout mask is linear: the same operation takes the gradient back. */
-static void test_dropout(void **state)
-{
-    (void)state;
-    const struct dropout_spec spec = {.rows = 6, .columns = 9, .probability = 0.4F};
-    struct op_case forward, backward;
-    struct op_result result;
-    case_dropout(&forward, &spec);
-    case_dropout(&backward, &spec);
-    for (int64_t i = 0; i < op_count(&backward, "x"); i++) {
-        op_values(&backward, "x")[i] += 0.5F;
-    }
-    run_reference(&result, &backward);
-    check_gradient(&forward, "x", (const char *const[]){"out", NULL}, (const float *const[]){op_values(&backward, "x")},
-                   op_output(&result, &backward, "out"));
-    op_result_free(&result);
-    op_free(&forward);
-    op_free(&backward);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,13 +398,12 @@ int main(void)
         cmocka_unit_test(test_score),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_low_rank_group),
-        cmocka_unit_test(test_low_rank_of_dropped_rows),
+        cmocka_unit_test(test_low_rank_with_dropout),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_gated),
         cmocka_unit_test(test_vocabulary),
         cmocka_unit_test(test_vocabulary_in_one_pass),
-        cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ static void test_linear_rows(void **state)
     void *context = *state;
     const struct linear_spec specs[] = {
         {.rows = 65, .inputs = 64, .outputs = 48, .dtype = DTYPE_BF16, .rank = 8},
-        {.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .rank = 3, .dropped = LAYERS_ALL},
+        {.rows = 65, .inputs = 33, .outputs = 97, .bias = true, .rank = 3, .dropout = 0.3F},
         {.rows = 65, .inputs = 576, .outputs = 16},
         {.rows = 65, .inputs = 17, .outputs = 130, .dtype = DTYPE_F16, .rank = 16, .scale = 0.5F},
         {.rows = 65, .inputs = 16, .outputs = 64},
@@ -116,7 +116,7 @@ static void test_linear_rows(void **state)
          .outputs = 33,
          .more_outputs = {15, 64},
          .rank = 5,
-         .dropped = 2,
+         .dropout = 0.3F,
          .x_dtype = DTYPE_BF16,
          .dy_dtype = DTYPE_BF16},
     };
@@ -138,7 +138,7 @@ static void test_linear_many_rows(void **state)
          .more_outputs = {48, 33},
          .dtype = DTYPE_BF16,
          .rank = 4,
-         .dropped = 4,
+         .dropout = 0.3F,
          .bias = true},
         {.rows = 790,
          .inputs = 97,
@@ -215,14 +215,9 @@ static void test_element_rows(void **state)
     void *context = *state;
     const struct gated_spec gated[] = {{.count = 65, .out = true}, {.count = 65, .out = true, .out_dtype = DTYPE_BF16}};
     const struct adamw_spec adamw[] = {{65, 3, 0.1, 0.5}};
-    const struct dropout_spec dropout[] = {
-        {.rows = 65, .columns = 33, .probability = 0.3F, .accumulate = true},
-        {.rows = 65, .columns = 33, .probability = 0.3F, .x_dtype = DTYPE_BF16},
-    };
     CASES(gated, gated);
     CASES(gated_backward, gated);
     CASES(adamw, adamw);
-    CASES(dropout, dropout);
     struct op_case c;
     case_add(&c, 65, -0.3F);
     case_finish(&c, visit, context);
@@ -265,6 +260,7 @@ static void test_threads_on_long_sums(void **state)
     const struct linear_spec linear[] = {
         {.rows = 1500, .inputs = 48, .outputs = 33, .bias = true},
         {.rows = 700, .inputs = 8, .outputs = 576},
+        {.rows = 700, .inputs = 577, .outputs = 8, .dropout = 0.2F},
         {.rows = 1500, .inputs = 49, .outputs = 33, .bias = true, .x_dtype = DTYPE_BF16, .dy_dtype = DTYPE_BF16}};
     const struct embed_spec embed[] = {{.rows = 1500, .columns = 48, .vocabulary = 11}};
     const struct norm_spec norm[] = {{.rows = 1500, .columns = 33, .dweight = true}};

@@ -44,7 +44,6 @@ static void open_setting(struct setting *setting, const char *name, const char *
                                  .segments = setting->batch.segment_count,
                                  .predictions = setting->batch.prediction_count,
                                  .training = true,
-                                 .dropout = true,
                                  .max_rank = setting->adapter->overlay.max_rank};
     must(pass_create(&setting->pass, setting->model, &limits, &err));
     pass_load(setting->pass, &setting->batch);

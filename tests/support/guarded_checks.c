@@ -287,9 +287,6 @@ static void check_linear_layer(struct checker *c, const struct linear_args *a, i
     if ((layer->a == NULL) != (layer->b == NULL) || (layer->a == NULL) != (layer->u == NULL)) {
         guarded_breach(c->operation, LAYER_FIELD(i, u), "must be given with a and b, or none of the three");
     }
-    if (layer->a == NULL && layer->dropped != NULL) {
-        guarded_breach(c->operation, LAYER_FIELD(i, dropped), "is given, and there is no a to read it");
-    }
     if (layer->a != NULL) {
         weigh(c, LAYER_FIELD(i, a), layer->a, WEIGHT_FORWARD);
         weigh(c, LAYER_FIELD(i, b), layer->b, WEIGHT_FORWARD);
@@ -297,9 +294,6 @@ static void check_linear_layer(struct checker *c, const struct linear_args *a, i
         check_shape(c, LAYER_FIELD(i, a), layer->a, rank, inputs);
         check_shape(c, LAYER_FIELD(i, b), layer->b, outputs, rank);
         touch(c, LAYER_FIELD(i, u), layer->u, a->rows * rank, sizeof *layer->u, true);
-    }
-    if (layer->dropped != NULL) {
-        touch(c, LAYER_FIELD(i, dropped), layer->dropped, a->rows * inputs, dtype_size(a->x_dtype), false);
     }
     if (layer->bias != NULL) {
         touch(c, LAYER_FIELD(i, bias), layer->bias, outputs, sizeof *layer->bias, false);
@@ -309,6 +303,22 @@ static void check_linear_layer(struct checker *c, const struct linear_args *a, i
     }
 }
 
+/* `readers`: low-rank terms that pass the mask. */
+static void check_dropout(struct checker *c, const struct dropout *dropout, int64_t rows, int readers)
+{
+    if (dropout->keys == NULL) {
+        return;
+    }
+    if (!(dropout->probability >= 0 && dropout->probability < 1)) {
+        guarded_breach(c->operation, "dropout.probability", "(%g) is not in 0 .. below 1",
+                       (double)dropout->probability);
+    }
+    if (readers == 0) {
+        guarded_breach(c->operation, "dropout.keys", "is given, and no layer has a low-rank term");
+    }
+    touch(c, "dropout.keys", dropout->keys, rows, sizeof *dropout->keys, false);
+}
+
 static void check_linear(struct checker *c, const struct linear_args *a)
 {
     LIMIT(rows, c->book->limits.rows);
@@ -316,9 +326,12 @@ static void check_linear(struct checker *c, const struct linear_args *a)
     check_layer_count(c, a->layer_count);
     weigh(c, "w", a->layers[0].w, WEIGHT_FORWARD);
     READS_OF(x, x_dtype, (int64_t)a->rows * weight_shape(a->layers[0].w)->columns);
+    int readers = 0;
     for (int32_t i = 0; i < a->layer_count; i++) {
         check_linear_layer(c, a, i);
+        readers += a->layers[i].a != NULL;
     }
+    check_dropout(c, &a->dropout, a->rows, readers);
 }
 
 static void check_linear_gradient(struct checker *c, const struct linear_backward_args *a, int32_t i)
@@ -333,18 +346,16 @@ static void check_linear_gradient(struct checker *c, const struct linear_backwar
     if ((layer->b == NULL) != (layer->du == NULL)) {
         guarded_breach(c->operation, LAYER_FIELD(i, du), "and b must be given or left out together");
     }
-    if (layer->a != NULL && layer->b == NULL) {
-        guarded_breach(c->operation, LAYER_FIELD(i, a), "is given without b");
+    if ((layer->a == NULL) != (layer->b == NULL)) {
+        guarded_breach(c->operation, LAYER_FIELD(i, a), "and b must be given or left out together");
     }
     if (layer->b != NULL) {
         weigh(c, LAYER_FIELD(i, b), layer->b, WEIGHT_BACKWARD);
         const int64_t rank = weight_shape(layer->b)->columns;
         check_shape(c, LAYER_FIELD(i, b), layer->b, outputs, rank);
         touch(c, LAYER_FIELD(i, du), layer->du, a->rows * rank, sizeof *layer->du, true);
-        if (layer->a != NULL) {
-            weigh(c, LAYER_FIELD(i, a), layer->a, WEIGHT_BACKWARD);
-            check_shape(c, LAYER_FIELD(i, a), layer->a, rank, inputs);
-        }
+        weigh(c, LAYER_FIELD(i, a), layer->a, WEIGHT_BACKWARD);
+        check_shape(c, LAYER_FIELD(i, a), layer->a, rank, inputs);
     }
 }
 
@@ -354,9 +365,12 @@ static void check_linear_backward(struct checker *c, const struct linear_backwar
     DTYPE(dy_dtype);
     check_layer_count(c, a->layer_count);
     weigh(c, "w", a->layers[0].w, WEIGHT_BACKWARD);
+    int readers = 0;
     for (int32_t i = 0; i < a->layer_count; i++) {
         check_linear_gradient(c, a, i);
+        readers += a->layers[i].a != NULL;
     }
+    check_dropout(c, &a->dropout, a->rows, readers);
     WRITES_OR_NULL(dx, (int64_t)a->rows * weight_shape(a->layers[0].w)->columns);
 }
 
@@ -368,6 +382,7 @@ static void check_linear_weight_backward(struct checker *c, const struct linear_
     check_linear_limits(c, a->outputs, a->inputs);
     READS_OF(dy, dy_dtype, (int64_t)a->rows * a->outputs);
     READS_OF(x, x_dtype, (int64_t)a->rows * a->inputs);
+    check_dropout(c, &a->dropout, a->rows, 1);
     WRITES_OR_NULL(dw, (int64_t)a->outputs * a->inputs);
     WRITES_OR_NULL(dbias, a->outputs);
 }
@@ -608,20 +623,6 @@ static void check_scatter_rows(struct checker *c, const struct rows_args *a)
         for (int64_t j = 0; j < i; j++) {
             BREACH_IF(a->index[i] == a->index[j], index, "names row %d twice", a->index[i]);
         }
-    }
-}
-
-static void check_dropout(struct checker *c, const struct dropout_args *a)
-{
-    int64_t count = (int64_t)a->rows * a->columns;
-    LIMIT(rows, c->book->limits.rows);
-    DTYPE(x_dtype);
-    BREACH_IF(a->accumulate && a->x_dtype != DTYPE_F32, accumulate, "is for f32");
-    READS_OF(x, x_dtype, count);
-    READS(keys, a->rows);
-    WRITES_OF(out, x_dtype, count);
-    if (!a->accumulate) {
-        MAY_BE(out, x);
     }
 }
 

@@ -279,6 +279,18 @@ static const float *widened_row(struct backend *backend, const void *rows, enum 
     return values;
 }
 
+/* What an element of a row becomes by dropout. */
+static double dropped(const struct dropout *dropout, uint32_t stream, int64_t row, int64_t column, double value)
+{
+    uint32_t words[4];
+    if (dropout->keys == NULL) {
+        return value;
+    }
+    random_block(words, dropout->seed, RANDOM_DROPOUT, dropout->keys[row],
+                 (uint64_t)stream << 32 | (uint64_t)column / 4);
+    return words[column % 4] < dropout->probability * 4294967296.0 ? 0 : value / (1.0 - dropout->probability);
+}
+
 /* u first, since y reads it. */
 static void linear_row(struct backend *backend, const struct linear_args *a, const struct linear_layer *layer,
                        int64_t row)
@@ -286,9 +298,13 @@ static void linear_row(struct backend *backend, const struct linear_args *a, con
     int64_t inputs = layer->w->shape.columns, outputs = layer->w->shape.rows;
     int64_t rank = layer->a ? layer->a->shape.rows : 0;
     if (layer->a) {
-        const float *x = widened_row(backend, layer->dropped ? layer->dropped : a->x, a->x_dtype, row, inputs);
+        (void)widened_row(backend, a->x, a->x_dtype, row, inputs);
+        float *seen = reference(backend)->narrow;
+        for (int64_t i = 0; i < inputs; i++) {
+            seen[i] = (float)dropped(&a->dropout, layer->stream, row, i, seen[i]);
+        }
         for (int64_t i = 0; i < rank; i++) {
-            double sum = dot(backend, x, 1, layer->a->values + i * inputs, 1, inputs);
+            double sum = dot(backend, seen, 1, layer->a->values + i * inputs, 1, inputs);
             layer->u[row * rank + i] = (float)(layer->scale * sum);
         }
     }
@@ -336,7 +352,8 @@ static void linear_row_backward(struct backend *backend, const struct linear_bac
     for (int64_t i = 0; a->dx && i < inputs; i++) {
         dx[i] += dot(backend, dy, 1, layer->w->values + i, inputs, outputs);
         if (layer->a) {
-            dx[i] += dot(backend, du, 1, layer->a->values + i, inputs, rank);
+            double sum = dot(backend, du, 1, layer->a->values + i, inputs, rank);
+            dx[i] += dropped(&a->dropout, layer->stream, row, i, sum);
         }
     }
 }
@@ -374,8 +391,9 @@ static void reference_linear_weight_backward(struct backend *backend, const stru
         for (int64_t i = 0; i < a->inputs; i++) {
             double sum = 0;
             for (int64_t r = 0; r < a->rows; r++) {
+                double x = dropped(&a->dropout, a->stream, r, i, float_from_dtype(a->x, a->x_dtype, r * a->inputs + i));
                 sum += operand(backend, float_from_dtype(a->dy, a->dy_dtype, r * a->outputs + o)) *
-                       operand(backend, float_from_dtype(a->x, a->x_dtype, r * a->inputs + i));
+                       operand(backend, (float)x);
             }
             float *dw = a->dw + o * a->inputs + i;
             *dw = (float)(*dw + a->scale * sum);
@@ -731,22 +749,6 @@ static void reference_scatter_add_rows(struct backend *backend, const struct row
     for (int64_t i = 0; i < a->rows; i++) {
         for (int64_t c = 0; c < a->columns; c++) {
             a->dst[(int64_t)a->index[i] * a->columns + c] += a->src[i * a->columns + c];
-        }
-    }
-}
-
-static void reference_dropout(struct backend *backend, const struct dropout_args *a)
-{
-    assert_rows(backend, a->x_dtype);
-    assert(!a->accumulate || a->x_dtype == DTYPE_F32);
-    for (int64_t r = 0; r < a->rows; r++) {
-        for (int64_t c = 0; c < a->columns; c++) {
-            uint32_t words[4];
-            random_block(words, a->seed, RANDOM_DROPOUT, a->keys[r], (uint64_t)a->stream << 32 | (uint64_t)c / 4);
-            bool dropped = words[c % 4] < a->probability * 4294967296.0;
-            int64_t at = r * a->columns + c;
-            double value = dropped ? 0 : float_from_dtype(a->x, a->x_dtype, at) / (1.0 - a->probability);
-            store(a->out, a->x_dtype, at, (float)((a->accumulate ? ((float *)a->out)[at] : 0.0) + value));
         }
     }
 }
