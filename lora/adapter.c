@@ -2,6 +2,7 @@
 #include "lora/adapter.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/strbuf.h"
 #include "base/suggest.h"
 #include "lora/peft.h"
 #include <assert.h>
@@ -21,20 +22,14 @@ bool adapter_name_matches(const char *path, const char *name)
     return name_length == path_length || path[path_length - name_length - 1] == '.';
 }
 
-int adapter_add_target(struct adapter *adapter, int32_t layer, enum linear_kind kind, int32_t rank, double alpha,
-                       struct err *err)
+int adapter_add_target(struct adapter *adapter, int32_t linear, int32_t rank, double alpha, struct err *err)
 {
-    int32_t outputs, inputs;
-    model_linear_shape(&adapter->model->config, kind, &outputs, &inputs);
-    int32_t most = outputs < inputs ? outputs : inputs;
-    if (rank < 1 || rank > most || rank > LORA_RANK_MAX) {
-        char path[MODULE_PATH_MAX];
-        model_linear_path(path, layer, kind);
-        return err_set(err, "rank %d does not fit %s [%d, %d]; take lora_r from 1 to %d", rank, path, outputs, inputs,
-                       most < LORA_RANK_MAX ? most : LORA_RANK_MAX);
-    }
-    adapter->targets[adapter->target_count] =
-        (struct adapter_target){layer, kind, rank, alpha, 2 * adapter->target_count};
+    const struct linear_spec *spec = &adapter->model->linears[linear].spec;
+    int32_t most = spec->outputs < spec->inputs ? spec->outputs : spec->inputs;
+    if (rank < 1 || rank > most || rank > LORA_RANK_MAX)
+        return err_set(err, "rank %d does not fit %s [%d, %d]; take lora_r from 1 to %d", rank, spec->path,
+                       spec->outputs, spec->inputs, most < LORA_RANK_MAX ? most : LORA_RANK_MAX);
+    adapter->targets[adapter->target_count] = (struct adapter_target){linear, rank, alpha, 2 * adapter->target_count};
     adapter->target_count++;
     return 0;
 }
@@ -45,8 +40,7 @@ int adapter_new(struct adapter **out, struct model *model, struct err *err)
     if (!adapter)
         return -1;
     adapter->model = model;
-    size_t linears = (size_t)model->config.layers * LINEAR_KIND_COUNT;
-    adapter->targets = mem_alloc(linears, sizeof *adapter->targets, err);
+    adapter->targets = mem_alloc((size_t)model->linear_count, sizeof *adapter->targets, err);
     if (!adapter->targets) {
         mem_free(adapter);
         return -1;
@@ -69,36 +63,59 @@ int adapter_save_module(struct adapter *adapter, const char *name, struct err *e
     return 0;
 }
 
-/* Last parts of the linear layers' paths, for "did you mean". */
-static const char *nearest_target(const char *name)
+/* The last parts of the linear layers' paths, each once: "q_proj". */
+struct leaf_names {
+    const char *names[LINEAR_ROLE_COUNT + 1];
+    size_t count;
+};
+
+static void list_leaf_names(struct leaf_names *list, const struct model *model)
 {
-    static const char *const names[] = {"all-linear", "q_proj",    "k_proj",  "v_proj",
-                                        "o_proj",     "gate_proj", "up_proj", "down_proj"};
-    return suggest_nearest(name, names, sizeof names / sizeof *names);
+    list->count = 0;
+    for (int32_t n = 0; n < model->linear_count && list->count < LINEAR_ROLE_COUNT; n++) {
+        const char *leaf = linear_leaf(&model->linears[n].spec);
+        size_t i = 0;
+        while (i < list->count && strcmp(list->names[i], leaf) != 0)
+            i++;
+        list->names[i] = leaf;
+        list->count += i == list->count;
+    }
+}
+
+static int refuse_target(const struct model *model, const char *name, struct err *err)
+{
+    struct leaf_names known;
+    struct strbuf text = {0};
+    list_leaf_names(&known, model);
+    for (size_t i = 0; i < known.count; i++)
+        strbuf_printf(&text, "%s, ", known.names[i]);
+    known.names[known.count++] = "all-linear";
+    const char *nearest = suggest_nearest(name, known.names, known.count);
+    if (strbuf_check(&text, err) == 0)
+        err_set(err,
+                "lora_target_modules: no linear layer of the model is called '%s'%s%s%s; there are %sand all-linear "
+                "for all of them",
+                name, nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "",
+                strbuf_text(&text));
+    strbuf_free(&text);
+    return -1;
 }
 
 /* Every name must hit a layer, or it is a mistake that would otherwise pass in silence. */
 static int check_names(const struct adapter *adapter, const struct adapter_options *options, struct err *err)
 {
+    const struct model *model = adapter->model;
     for (size_t i = 0; i < options->target_count; i++) {
         const char *name = options->targets[i];
         bool found = strcmp(name, "all-linear") == 0;
-        char path[MODULE_PATH_MAX];
-        for (int32_t l = 0; l < adapter->model->config.layers && !found; l++)
-            for (int kind = 0; kind < LINEAR_KIND_COUNT && !found; kind++) {
-                model_linear_path(path, l, (enum linear_kind)kind);
-                found = adapter_name_matches(path, name);
-            }
+        for (int32_t n = 0; n < model->linear_count && !found; n++)
+            found = adapter_name_matches(model->linears[n].spec.path, name);
         if (found)
             continue;
         if (strcmp(name, "lm_head") == 0)
             return err_set(err, "lora_target_modules: lm_head takes no low-rank term; train it whole with "
                                 "lora_modules_to_save: lm_head");
-        const char *nearest = nearest_target(name);
-        return err_set(err,
-                       "lora_target_modules: no linear layer of the model is called '%s'%s%s%s; there are q_proj, "
-                       "k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, and all-linear for all of them",
-                       name, nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+        return refuse_target(model, name, err);
     }
     return 0;
 }
@@ -115,16 +132,14 @@ int adapter_describe(struct adapter **out, struct model *model, const struct ada
     adapter->seed = options->seed;
     adapter->save_score = options->score;
     int rc = check_names(adapter, options, err);
-    char path[MODULE_PATH_MAX];
-    for (int32_t l = 0; l < model->config.layers; l++)
-        for (int kind = 0; kind < LINEAR_KIND_COUNT && rc == 0; kind++) {
-            model_linear_path(path, l, (enum linear_kind)kind);
-            bool hit = false;
-            for (size_t i = 0; i < options->target_count && !hit; i++)
-                hit = strcmp(options->targets[i], "all-linear") == 0 || adapter_name_matches(path, options->targets[i]);
-            if (hit)
-                rc = adapter_add_target(adapter, l, (enum linear_kind)kind, options->rank, options->alpha, err);
-        }
+    for (int32_t n = 0; n < model->linear_count && rc == 0; n++) {
+        const char *path = model->linears[n].spec.path;
+        bool hit = false;
+        for (size_t i = 0; i < options->target_count && !hit; i++)
+            hit = strcmp(options->targets[i], "all-linear") == 0 || adapter_name_matches(path, options->targets[i]);
+        if (hit)
+            rc = adapter_add_target(adapter, n, options->rank, options->alpha, err);
+    }
     for (size_t i = 0; i < options->module_count && rc == 0; i++)
         rc = adapter_save_module(adapter, options->modules_to_save[i], err);
     adapter->tied = model->config.tied && adapter->save_embedding && !adapter->save_head;
@@ -263,22 +278,19 @@ static int load_target(struct loader *loader, const struct adapter_target *targe
 {
     struct adapter *adapter = loader->adapter;
     struct low_rank none = {0};
-    struct low_rank *low_rank =
-        loader->regions->counting ? &none : overlay_linear(&adapter->overlay, target->layer, target->kind);
-    int32_t outputs, inputs;
-    model_linear_shape(&adapter->model->config, target->kind, &outputs, &inputs);
+    struct low_rank *low_rank = loader->regions->counting ? &none : &adapter->overlay.linears[target->linear];
+    const struct linear_spec *spec = &adapter->model->linears[target->linear].spec;
     unsigned uses = WEIGHT_FORWARD | (adapter->trainable ? WEIGHT_BACKWARD : 0u);
-    char path[MODULE_PATH_MAX], name[PEFT_NAME_MAX];
-    model_linear_path(path, target->layer, target->kind);
+    char name[PEFT_NAME_MAX];
     low_rank->rank = target->rank;
     low_rank->scale = (float)adapter_scale(adapter, target);
     if (target->rank > adapter->overlay.max_rank)
         adapter->overlay.max_rank = target->rank;
-    peft_tensor_name(name, path, "lora_A.weight");
-    if (load_parameter(loader, name, target->rank, inputs, uses, &low_rank->a, &low_rank->a_gradient) != 0)
+    peft_tensor_name(name, spec->path, "lora_A.weight");
+    if (load_parameter(loader, name, target->rank, spec->inputs, uses, &low_rank->a, &low_rank->a_gradient) != 0)
         return -1;
-    peft_tensor_name(name, path, "lora_B.weight");
-    return load_parameter(loader, name, outputs, target->rank, uses, &low_rank->b, &low_rank->b_gradient);
+    peft_tensor_name(name, spec->path, "lora_B.weight");
+    return load_parameter(loader, name, spec->outputs, target->rank, uses, &low_rank->b, &low_rank->b_gradient);
 }
 
 static int load_replacement(struct loader *loader, const char *path, unsigned uses, struct replacement *replacement)
@@ -331,8 +343,7 @@ int adapter_load(struct adapter *adapter, struct backend *backend, bool trainabl
     if (load_all(&loader) != 0 || regions_alloc(&adapter->regions, err) != 0)
         return -1;
     adapter->backend = backend;
-    size_t linears = (size_t)adapter->model->config.layers * LINEAR_KIND_COUNT;
-    adapter->overlay.linears = mem_alloc(linears, sizeof *adapter->overlay.linears, err);
+    adapter->overlay.linears = mem_alloc((size_t)adapter->model->linear_count, sizeof *adapter->overlay.linears, err);
     adapter->parameters.items = mem_alloc((size_t)loader.parameter, sizeof(struct parameter), err);
     if (!adapter->overlay.linears || !adapter->parameters.items || load_all(&loader) != 0 ||
         backend->synchronize(backend, err) != 0)
@@ -355,8 +366,7 @@ void adapter_free(struct adapter *adapter)
     if (!adapter)
         return;
     for (int32_t i = 0; adapter->overlay.linears && i < adapter->target_count; i++) {
-        const struct low_rank *low_rank =
-            overlay_linear(&adapter->overlay, adapter->targets[i].layer, adapter->targets[i].kind);
+        const struct low_rank *low_rank = &adapter->overlay.linears[adapter->targets[i].linear];
         free_weight(adapter, low_rank->a);
         free_weight(adapter, low_rank->b);
     }
@@ -388,9 +398,8 @@ int64_t adapter_parameter_count(const struct adapter *adapter)
 {
     int64_t count = 0;
     for (int32_t i = 0; i < adapter->target_count; i++) {
-        int32_t outputs, inputs;
-        model_linear_shape(&adapter->model->config, adapter->targets[i].kind, &outputs, &inputs);
-        count += (int64_t)adapter->targets[i].rank * (outputs + inputs);
+        const struct linear_spec *spec = &adapter->model->linears[adapter->targets[i].linear].spec;
+        count += (int64_t)adapter->targets[i].rank * (spec->outputs + spec->inputs);
     }
     int64_t table = (int64_t)adapter->model->config.vocabulary * adapter->model->config.hidden;
     int64_t score = adapter->save_score ? adapter->model->config.hidden : 0;

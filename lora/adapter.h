@@ -41,8 +41,7 @@ struct adapter_options {
 };
 
 struct adapter_target {
-    int32_t layer;
-    enum linear_kind kind;
+    int32_t linear; /* its number in the model */
     int32_t rank;
     double alpha;
     int32_t parameter; /* number of A in parameters; B is the next */

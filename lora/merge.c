@@ -1,6 +1,7 @@
 /* lora/merge.c - see merge.h. */
 #include "lora/merge.h"
 #include "base/mem.h"
+#include <stdio.h>
 #include <string.h>
 
 static float *download(const struct adapter *adapter, const struct parameter *parameter, struct err *err)
@@ -51,8 +52,7 @@ static int merge_tensor(void *context, const char *name, float *values, int64_t 
     char path[MODULE_PATH_MAX + 16];
     for (int32_t i = 0; i < adapter->target_count; i++) {
         const struct adapter_target *target = &adapter->targets[i];
-        model_linear_path(path, target->layer, target->kind);
-        strcat(path, ".weight");
+        snprintf(path, sizeof path, "%s.weight", adapter->model->linears[target->linear].spec.path);
         if (strcmp(path, name) == 0)
             return merge_target(adapter, target, values, first, count, err);
     }

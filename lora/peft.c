@@ -79,11 +79,12 @@ static int pattern_alpha(const json_t *config, const char *path, double *alpha, 
 }
 
 /* One linear layer's A and B, when the file has them; their shapes against the model's. */
-static int read_target(struct adapter *adapter, const json_t *config, int32_t layer, enum linear_kind kind,
-                       const char *where, int32_t *used, struct err *err)
+static int read_target(struct adapter *adapter, const json_t *config, int32_t linear, const char *where, int32_t *used,
+                       struct err *err)
 {
-    char path[MODULE_PATH_MAX], a_name[PEFT_NAME_MAX], b_name[PEFT_NAME_MAX];
-    model_linear_path(path, layer, kind);
+    const struct linear_spec *spec = &adapter->model->linears[linear].spec;
+    const char *path = spec->path;
+    char a_name[PEFT_NAME_MAX], b_name[PEFT_NAME_MAX];
     peft_tensor_name(a_name, path, "lora_A.weight");
     peft_tensor_name(b_name, path, "lora_B.weight");
     const struct safetensor *a = safetensors_find(adapter->source, a_name),
@@ -93,18 +94,17 @@ static int read_target(struct adapter *adapter, const json_t *config, int32_t la
     if (!a || !b)
         return err_set(err, "%s: there is %s without %s; the file is incomplete", where, a ? a_name : b_name,
                        a ? b_name : a_name);
-    int32_t outputs, inputs;
-    model_linear_shape(&adapter->model->config, kind, &outputs, &inputs);
-    if (a->rank != 2 || b->rank != 2 || a->shape[1] != inputs || b->shape[0] != outputs || a->shape[0] != b->shape[1])
+    if (a->rank != 2 || b->rank != 2 || a->shape[1] != spec->inputs || b->shape[0] != spec->outputs ||
+        a->shape[0] != b->shape[1])
         return err_set(
             err, "%s: the adapter's %s does not fit the model's layer [%d, %d]; it was made for another base model",
-            where, path, outputs, inputs);
+            where, path, spec->outputs, spec->inputs);
     double alpha = adapter->alpha;
     if (pattern_alpha(config, path, &alpha, where, err) != 0)
         return -1;
     *used += 2;
     int32_t rank = a->shape[0] <= LORA_RANK_MAX ? (int32_t)a->shape[0] : 0;
-    if (adapter_add_target(adapter, layer, kind, rank, alpha, err) != 0)
+    if (adapter_add_target(adapter, linear, rank, alpha, err) != 0)
         return err_prefix(err, "%s", where);
     return 0;
 }
@@ -150,10 +150,9 @@ static int read_score(struct adapter *adapter, const char *where, int32_t *used,
 static int read_tensors(struct adapter *adapter, const json_t *config, const char *where, struct err *err)
 {
     int32_t used = 0;
-    for (int32_t l = 0; l < adapter->model->config.layers; l++)
-        for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
-            if (read_target(adapter, config, l, (enum linear_kind)kind, where, &used, err) != 0)
-                return -1;
+    for (int32_t n = 0; n < adapter->model->linear_count; n++)
+        if (read_target(adapter, config, n, where, &used, err) != 0)
+            return -1;
     if (read_replacement(adapter, "model.embed_tokens", &adapter->save_embedding, where, &used, err) != 0 ||
         read_replacement(adapter, "lm_head", &adapter->save_head, where, &used, err) != 0 ||
         read_score(adapter, where, &used, err) != 0)
@@ -270,25 +269,34 @@ int adapter_fingerprint(const struct adapter *adapter, struct hash *out, struct 
 
 /* ---- writing ---- */
 
+static const struct linear_spec *target_spec(const struct adapter *adapter, const struct adapter_target *target)
+{
+    return &adapter->model->linears[target->linear].spec;
+}
+
 /* The last names of the layers that have targets, when each of them is on every layer ("q_proj"); else full paths. */
 static void put_target_modules(struct strbuf *text, const struct adapter *adapter)
 {
-    int32_t layers = adapter->model->config.layers, by_kind[LINEAR_KIND_COUNT] = {0};
+    const struct model *model = adapter->model;
+    int32_t missing[LINEAR_ROLE_COUNT] = {0}; /* linears of a role without a target */
+    for (int32_t n = 0; n < model->linear_count; n++)
+        missing[model->linears[n].spec.role]++;
     for (int32_t i = 0; i < adapter->target_count; i++)
-        by_kind[adapter->targets[i].kind]++;
+        missing[target_spec(adapter, &adapter->targets[i])->role]--;
     const char *comma = "";
-    for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
-        if (by_kind[kind] == layers) {
-            strbuf_printf(text, "%s\"%s\"", comma, strchr(linear_kind_path((enum linear_kind)kind), '.') + 1);
-            comma = ", ";
-        }
-    for (int32_t i = 0; i < adapter->target_count; i++) {
-        const struct adapter_target *target = &adapter->targets[i];
-        if (by_kind[target->kind] == layers)
+    for (int32_t n = 0; n < model->linear_count; n++) {
+        const struct linear_spec *spec = &model->linears[n].spec;
+        if (missing[spec->role] != 0)
             continue;
-        char path[MODULE_PATH_MAX];
-        model_linear_path(path, target->layer, target->kind);
-        strbuf_printf(text, "%s\"%s\"", comma, path);
+        strbuf_printf(text, "%s\"%s\"", comma, linear_leaf(spec));
+        comma = ", ";
+        missing[spec->role] = -1; /* written */
+    }
+    for (int32_t i = 0; i < adapter->target_count; i++) {
+        const struct linear_spec *spec = target_spec(adapter, &adapter->targets[i]);
+        if (missing[spec->role] < 0)
+            continue;
+        strbuf_printf(text, "%s\"%s\"", comma, spec->path);
         comma = ", ";
     }
 }
@@ -301,9 +309,8 @@ static void put_pattern(struct strbuf *text, const struct adapter *adapter, bool
         const struct adapter_target *target = &adapter->targets[i];
         if (alpha ? target->alpha == adapter->alpha : target->rank == adapter->rank)
             continue;
-        char path[MODULE_PATH_MAX];
-        model_linear_path(path, target->layer, target->kind);
-        strbuf_printf(text, "%s\"%s\": %.17g", comma, path, alpha ? target->alpha : (double)target->rank);
+        strbuf_printf(text, "%s\"%s\": %.17g", comma, target_spec(adapter, target)->path,
+                      alpha ? target->alpha : (double)target->rank);
         comma = ", ";
     }
 }

@@ -22,8 +22,7 @@ void peft_tensor_name(char out[PEFT_NAME_MAX], const char *path, const char *lea
 /* As PEFT matches target_modules: the path itself, or its end behind a dot. */
 bool adapter_name_matches(const char *path, const char *name);
 int adapter_new(struct adapter **out, struct model *model, struct err *err);
-int adapter_add_target(struct adapter *adapter, int32_t layer, enum linear_kind kind, int32_t rank, double alpha,
-                       struct err *err);
+int adapter_add_target(struct adapter *adapter, int32_t linear, int32_t rank, double alpha, struct err *err);
 int adapter_save_module(struct adapter *adapter, const char *name, struct err *err);
 
 #endif

@@ -5,7 +5,7 @@
 
 /* A linear layer on the way back: dy, and the x that it read. */
 struct backward_layer {
-    enum linear_kind kind;
+    enum linear_role role;
     struct operand dy, x;
 };
 
@@ -29,18 +29,19 @@ static struct linear_weight_backward_args weight_backward(const struct pass *pas
 static void low_rank_weights_backward(struct pass *pass, const struct overlay *overlay, int32_t layer,
                                       const struct backward_layer *linear, const float *du)
 {
-    const struct low_rank *low_rank = pass_low_rank(overlay, layer, linear->kind);
+    const int32_t number = pass_linear(pass, layer, linear->role);
+    const struct low_rank *low_rank = pass_low_rank(overlay, number);
     if (!low_rank || !low_rank->b_gradient)
         return;
     int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
-    struct operand u = operand_f32(pass->tapes[layer].u[linear->kind]);
+    struct operand u = operand_f32(pass->tapes[layer].u[linear->role]);
     struct linear_weight_backward_args b = weight_backward(pass, linear->dy, outputs, u, low_rank->rank);
     b.dw = low_rank->b_gradient;
     pass->backend->linear_weight_backward(pass->backend, &b);
     struct linear_weight_backward_args a = weight_backward(pass, operand_f32(du), low_rank->rank, linear->x, inputs);
     a.dw = low_rank->a_gradient;
     a.dropout = pass_dropout(pass, overlay);
-    a.stream = pass_stream(layer, linear->kind);
+    a.stream = (uint32_t)number;
     pass->backend->linear_weight_backward(pass->backend, &a);
 }
 
@@ -51,17 +52,18 @@ static void linears_backward(struct pass *pass, const struct overlay *overlay, i
     struct linear_backward_args args = {
         .dx = dx, .layer_count = count, .rows = pass->rows, .dy_dtype = linears->dy.dtype};
     for (int i = 0; i < count; i++) {
-        const struct low_rank *low_rank = pass_low_rank(overlay, layer, linears[i].kind);
+        const int32_t number = pass_linear(pass, layer, linears[i].role);
+        const struct low_rank *low_rank = pass_low_rank(overlay, number);
         struct linear_gradient *gradient = &args.layers[i];
         assert(linears[i].dy.dtype == args.dy_dtype);
         gradient->dy = linears[i].dy.data;
-        gradient->w = pass->model->layers[layer].linears[linears[i].kind].weight;
+        gradient->w = pass->model->linears[number].weight;
         if (low_rank) {
             gradient->b = low_rank->b;
             gradient->a = low_rank->a;
             gradient->du = pass->du[i];
             gradient->scale = low_rank->scale;
-            gradient->stream = pass_stream(layer, linears[i].kind);
+            gradient->stream = (uint32_t)number;
             args.dropout = pass_dropout(pass, overlay);
         }
     }
@@ -73,7 +75,7 @@ static void weights_backward(struct pass *pass, const struct overlay *overlay, i
                              const struct backward_layer *linears, int count)
 {
     for (int i = 0; i < count; i++) {
-        const struct linear *linear = &pass->model->layers[layer].linears[linears[i].kind];
+        const struct linear *linear = &pass->model->linears[pass_linear(pass, layer, linears[i].role)];
         const struct weight_shape *shape = weight_shape(linear->weight);
         low_rank_weights_backward(pass, overlay, layer, &linears[i], pass->du[i]);
         if (linear->weight_gradient || linear->bias_gradient) {
@@ -119,7 +121,7 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
                                                .count = (int64_t)pass->rows * pass->model->config.intermediate,
                                                .out_dtype = backend->compute});
     if (pass->limits.checkpointing) /* the layer was run again up to here */
-        pass_linears(pass, overlay, layer, LINEAR_DOWN, wide, (float *[]){NULL}, 1, true);
+        pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_DOWN}, wide, (float *[]){NULL}, 1, true);
     weights_backward(pass, overlay, layer, &down, 1);
     pass_norm(pass, tape->middle, NULL, weights->mlp_norm, NULL, NULL);
     const struct backward_layer linears[] = {{LINEAR_GATE, pass_operand(pass, dgate), normed},

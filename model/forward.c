@@ -64,48 +64,50 @@ static void final_norm(struct pass *pass)
     pass->backend->norm(pass->backend, &args);
 }
 
+int32_t pass_linear(const struct pass *pass, int32_t layer, enum linear_role role)
+{
+    int32_t linear = pass->model->layers[layer].linears[role];
+    assert(linear >= 0);
+    return linear;
+}
+
 struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay)
 {
     return overlay->dropout > 0 ? (struct dropout){pass->row_keys, overlay->seed, overlay->dropout}
                                 : (struct dropout){0};
 }
 
-uint32_t pass_stream(int32_t layer, enum linear_kind kind)
+const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t linear)
 {
-    return (uint32_t)(layer * LINEAR_KIND_COUNT + (int)kind);
-}
-
-const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t layer, enum linear_kind kind)
-{
-    const struct low_rank *low_rank = overlay ? overlay_linear(overlay, layer, kind) : NULL;
+    const struct low_rank *low_rank = overlay ? &overlay->linears[linear] : NULL;
     return low_rank && low_rank->a ? low_rank : NULL;
 }
 
 static struct linear_layer linear_layer(struct pass *pass, const struct overlay *overlay, int32_t layer,
-                                        enum linear_kind kind, float *y)
+                                        enum linear_role role, float *y)
 {
-    const struct linear *linear = &pass->model->layers[layer].linears[kind];
-    const struct low_rank *low_rank = pass_low_rank(overlay, layer, kind);
+    const int32_t number = pass_linear(pass, layer, role);
+    const struct linear *linear = &pass->model->linears[number];
+    const struct low_rank *low_rank = pass_low_rank(overlay, number);
     struct linear_layer result = {.w = linear->weight, .bias = linear->bias, .y = y};
     if (low_rank) {
         assert(low_rank->rank <= pass->limits.max_rank);
         result.a = low_rank->a;
         result.b = low_rank->b;
-        result.u = pass->tapes[layer].u[kind];
+        result.u = pass->tapes[layer].u[role];
         result.scale = low_rank->scale;
-        result.stream = pass_stream(layer, kind);
+        result.stream = (uint32_t)number;
     }
     return result;
 }
 
-void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind first,
+void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t layer, const enum linear_role roles[],
                   struct operand x, float *const y[], int count, bool training)
 {
     struct linear_args args = {.x = x.data, .x_dtype = x.dtype, .rows = pass->rows};
     for (int i = 0; i < count; i++) {
-        const enum linear_kind kind = first + (enum linear_kind)i;
         struct linear_layer *next = &args.layers[args.layer_count];
-        *next = linear_layer(pass, overlay, layer, kind, y[i]);
+        *next = linear_layer(pass, overlay, layer, roles[i], y[i]);
         if (!next->a && !next->y)
             continue;
         args.layer_count++;
@@ -150,8 +152,8 @@ static void attention_forward(struct pass *pass, const struct overlay *overlay, 
     const struct model_config *config = &pass->model->config;
     struct tape *tape = &pass->tapes[layer];
     bool cached = pass->limits.cache_rows > 0;
-    pass_linears(pass, overlay, layer, LINEAR_Q, pass_operand(pass, pass->normed),
-                 (float *[]){tape->q, tape->k, tape->v}, 3, training);
+    pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_Q, LINEAR_K, LINEAR_V},
+                 pass_operand(pass, pass->normed), (float *[]){tape->q, tape->k, tape->v}, 3, training);
     pass_rotate(pass, tape->q, config->heads, false);
     pass_rotate(pass, tape->k, config->kv_heads, false);
     float *k = cache_or(pass->cache_k, layer, tape->k), *v = cache_or(pass->cache_v, layer, tape->v);
@@ -212,10 +214,11 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
         x = tape->middle;
         attended = pass->attended;
     }
-    pass_linears(pass, overlay, layer, LINEAR_O, operand_f32(attended), &pass->delta, 1, training);
+    pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_O}, operand_f32(attended), &pass->delta, 1,
+                 training);
     pass_norm(pass, x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, tape->rstd2);
-    pass_linears(pass, overlay, layer, LINEAR_GATE, pass_operand(pass, pass->normed), (float *[]){tape->gate, tape->up},
-                 2, training);
+    pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_GATE, LINEAR_UP}, pass_operand(pass, pass->normed),
+                 (float *[]){tape->gate, tape->up}, 2, training);
     if (!with_down)
         return;
     pass->backend->gated(pass->backend,
@@ -224,7 +227,8 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
                                               .out = pass->wide,
                                               .out_dtype = pass->backend->compute,
                                               .count = (int64_t)pass->rows * pass->model->config.intermediate});
-    pass_linears(pass, overlay, layer, LINEAR_DOWN, pass_operand(pass, pass->wide), &pass->delta, 1, training);
+    pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_DOWN}, pass_operand(pass, pass->wide), &pass->delta,
+                 1, training);
 }
 
 void pass_forward(struct pass *pass, const struct overlay *overlay, bool training)

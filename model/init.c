@@ -48,21 +48,24 @@ static void add_vector(struct tensor_list *list, int32_t size, float constant, c
     snprintf(tensor->name, sizeof tensor->name, "%s.%s", path, leaf);
 }
 
-static void add_layer(struct tensor_list *list, const struct model_config *config, int32_t layer)
+static void add_linear(struct tensor_list *list, const struct linear_spec *spec)
+{
+    struct tensor *weight = add(list, spec->outputs, spec->inputs);
+    snprintf(weight->name, sizeof weight->name, "%s.weight", spec->path);
+    if (spec->has_bias)
+        add_vector(list, spec->outputs, 0, spec->path, "bias");
+}
+
+static void add_layer(struct tensor_list *list, const struct model_config *config, int32_t layer,
+                      const struct linear_spec *linears, int32_t linear_count)
 {
     char path[MODULE_PATH_MAX];
     snprintf(path, sizeof path, "model.layers.%d", layer);
     add_vector(list, config->hidden, 1, path, "input_layernorm.weight");
     add_vector(list, config->hidden, 1, path, "post_attention_layernorm.weight");
-    for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
-        int32_t outputs, inputs;
-        model_linear_shape(config, (enum linear_kind)kind, &outputs, &inputs);
-        model_linear_path(path, layer, (enum linear_kind)kind);
-        struct tensor *weight = add(list, outputs, inputs);
-        snprintf(weight->name, sizeof weight->name, "%s.weight", path);
-        if (kind <= LINEAR_O ? config->attention_bias : config->mlp_bias)
-            add_vector(list, outputs, 0, path, "bias");
-    }
+    for (int32_t n = 0; n < linear_count; n++)
+        if (linears[n].layer == layer)
+            add_linear(list, &linears[n]);
 }
 
 static int write_all(const char *path, struct tensor_list *list, double deviation, uint64_t seed, struct err *err)
@@ -94,25 +97,29 @@ int model_write_random(const char *folder, double deviation, uint64_t seed, stru
     char *path = file_join(folder, "model.safetensors", err);
     if (!path)
         return -1;
-    struct tensor_list list = {.capacity = config.layers * (2 + 2 * LINEAR_KIND_COUNT) + 3};
+    struct linear_spec *linears = NULL;
+    struct tensor_list list = {0};
+    int32_t linear_count = 0;
     int rc =
         file_exists(path)
             ? err_set(err, "%s is already there; random weights would replace it, so remove it first if that is meant",
                       path)
-            : 0;
+            : architecture_linears(&linears, &linear_count, &config, err);
     if (rc == 0) {
+        list.capacity = 2 * config.layers + 2 * linear_count + 3;
         list.items = mem_alloc((size_t)list.capacity, sizeof *list.items, err);
         rc = list.items ? 0 : -1;
     }
     if (rc == 0) {
         strcpy(add(&list, config.vocabulary, config.hidden)->name, "model.embed_tokens.weight");
         for (int32_t l = 0; l < config.layers; l++)
-            add_layer(&list, &config, l);
+            add_layer(&list, &config, l, linears, linear_count);
         add_vector(&list, config.hidden, 1, "model.norm", "weight");
         if (!config.tied)
             strcpy(add(&list, config.vocabulary, config.hidden)->name, "lm_head.weight");
         rc = write_all(path, &list, deviation, seed, err);
     }
+    mem_free(linears);
     mem_free(list.items);
     mem_free(path);
     return rc;

@@ -4,7 +4,7 @@
 #ifndef ATTUNE_MODEL_INIT_H
 #define ATTUNE_MODEL_INIT_H
 
-#include "model/config.h"
+#include "model/arch/config.h"
 
 /*
  * Writes `folder`/model.safetensors for the config.json that is there: matrices normal with deviation `deviation`

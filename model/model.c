@@ -7,50 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *linear_kind_path(enum linear_kind kind)
-{
-    static const char *const paths[LINEAR_KIND_COUNT] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                                         "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                                         "mlp.down_proj"};
-    return paths[kind];
-}
-
-void model_linear_path(char out[MODULE_PATH_MAX], int32_t layer, enum linear_kind kind)
-{
-    snprintf(out, MODULE_PATH_MAX, "model.layers.%d.%s", layer, linear_kind_path(kind));
-}
-
-void model_linear_shape(const struct model_config *config, enum linear_kind kind, int32_t *outputs, int32_t *inputs)
-{
-    int32_t queries = config->heads * config->head_size, keys = config->kv_heads * config->head_size;
-    switch (kind) {
-    case LINEAR_Q:
-        *outputs = queries, *inputs = config->hidden;
-        break;
-    case LINEAR_K:
-    case LINEAR_V:
-        *outputs = keys, *inputs = config->hidden;
-        break;
-    case LINEAR_O:
-        *outputs = config->hidden, *inputs = queries;
-        break;
-    case LINEAR_GATE:
-    case LINEAR_UP:
-        *outputs = config->intermediate, *inputs = config->hidden;
-        break;
-    case LINEAR_DOWN:
-        *outputs = config->hidden, *inputs = config->intermediate;
-        break;
-    case LINEAR_KIND_COUNT:
-        abort(); /* no linear layer */
-    }
-}
-
-static bool linear_has_bias(const struct model_config *config, enum linear_kind kind)
-{
-    return kind <= LINEAR_O ? config->attention_bias : config->mlp_bias;
-}
-
 /* ---- opening: names and shapes ---- */
 
 /* Finds a tensor and holds it to its shape; columns 0 means a vector of `rows`. */
@@ -94,25 +50,23 @@ static int check_score(const struct model *model, struct err *err)
 static int check_tensors(const struct model *model, struct err *err)
 {
     const struct model_config *config = &model->config;
-    char path[MODULE_PATH_MAX], name[MODULE_PATH_MAX + 16];
+    char name[MODULE_PATH_MAX + 16];
     if (!need_tensor(model, "model.embed_tokens.weight", config->vocabulary, config->hidden, err) ||
         !need_tensor(model, "model.norm.weight", config->hidden, 0, err) ||
         (!config->tied && !model->is_scorer &&
          !need_tensor(model, "lm_head.weight", config->vocabulary, config->hidden, err)) ||
         check_score(model, err) != 0)
         return -1;
+    for (int32_t n = 0; n < model->linear_count; n++) {
+        const struct linear_spec *spec = &model->linears[n].spec;
+        snprintf(name, sizeof name, "%s.weight", spec->path);
+        if (!need_tensor(model, name, spec->outputs, spec->inputs, err))
+            return -1;
+        snprintf(name, sizeof name, "%s.bias", spec->path);
+        if (spec->has_bias && !need_tensor(model, name, spec->outputs, 0, err))
+            return -1;
+    }
     for (int32_t l = 0; l < config->layers; l++) {
-        for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
-            int32_t outputs, inputs;
-            model_linear_shape(config, (enum linear_kind)kind, &outputs, &inputs);
-            model_linear_path(path, l, (enum linear_kind)kind);
-            snprintf(name, sizeof name, "%s.weight", path);
-            if (!need_tensor(model, name, outputs, inputs, err))
-                return -1;
-            snprintf(name, sizeof name, "%s.bias", path);
-            if (linear_has_bias(config, (enum linear_kind)kind) && !need_tensor(model, name, outputs, 0, err))
-                return -1;
-        }
         static const char *const norms[] = {"input_layernorm", "post_attention_layernorm"};
         for (int i = 0; i < 2; i++) {
             snprintf(name, sizeof name, "model.layers.%d.%s.weight", l, norms[i]);
@@ -121,6 +75,27 @@ static int check_tensors(const struct model *model, struct err *err)
         }
     }
     return 0;
+}
+
+/* The linear layers, and which of them each layer has. */
+static int list_linears(struct model *model, struct err *err)
+{
+    struct linear_spec *specs;
+    int32_t layers = model->config.layers;
+    if (architecture_linears(&specs, &model->linear_count, &model->config, err) != 0)
+        return -1;
+    model->linears = mem_alloc((size_t)model->linear_count, sizeof *model->linears, err);
+    model->layers = mem_alloc((size_t)layers, sizeof *model->layers, err);
+    bool listed = model->linears && model->layers;
+    for (int32_t l = 0; listed && l < layers; l++)
+        for (int role = 0; role < LINEAR_ROLE_COUNT; role++)
+            model->layers[l].linears[role] = -1;
+    for (int32_t n = 0; listed && n < model->linear_count; n++) {
+        model->linears[n].spec = specs[n];
+        model->layers[specs[n].layer].linears[specs[n].role] = n;
+    }
+    mem_free(specs);
+    return listed ? 0 : -1;
 }
 
 int model_open(struct model **out, const char *folder, struct err *err)
@@ -138,7 +113,7 @@ int model_open(struct model **out, const char *folder, struct err *err)
     /* Some checkpoints of tied models carry no flag but also no head. */
     if (!model->config.tied && !has_head && !model->is_scorer)
         model->config.tied = true;
-    if (check_tensors(model, err) != 0)
+    if (list_linears(model, err) != 0 || check_tensors(model, err) != 0)
         goto fail;
     *out = model;
     return 0;
@@ -206,7 +181,7 @@ static const void *aligned_source(const struct safetensor *tensor, void **copy, 
     return *copy;
 }
 
-static int load_matrix(struct loader *loader, const char *name, unsigned uses, struct linear *linear)
+static int load_matrix(struct loader *loader, const char *name, unsigned uses, struct weight **weight, float **gradient)
 {
     const struct safetensor *tensor = safetensors_find(loader->model->files, name);
     assert(tensor);
@@ -221,9 +196,8 @@ static int load_matrix(struct loader *loader, const char *name, unsigned uses, s
     if (!loader->regions->counting) {
         void *copy = NULL;
         const void *source = trainable ? NULL : aligned_source(tensor, &copy, loader->err);
-        int rc = !trainable && !source
-                     ? -1
-                     : backend->weight_create(backend, &linear->weight, &shape, memory, source, loader->err);
+        int rc =
+            !trainable && !source ? -1 : backend->weight_create(backend, weight, &shape, memory, source, loader->err);
         if (rc == 0 && trainable)
             rc = parameter_upload(backend, master, tensor, loader->err);
         mem_free(copy);
@@ -231,33 +205,35 @@ static int load_matrix(struct loader *loader, const char *name, unsigned uses, s
         if (rc != 0)
             return -1;
         if (trainable)
-            backend->weight_update(backend, &(struct weight_update_args){linear->weight, master});
+            backend->weight_update(backend, &(struct weight_update_args){*weight, master});
     }
-    return trainable ? add_parameter(loader, name, tensor, master, linear->weight, &linear->weight_gradient) : 0;
+    return trainable ? add_parameter(loader, name, tensor, master, *weight, gradient) : 0;
+}
+
+static int load_linear(struct loader *loader, struct linear *linear)
+{
+    char name[MODULE_PATH_MAX + 16];
+    snprintf(name, sizeof name, "%s.weight", linear->spec.path);
+    if (load_matrix(loader, name, WEIGHT_FORWARD, &linear->weight, &linear->weight_gradient) != 0)
+        return -1;
+    snprintf(name, sizeof name, "%s.bias", linear->spec.path);
+    return linear->spec.has_bias ? load_vector(loader, name, &linear->bias, &linear->bias_gradient) : 0;
 }
 
 static int load_layer(struct loader *loader, int32_t number)
 {
-    struct layer none = {0}; /* while counting there are no layers yet */
-    struct layer *layer = loader->regions->counting ? &none : &loader->model->layers[number];
-    char path[MODULE_PATH_MAX], name[MODULE_PATH_MAX + 16];
+    struct model *model = loader->model;
+    struct layer *layer = &model->layers[number];
+    char name[MODULE_PATH_MAX + 16];
     snprintf(name, sizeof name, "model.layers.%d.input_layernorm.weight", number);
     if (load_vector(loader, name, &layer->attention_norm, &layer->attention_norm_gradient) != 0)
         return -1;
     snprintf(name, sizeof name, "model.layers.%d.post_attention_layernorm.weight", number);
     if (load_vector(loader, name, &layer->mlp_norm, &layer->mlp_norm_gradient) != 0)
         return -1;
-    for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++) {
-        struct linear *linear = &layer->linears[kind];
-        model_linear_path(path, number, (enum linear_kind)kind);
-        snprintf(name, sizeof name, "%s.weight", path);
-        if (load_matrix(loader, name, WEIGHT_FORWARD, linear) != 0)
+    for (int32_t n = 0; n < model->linear_count; n++)
+        if (model->linears[n].spec.layer == number && load_linear(loader, &model->linears[n]) != 0)
             return -1;
-        snprintf(name, sizeof name, "%s.bias", path);
-        if (linear_has_bias(&loader->model->config, (enum linear_kind)kind) &&
-            load_vector(loader, name, &linear->bias, &linear->bias_gradient) != 0)
-            return -1;
-    }
     return 0;
 }
 
@@ -311,7 +287,7 @@ static int load_all(struct loader *loader)
     loader->parameter = 0;
     bool scorer = loader->options->scorer;
     if (load_matrix(loader, "model.embed_tokens.weight", WEIGHT_LOOKUP | (tied && !scorer ? WEIGHT_FORWARD : 0),
-                    &model->embedding) != 0)
+                    &model->embedding.weight, &model->embedding.weight_gradient) != 0)
         return -1;
     for (int32_t l = 0; l < model->config.layers; l++)
         if (load_layer(loader, l) != 0)
@@ -324,13 +300,14 @@ static int load_all(struct loader *loader)
     else if (tied)
         model->head = model->embedding;
     else
-        rc = load_matrix(loader, "lm_head.weight", WEIGHT_FORWARD, &model->head);
+        rc = load_matrix(loader, "lm_head.weight", WEIGHT_FORWARD, &model->head.weight, &model->head.weight_gradient);
     return rc == 0 ? load_rope(loader) : -1;
 }
 
 int model_plan(struct model *model, struct backend *backend, const struct model_options *options,
                struct memory_plan *plan, struct err *err)
 {
+    assert(!model->backend); /* counting forgets what was loaded */
     struct regions regions;
     regions_begin(&regions, backend);
     struct loader loader = {.model = model, .options = options, .regions = &regions, .err = err};
@@ -354,10 +331,9 @@ int model_load(struct model *model, struct backend *backend, const struct model_
     if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
         return err_prefix(err, "cannot load model %s", model->folder);
     model->backend = backend;
-    model->layers = mem_alloc((size_t)model->config.layers, sizeof *model->layers, err);
     model->parameters.items =
         options->trainable ? mem_alloc((size_t)loader.parameter, sizeof(struct parameter), err) : NULL;
-    if (!model->layers || (options->trainable && !model->parameters.items) || load_all(&loader) != 0 ||
+    if ((options->trainable && !model->parameters.items) || load_all(&loader) != 0 ||
         backend->synchronize(backend, err) != 0)
         return err_prefix(err, "cannot load model %s", model->folder);
     safetensors_release(model->files);
@@ -374,9 +350,8 @@ void model_free(struct model *model)
 {
     if (!model)
         return;
-    for (int32_t l = 0; model->layers && l < model->config.layers; l++)
-        for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
-            free_weight(model, model->layers[l].linears[kind].weight);
+    for (int32_t n = 0; model->linears && n < model->linear_count; n++)
+        free_weight(model, model->linears[n].weight);
     if (model->head.weight != model->embedding.weight)
         free_weight(model, model->head.weight);
     free_weight(model, model->embedding.weight);
@@ -384,6 +359,7 @@ void model_free(struct model *model)
         mem_free(model->parameters.items[i].name);
     mem_free(model->parameters.items);
     mem_free(model->layers);
+    mem_free(model->linears);
     if (model->backend)
         regions_free(&model->regions);
     safetensors_close(model->files);

@@ -16,23 +16,31 @@
 #define ATTUNE_MODEL_MODEL_H
 
 #include "base/hash.h"
-#include "model/config.h"
+#include "model/arch/arch.h"
 #include "model/memory.h"
 #include "model/overlay.h"
 #include "model/parameter.h"
 #include "model/score_head.h"
 #include "weights/safetensors.h"
 
+/* A linear layer of a block. */
 struct linear {
-    struct weight *weight;
+    struct linear_spec spec;
+    struct weight *weight;                  /* this and the rest is set by model_load() */
     const float *bias;                      /* device [outputs] or NULL */
     float *weight_gradient, *bias_gradient; /* added to; NULL while frozen */
 };
 
+/* Embedding or head. */
+struct table {
+    struct weight *weight;
+    float *weight_gradient; /* added to; NULL while frozen */
+};
+
 struct layer {
+    int32_t linears[LINEAR_ROLE_COUNT];     /* numbers of its linear layers by role; -1: it has none */
     const float *attention_norm, *mlp_norm; /* device [hidden] */
     float *attention_norm_gradient, *mlp_norm_gradient;
-    struct linear linears[LINEAR_KIND_COUNT];
 };
 
 struct model_options {
@@ -50,13 +58,15 @@ struct model {
     double score_offset; /* of the files' score head */
     struct hash fingerprint;
     bool has_fingerprint;
+    struct linear *linears; /* [linear_count] of all layers; the place in the list is a linear's number */
+    int32_t linear_count;
+    struct layer *layers;
 
     struct backend *backend; /* the rest is set by model_load() */
     struct regions regions;
-    struct linear embedding; /* lookup; tied: also the head */
-    struct linear head;      /* weight == embedding.weight where tied; none in a scorer */
+    struct table embedding;  /* lookup; tied: also the head */
+    struct table head;       /* weight == embedding.weight where tied; none in a scorer */
     struct score_head score; /* of a scorer */
-    struct layer *layers;
     const float *final_norm;
     float *final_norm_gradient;
     const float *rope_frequencies;    /* device [head_size / 2] */
@@ -69,12 +79,6 @@ int model_plan(struct model *model, struct backend *backend, const struct model_
                struct memory_plan *plan, struct err *err);
 int model_load(struct model *model, struct backend *backend, const struct model_options *options, struct err *err);
 void model_free(struct model *model);
-
-/* Inputs and outputs of a linear layer. */
-void model_linear_shape(const struct model_config *config, enum linear_kind kind, int32_t *outputs, int32_t *inputs);
-/* "model.layers.3.mlp.up_proj", written into out. */
-#define MODULE_PATH_MAX 96
-void model_linear_path(char out[MODULE_PATH_MAX], int32_t layer, enum linear_kind kind);
 
 /* A fingerprint of all weights (names, shapes, dtypes, bytes): what an adapter remembers of its base. Taken once. */
 struct hash model_fingerprint(struct model *model);

@@ -11,12 +11,6 @@
 #include "backend/backend.h"
 #include <stdint.h>
 
-/* The linear layers of a block, in the order of a forward pass. */
-enum linear_kind { LINEAR_Q, LINEAR_K, LINEAR_V, LINEAR_O, LINEAR_GATE, LINEAR_UP, LINEAR_DOWN, LINEAR_KIND_COUNT };
-
-/* "self_attn.q_proj", ... */
-const char *linear_kind_path(enum linear_kind kind);
-
 /* y += scale * drop(x) A^T B^T */
 struct low_rank {
     struct weight *a;               /* [rank, inputs], or NULL: this layer has no low-rank term */
@@ -33,16 +27,11 @@ struct replacement {
 };
 
 struct overlay {
-    struct low_rank *linears; /* [layers * LINEAR_KIND_COUNT] */
+    struct low_rank *linears; /* [linear_count] of the model, by the numbers of its linears */
     struct replacement embedding, head;
     int32_t max_rank;
     float dropout; /* of training passes; evaluation and generation never drop */
     uint64_t seed;
 };
-
-static inline struct low_rank *overlay_linear(const struct overlay *overlay, int32_t layer, enum linear_kind kind)
-{
-    return &overlay->linears[layer * LINEAR_KIND_COUNT + (int)kind];
-}
 
 #endif

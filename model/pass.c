@@ -33,6 +33,20 @@ static void *take_operand(const struct pass *pass, struct regions *regions, size
     return regions_take(regions, MEMORY_ACTIVATIONS, count * dtype_size(pass->backend->compute));
 }
 
+static bool some_layer_has(const struct model *model, enum linear_role role)
+{
+    for (int32_t n = 0; n < model->linear_count; n++)
+        if (model->linears[n].spec.role == role)
+            return true;
+    return false;
+}
+
+/* What the attention itself reads is of all rows, whatever predicts. */
+static bool is_before_attention(enum linear_role role)
+{
+    return role == LINEAR_Q || role == LINEAR_K || role == LINEAR_V;
+}
+
 /* Everything of a layer but its input, which only checkpointing keeps apart; `rows` behind the attention. */
 static void take_tape(struct pass *pass, struct regions *regions, struct tape *tape, size_t rows)
 {
@@ -47,8 +61,10 @@ static void take_tape(struct pass *pass, struct regions *regions, struct tape *t
     tape->middle = take(regions, rows * w.hidden);
     tape->gate = take(regions, rows * w.intermediate);
     tape->up = take(regions, rows * w.intermediate);
-    for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
-        tape->u[kind] = take(regions, (kind < LINEAR_O ? w.tokens : rows) * (size_t)pass->limits.max_rank);
+    for (enum linear_role role = 0; role < LINEAR_ROLE_COUNT; role++)
+        if (some_layer_has(pass->model, role))
+            tape->u[role] =
+                take(regions, (is_before_attention(role) ? w.tokens : rows) * (size_t)pass->limits.max_rank);
 }
 
 static void take_tapes(struct pass *pass, struct regions *regions)

@@ -45,7 +45,7 @@ struct tape {
     float *attention, *lse;      /* [T, Q], [T, heads] */
     float *middle;               /* [T, H] residual stream between attention and MLP */
     float *gate, *up;            /* [T, F] */
-    float *u[LINEAR_KIND_COUNT]; /* [T, rank] scaled low-rank inputs: scale * drop(x) A^T */
+    float *u[LINEAR_ROLE_COUNT]; /* [T, rank] scaled low-rank inputs: scale * drop(x) A^T */
 };
 
 /* Rows that linear layers read: in bf16 where the backend computes in it and nothing else reads them. */
@@ -158,19 +158,20 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
 
 /* ---- shared by the files of this module ---- */
 
+/* The number of a linear layer. */
+int32_t pass_linear(const struct pass *pass, int32_t layer, enum linear_role role);
 /* The overlay's low-rank term of a linear layer; NULL where it has none there. */
-const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t layer, enum linear_kind kind);
+const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t linear);
 /*
- * `count` linear layers, `first` and what follows it, of one x; y[i] NULL: only the low-rank input, scale * drop(x)
- * A^T, is wanted, which goes to the tape.
+ * The `count` linear layers of these roles, all of one x; y[i] NULL: only the low-rank input, scale * drop(x) A^T, is
+ * wanted, which goes to the tape.
  */
-void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t layer, enum linear_kind first,
+void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t layer, const enum linear_role roles[],
                   struct operand x, float *const y[], int count, bool training);
 /* pass->normed and pass->wide */
 struct operand pass_operand(const struct pass *pass, const void *rows);
-/* Of what low-rank terms read, over the current rows; and the stream of one of them. */
+/* Of what low-rank terms read, over the current rows; the stream of one is the number of its linear. */
 struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay);
-uint32_t pass_stream(int32_t layer, enum linear_kind kind);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *rstd);

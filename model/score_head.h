@@ -14,8 +14,7 @@
 
 #include <stdint.h>
 
-#define SCORE_TENSOR     "score.weight"
-#define SCORE_OFFSET_KEY "attune.score_offset"
+#define SCORE_TENSOR "score.weight"
 
 /* Plain data that its maker (a model, an adapter) owns; weight NULL: there is no head. */
 struct score_head {

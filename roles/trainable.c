@@ -39,8 +39,7 @@ static int check_targets(const struct adapter *adapter, const struct adapter_opt
         return -1;
     bool same = !recipe_is_set(recipe, "lora_target_modules") || described->target_count == adapter->target_count;
     for (int32_t i = 0; same && recipe_is_set(recipe, "lora_target_modules") && i < adapter->target_count; i++)
-        same = described->targets[i].layer == adapter->targets[i].layer &&
-               described->targets[i].kind == adapter->targets[i].kind;
+        same = described->targets[i].linear == adapter->targets[i].linear;
     bool saved = described->save_embedding == adapter->save_embedding &&
                  (described->save_head || described->tied) == (adapter->save_head || adapter->tied);
     if (recipe_is_set(recipe, "lora_modules_to_save"))

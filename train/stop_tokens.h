@@ -9,7 +9,7 @@
 #ifndef ATTUNE_TRAIN_STOP_TOKENS_H
 #define ATTUNE_TRAIN_STOP_TOKENS_H
 
-#include "model/config.h"
+#include "model/model.h"
 #include "text/model_text.h"
 
 /* Those of the model, the tokenizer's end of text, the template's closing token; ended by -1. */

@@ -64,7 +64,7 @@ static void check_again(const struct base *base, const struct adapter *adapter)
     assert(again->save_embedding == adapter->save_embedding && again->save_head == adapter->save_head);
     for (int32_t i = 0; i < again->target_count; i++) {
         assert(again->targets[i].rank == adapter->targets[i].rank &&
-               again->targets[i].kind == adapter->targets[i].kind);
+               again->targets[i].linear == adapter->targets[i].linear);
         assert(adapter_scale(again, &again->targets[i]) == adapter_scale(adapter, &adapter->targets[i]));
     }
     adapter_free(again);

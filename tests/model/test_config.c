@@ -5,7 +5,7 @@
 #include "support/cmocka.h"
 
 #include "base/json.h"
-#include "model/config.h"
+#include "model/arch/config.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
 #include <math.h>

@@ -27,7 +27,7 @@
 #define EVAL_COUNT   64
 #define RANK         16
 #define LAYERS_MAX   64
-#define TENSORS_MAX  (2 * LINEAR_KIND_COUNT * LAYERS_MAX)
+#define TENSORS_MAX  (2 * LINEAR_ROLE_COUNT * LAYERS_MAX)
 #define LOSS_BOUND   5e-4 /* issue: 2e-3; measured: 1e-5 */
 #define NORM_BOUND   0.01
 #define EVAL_BOUND   1e-3
@@ -67,28 +67,26 @@ static void write_first_adapter(const char *folder, const char *model)
     static struct safetensor_spec specs[TENSORS_MAX];
     struct err err;
     struct model_config config;
-    int32_t count = 0;
+    struct linear_spec *linears;
+    int32_t linear_count, count = 0;
     must(model_config_read(&config, model, &err));
+    must(architecture_linears(&linears, &linear_count, &config, &err));
     assert_in_range(config.layers, 1, LAYERS_MAX);
-    for (int32_t l = 0; l < config.layers; l++)
-        for (int kind = 0; kind < LINEAR_KIND_COUNT; kind++)
-            for (int b = 0; b < 2; b++, count++) {
-                struct tensor *tensor = &tensors[count];
-                char path[MODULE_PATH_MAX];
-                int32_t outputs, inputs;
-                model_linear_shape(&config, (enum linear_kind)kind, &outputs, &inputs);
-                model_linear_path(path, l, (enum linear_kind)kind);
-                peft_tensor_name(tensor->name, path, b ? "lora_B.weight" : "lora_A.weight");
-                tensor->number = b ? -1 : LINEAR_KIND_COUNT * l + kind;
-                tensor->rows = b ? outputs : RANK;
-                tensor->columns = b ? RANK : inputs;
-                specs[count] = (struct safetensor_spec){.name = tensor->name,
-                                                        .dtype = DTYPE_F32,
-                                                        .rank = 2,
-                                                        .shape = {tensor->rows, tensor->columns},
-                                                        .read = fill,
-                                                        .context = tensor};
-            }
+    for (int32_t n = 0; n < linear_count; n++)
+        for (int b = 0; b < 2; b++, count++) {
+            struct tensor *tensor = &tensors[count];
+            peft_tensor_name(tensor->name, linears[n].path, b ? "lora_B.weight" : "lora_A.weight");
+            tensor->number = b ? -1 : n;
+            tensor->rows = b ? linears[n].outputs : RANK;
+            tensor->columns = b ? RANK : linears[n].inputs;
+            specs[count] = (struct safetensor_spec){.name = tensor->name,
+                                                    .dtype = DTYPE_F32,
+                                                    .rank = 2,
+                                                    .shape = {tensor->rows, tensor->columns},
+                                                    .read = fill,
+                                                    .context = tensor};
+        }
+    mem_free(linears);
     static const char adapter_config[] =
         "{\"peft_type\": \"LORA\", \"r\": 16, \"lora_alpha\": 32, \"lora_dropout\": 0.0, \"target_modules\": "
         "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]}\n";
@@ -102,18 +100,22 @@ static void check_formula(const json_t *fixture, const char *model)
 {
     struct err err;
     struct model_config config;
+    struct linear_spec *linears;
+    int32_t linear_count;
     const char *key;
     json_t *values;
     must(model_config_read(&config, model, &err));
+    must(architecture_linears(&linears, &linear_count, &config, &err));
     assert_true(json_object_size(json_object_get(fixture, "first_values")) > 1);
     json_object_foreach(json_object_get(fixture, "first_values"), key, values)
     {
         long number = strtol(key, NULL, 10);
-        int32_t outputs, inputs;
-        model_linear_shape(&config, (enum linear_kind)(number % LINEAR_KIND_COUNT), &outputs, &inputs);
+        assert_in_range(number, 0, linear_count - 1);
         for (size_t i = 0; i < json_array_size(values); i++)
-            assert_true(drawn(number, (int64_t)i, inputs) == (float)json_number_value(json_array_get(values, i)));
+            assert_true(drawn(number, (int64_t)i, linears[number].inputs) ==
+                        (float)json_number_value(json_array_get(values, i)));
     }
+    mem_free(linears);
 }
 
 /* ---- the records ---- */

@@ -1,9 +1,9 @@
-/* model/config.c - reading config.json; see config.h. */
-#include "model/config.h"
+/* model/arch/config.c - reading config.json; see config.h. */
+#include "model/arch/config.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "model/score_head.h"
+#include "model/arch/arch.h"
 #include <math.h>
 #include <string.h>
 
@@ -136,7 +136,8 @@ static int read_config(struct model_config *config, const json_t *root, const ch
     if (json_need_string(root, "model_type", &type, where, err) != 0 ||
         json_get_string(root, "hidden_act", &activation, where, err) != 0)
         return -1;
-    if (strcmp(type, "llama") != 0)
+    config->architecture = architecture_find(type);
+    if (!config->architecture)
         return err_set(err,
                        "%s: model_type '%s' is not supported; attune reads the Llama family ('llama': Llama 2 and 3, "
                        "SmolLM2, TinyLlama and their kin)",

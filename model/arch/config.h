@@ -1,11 +1,11 @@
 /*
- * model/config.h - what config.json says about a model, in one struct that steers the one transformer.
+ * model/arch/config.h - what config.json says about a model, in one struct that steers the one transformer.
  *
  * Both dialects are read: `rope_theta` + `rope_scaling` (with `type` or `rope_type`), and the newer `rope_parameters`.
  * What the transformer here cannot do is an error that names the key, never a silent difference.
  */
-#ifndef ATTUNE_MODEL_CONFIG_H
-#define ATTUNE_MODEL_CONFIG_H
+#ifndef ATTUNE_MODEL_ARCH_CONFIG_H
+#define ATTUNE_MODEL_ARCH_CONFIG_H
 
 #include "backend/backend.h"
 #include "base/err.h"
@@ -13,6 +13,11 @@
 #include <stdint.h>
 
 #define STOP_TOKENS_MAX 16
+
+/* The number of a reward model's config.json that its scores are raised by (model/score_head.h). */
+#define SCORE_OFFSET_KEY "attune.score_offset"
+
+struct architecture;
 
 enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 };
 
@@ -25,7 +30,8 @@ struct rope_config {
 };
 
 struct model_config {
-    char model_type[32]; /* "llama" */
+    char model_type[32];                     /* "llama" */
+    const struct architecture *architecture; /* the family of that type (model/arch/arch.h) */
     int32_t vocabulary, hidden, intermediate, layers, heads, kv_heads, head_size;
     int32_t max_positions;
     float norm_epsilon;
