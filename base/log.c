@@ -22,23 +22,12 @@
 #define BAR_COLUMNS_MOST    40
 #define BAR_COLUMNS_LEAST   8
 
-struct mark {
-    double time;
-    int64_t done;
-};
-
 /* Standard error is one for the whole process, and so is what stands on it. */
 static struct {
     pthread_mutex_t lock;
     bool quiet;
-    bool active;
-    bool drawn; /* a bar stands on the terminal's last line */
-    bool updated;
-    char what[80];
-    char note[200];
-    int64_t total, done;
-    struct mark start, older, newer;
-    double last_drawn;
+    struct progress *bar; /* the one that is shown; NULL: none */
+    bool drawn;           /* it stands on the terminal's last line */
 } screen = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 double clock_seconds(void)
@@ -92,35 +81,35 @@ static void put_duration(struct strbuf *out, double seconds)
     }
 }
 
-static double rate_since(struct mark from, double now)
+static double rate_since(const struct progress *progress, struct progress_mark from, double now)
 {
-    return now > from.time ? (double)(screen.done - from.done) / (now - from.time) : 0;
+    return now > from.time ? (double)(progress->done - from.done) / (now - from.time) : 0;
 }
 
 /* "450/1000  12.3/s  0:45 left  loss 1.2" */
-static void put_figures(struct strbuf *out, double now)
+static void put_figures(struct strbuf *out, const struct progress *progress, double now)
 {
-    double rate = rate_since(screen.older, now);
-    strbuf_printf(out, "%lld", (long long)screen.done);
-    if (screen.total > 0) {
-        strbuf_printf(out, "/%lld", (long long)screen.total);
+    double rate = rate_since(progress, progress->older, now);
+    strbuf_printf(out, "%lld", (long long)progress->done);
+    if (progress->total > 0) {
+        strbuf_printf(out, "/%lld", (long long)progress->total);
     }
     if (rate > 0) {
         strbuf_printf(out, rate >= 100 ? "  %.0f/s" : rate >= 1 ? "  %.1f/s" : "  %.3f/s", rate);
-        if (screen.total > screen.done) {
+        if (progress->total > progress->done) {
             strbuf_puts(out, "  ");
-            put_duration(out, (double)(screen.total - screen.done) / rate);
+            put_duration(out, (double)(progress->total - progress->done) / rate);
             strbuf_puts(out, " left");
         }
     }
-    if (screen.note[0] != '\0') {
-        strbuf_printf(out, "  %s", screen.note);
+    if (progress->note[0] != '\0') {
+        strbuf_printf(out, "  %s", progress->note);
     }
 }
 
-static double fraction_done(void)
+static double fraction_done(const struct progress *progress)
 {
-    double fraction = screen.total > 0 ? (double)screen.done / (double)screen.total : 0;
+    double fraction = progress->total > 0 ? (double)progress->done / (double)progress->total : 0;
     return clamp(fraction, 0, 1);
 }
 
@@ -142,10 +131,10 @@ static void cut_columns(struct strbuf *text, int columns)
     }
 }
 
-static void put_bar(struct strbuf *out, int columns)
+static void put_bar(struct strbuf *out, const struct progress *progress, int columns)
 {
     bool utf8 = takes_utf8(), colours = log_colours();
-    int filled = (int)(fraction_done() * columns);
+    int filled = (int)(fraction_done(progress) * columns);
     strbuf_puts(out, colours ? "\033[32m" : "");
     for (int i = 0; i < columns; i++) {
         if (i == filled && colours) {
@@ -162,22 +151,23 @@ static void put_bar(struct strbuf *out, int columns)
 
 static void draw_bar(double now)
 {
+    const struct progress *progress = screen.bar;
     struct strbuf line = {0}, label = {0}, figures = {0};
     int width = log_width() - 1; /* a full line would wrap */
-    strbuf_printf(&label, "%s ", screen.what);
-    if (screen.total > 0) {
-        strbuf_printf(&label, "%4.0f%% ", 100 * fraction_done());
+    strbuf_printf(&label, "%s ", progress->what);
+    if (progress->total > 0) {
+        strbuf_printf(&label, "%4.0f%% ", 100 * fraction_done(progress));
     }
-    put_figures(&figures, now);
+    put_figures(&figures, progress, now);
     cut_columns(&label, width);
     int left = width - columns_of(strbuf_text(&label));
     int bar_columns = left - columns_of(strbuf_text(&figures)) - 2;
     bar_columns = min(bar_columns, BAR_COLUMNS_MOST);
-    bar_columns = bar_columns < BAR_COLUMNS_LEAST || screen.total <= 0 ? 0 : bar_columns;
+    bar_columns = bar_columns < BAR_COLUMNS_LEAST || progress->total <= 0 ? 0 : bar_columns;
     cut_columns(&figures, left - (bar_columns > 0 ? bar_columns + 2 : 0));
     strbuf_printf(&line, "\r\033[K%s", strbuf_text(&label));
     if (bar_columns > 0) {
-        put_bar(&line, bar_columns);
+        put_bar(&line, progress, bar_columns);
         strbuf_puts(&line, "  ");
     }
     strbuf_puts(&line, strbuf_text(&figures));
@@ -250,82 +240,79 @@ static void copy_shown(char *out, size_t size, const char *text)
     out[length] = '\0';
 }
 
-void progress_begin(const char *what, int64_t total)
+void progress_begin(struct progress *progress, const char *what, int64_t total)
 {
-    pthread_mutex_lock(&screen.lock);
-    assert(!screen.active);
     double now = clock_seconds();
-    copy_shown(screen.what, sizeof screen.what, what);
-    screen.note[0] = '\0';
-    screen.total = total;
-    screen.done = 0;
-    screen.start = screen.older = screen.newer = (struct mark){.time = now};
-    screen.last_drawn = now + FIRST_DRAW_SECONDS - REDRAW_SECONDS;
-    screen.active = true;
-    screen.updated = false;
+    *progress = (struct progress){.total = total, .last_drawn = now + FIRST_DRAW_SECONDS - REDRAW_SECONDS};
+    copy_shown(progress->what, sizeof progress->what, what);
+    progress->start = progress->older = progress->newer = (struct progress_mark){.time = now};
     if (!is_terminal()) {
-        screen.last_drawn = now;
+        progress->last_drawn = now;
     }
+    pthread_mutex_lock(&screen.lock);
+    erase_bar();
+    progress->below = screen.bar;
+    screen.bar = progress;
     pthread_mutex_unlock(&screen.lock);
 }
 
-static void print_plain(double now)
+static void print_plain(const struct progress *progress, double now)
 {
     struct strbuf line = {0};
-    strbuf_printf(&line, "%s: ", screen.what);
-    if (screen.total > 0) {
-        strbuf_printf(&line, "%.0f%%  ", 100 * fraction_done());
+    strbuf_printf(&line, "%s: ", progress->what);
+    if (progress->total > 0) {
+        strbuf_printf(&line, "%.0f%%  ", 100 * fraction_done(progress));
     }
-    put_figures(&line, now);
+    put_figures(&line, progress, now);
     fprintf(stderr, "%s\n", strbuf_text(&line));
     strbuf_free(&line);
 }
 
-void progress_update(int64_t done, const char *note)
+void progress_update(struct progress *progress, int64_t done, const char *note)
 {
     pthread_mutex_lock(&screen.lock);
-    assert(screen.active);
     double now = clock_seconds();
-    screen.done = done;
-    copy_shown(screen.note, sizeof screen.note, note ? note : "");
-    struct mark here = {.time = now, .done = done};
-    if (!screen.updated && now - screen.start.time < RESUME_SECONDS) {
-        screen.start = screen.older = screen.newer = here;
+    progress->done = done;
+    copy_shown(progress->note, sizeof progress->note, note ? note : "");
+    struct progress_mark here = {.time = now, .done = done};
+    if (!progress->updated && now - progress->start.time < RESUME_SECONDS) {
+        progress->start = progress->older = progress->newer = here;
     }
-    screen.updated = true;
-    if (now - screen.newer.time >= RATE_WINDOW_SECONDS) {
-        screen.older = screen.newer;
-        screen.newer = here;
+    progress->updated = true;
+    if (now - progress->newer.time >= RATE_WINDOW_SECONDS) {
+        progress->older = progress->newer;
+        progress->newer = here;
     }
     bool terminal = is_terminal();
-    if (!screen.quiet && now - screen.last_drawn >= (terminal ? REDRAW_SECONDS : PLAIN_LINE_SECONDS)) {
-        screen.last_drawn = now;
+    bool shown = screen.bar == progress && !screen.quiet;
+    if (shown && now - progress->last_drawn >= (terminal ? REDRAW_SECONDS : PLAIN_LINE_SECONDS)) {
+        progress->last_drawn = now;
         if (terminal) {
             draw_bar(now);
         } else {
-            print_plain(now);
+            print_plain(progress, now);
         }
     }
     pthread_mutex_unlock(&screen.lock);
 }
 
-void progress_end(void)
+void progress_end(struct progress *progress)
 {
     pthread_mutex_lock(&screen.lock);
-    assert(screen.active);
+    assert(screen.bar == progress);
     double now = clock_seconds();
     erase_bar();
-    if (!screen.quiet && now - screen.start.time >= WORTH_SUMMING_UP) {
+    if (!screen.quiet && now - progress->start.time >= WORTH_SUMMING_UP) {
         struct strbuf line = {0};
-        strbuf_printf(&line, "%s: %lld in ", screen.what, (long long)screen.done);
-        put_duration(&line, now - screen.start.time);
-        if (screen.note[0] != '\0') {
-            strbuf_printf(&line, "  %s", screen.note);
+        strbuf_printf(&line, "%s: %lld in ", progress->what, (long long)progress->done);
+        put_duration(&line, now - progress->start.time);
+        if (progress->note[0] != '\0') {
+            strbuf_printf(&line, "  %s", progress->note);
         }
         fprintf(stderr, "%s\n", strbuf_text(&line));
         strbuf_free(&line);
     }
     fflush(stderr);
-    screen.active = false;
+    screen.bar = progress->below;
     pthread_mutex_unlock(&screen.lock);
 }

@@ -13,12 +13,13 @@ struct answers {
     struct generator *generator;
     struct strbuf *texts; /* [prompts] */
     int64_t done;
+    struct progress progress;
 };
 
 static int keep_answer(void *context, const struct generated *made, struct err *err)
 {
     struct answers *answers = context;
-    progress_update(++answers->done, NULL);
+    progress_update(&answers->progress, ++answers->done, NULL);
     return tokenizer_decode(answers->opened->text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
                             &answers->texts[made->request], err);
 }
@@ -130,9 +131,9 @@ static int answer_all(struct answers *answers, int64_t max_new_tokens, struct er
                                        .max_new_tokens = (int32_t)max_new_tokens,
                                        .stop_tokens = stop_tokens.ids};
     struct generate_events events = {.context = answers, .finished = keep_answer};
-    progress_begin("answers", (int64_t)count);
+    progress_begin(&answers->progress, "answers", (int64_t)count);
     int rc = generator_run(answers->generator, answers->opened->overlay, requests, count, &options, &events, err);
-    progress_end();
+    progress_end(&answers->progress);
     mem_free(requests);
     return rc;
 }

@@ -37,6 +37,7 @@ struct evaluated {
     struct waiting **items;  /* those of one score_queue_run() */
     size_t count, capacity;
     struct strbuf line;
+    struct progress progress;
 
     int64_t prompts, too_long, tied_pairs;
     struct spread scores;
@@ -168,7 +169,7 @@ static int take_scores(struct evaluated *evaluated, struct err *err)
     drop_waiting(evaluated);
     char note[48];
     snprintf(note, sizeof note, "mean score %.3f", evaluated->scores.mean);
-    progress_update(evaluated->scores.count, note);
+    progress_update(&evaluated->progress, evaluated->scores.count, note);
     return rc;
 }
 
@@ -202,13 +203,13 @@ static int score_all(struct evaluated *evaluated, struct err *err)
 {
     json_t *record;
     int got, rc = 0;
-    progress_begin("scoring", 0);
+    progress_begin(&evaluated->progress, "scoring", 0);
     while (rc == 0 && (got = answer_file_next(evaluated->file, &record, err)) != 0) {
         rc = got < 0 ? -1 : add_record(evaluated, record, err);
     }
     if (rc == 0)
         rc = take_scores(evaluated, err);
-    progress_end();
+    progress_end(&evaluated->progress);
     if (rc == 0 && evaluated->scores.count == 0)
         rc = err_set(err, "%s: %s", evaluated->options->path,
                      evaluated->too_long ? "every answer is longer than --max-length; give a larger one"

@@ -113,13 +113,14 @@ static int eval_all(struct eval *eval, struct file_writer *writer, struct err *e
 {
     size_t batch = (size_t)eval->batch_size, total = eval->dataset->count;
     int rc = 0;
-    progress_begin("eval", (int64_t)total);
+    struct progress progress;
+    progress_begin(&progress, "eval", (int64_t)total);
     for (size_t first = 0; rc == 0 && first < total; first += batch) {
         size_t examples = total - first < batch ? total - first : batch;
         rc = eval_batch(eval, writer, first, examples, err);
-        progress_update((int64_t)(first + examples), NULL);
+        progress_update(&progress, (int64_t)(first + examples), NULL);
     }
-    progress_end();
+    progress_end(&progress);
     return rc;
 }
 

@@ -28,6 +28,7 @@ struct generation {
     struct answer *answers; /* [prompts * n] */
     int64_t done, tokens;
     double start;
+    struct progress progress;
 };
 
 static int keep_answer(void *context, const struct generated *made, struct err *err)
@@ -44,7 +45,7 @@ static int keep_answer(void *context, const struct generated *made, struct err *
     generation->tokens += made->length;
     char note[64];
     snprintf(note, sizeof note, "%.1f tok/s", (double)generation->tokens / (clock_seconds() - generation->start));
-    progress_update(generation->done, note);
+    progress_update(&generation->progress, generation->done, note);
     return tokenizer_decode(generation->opened.text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
                             &answer->text, err);
 }
@@ -120,14 +121,14 @@ static int score_answers(struct generation *generation, struct err *err)
     struct score_queue queue = {0};
     float *scores = mem_alloc(count * n, sizeof *scores, err);
     int rc = scores ? score_queue_open(&queue, &generation->opened, 0, err) : -1;
-    progress_begin("scoring", (int64_t)(count * n));
+    progress_begin(&generation->progress, "scoring", (int64_t)(count * n));
     for (size_t p = 0; rc == 0 && p < count; p++) {
         rc = add_prompt(generation, &queue, p, scores + p * n, err);
         if (rc == 0 && (p + 1 == count || score_queue_is_full(&queue)))
             rc = score_queue_run(&queue, err);
-        progress_update((int64_t)((p + 1) * n), NULL);
+        progress_update(&generation->progress, (int64_t)((p + 1) * n), NULL);
     }
-    progress_end();
+    progress_end(&generation->progress);
     for (size_t i = 0; rc == 0 && i < count * n; i++)
         generation->answers[i].score = scores[i];
     for (size_t p = 0; rc == 0 && generation->best_of && p < count; p++)
@@ -174,11 +175,11 @@ static int run(struct generation *generation, struct err *err)
         requests[i] = (struct generate_request){prompt->ids, prompt->count, (int32_t)generation->n, prompt->record};
     }
     struct generate_events events = {.context = generation, .finished = keep_answer};
-    progress_begin("generate", (int64_t)count * generation->n);
+    progress_begin(&generation->progress, "generate", (int64_t)count * generation->n);
     generation->start = clock_seconds();
     int rc = generator_run(generation->generator, generation->opened.overlay, requests, count, &options, &events, err);
     double seconds = clock_seconds() - generation->start;
-    progress_end();
+    progress_end(&generation->progress);
     mem_free(requests);
     generator_free(generation->generator); /* its memory is for the scores now */
     generation->generator = NULL;

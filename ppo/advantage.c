@@ -48,34 +48,34 @@ static void score_statistics_add(struct score_statistics *statistics, struct mom
 }
 
 /* What is added to the reward of the answer's last token. */
-static double final_score(const struct episode *episode, const struct recipe *recipe,
+static double final_score(const struct episode *episode, const struct advantage_options *options,
                           const struct score_statistics *statistics)
 {
     double score = episode->score;
-    if (recipe->use_score_norm) {
+    if (options->use_score_norm) {
         double deviation = sqrt(statistics->squares / statistics->count);
         score = (score - statistics->mean) / (deviation + SCORE_EPSILON);
     }
-    if (recipe->score_clip > 0 && fabs(score) > recipe->score_clip)
-        score = copysign(recipe->score_clip, score);
-    return episode->stopped ? score : score - recipe->missing_eos_penalty;
+    if (options->score_clip > 0 && fabs(score) > options->score_clip)
+        score = copysign(options->score_clip, score);
+    return episode->stopped ? score : score - options->missing_eos_penalty;
 }
 
-static void set_rewards(struct episodes *episodes, const struct recipe *recipe, double kl_coef,
+static void set_rewards(struct episodes *episodes, const struct advantage_options *options, double kl_coef,
                         const struct score_statistics *statistics, struct advantage_summary *summary)
 {
-    double price = recipe->advantage_estimator == RECIPE_ADVANTAGE_GRPO ? 0 : kl_coef;
+    double price = options->estimator == RECIPE_ADVANTAGE_GRPO ? 0 : kl_coef;
     for (int64_t i = 0; i < episodes->count; i++) {
         const struct episode *episode = &episodes->items[i];
         double kl = 0, non_score_reward = 0;
         for (int64_t t = episode->first; t < episode->first + episode->length; t++) {
             double d = (double)episodes->old_logprobs[t] - (double)episodes->reference_logprobs[t];
-            double estimate = kl_estimate(recipe->kl_estimator, d);
+            double estimate = kl_estimate(options->kl_estimator, d);
             episodes->rewards[t] = price > 0 ? -price * estimate : 0;
             non_score_reward += episodes->rewards[t];
             kl += estimate;
         }
-        double score = final_score(episode, recipe, statistics);
+        double score = final_score(episode, options, statistics);
         episodes->rewards[episode->first + episode->length - 1] += score;
         summary->kl += kl;
         summary->non_score_reward += non_score_reward;
@@ -97,15 +97,15 @@ static void whiten(double *values, int64_t count, bool keep_mean)
         values[i] = (values[i] - moments.mean) / deviation + (keep_mean ? moments.mean : 0);
 }
 
-static void generalised_advantages(struct episodes *episodes, const struct recipe *recipe)
+static void generalised_advantages(struct episodes *episodes, const struct advantage_options *options)
 {
     for (int64_t i = 0; i < episodes->count; i++) {
         const struct episode *episode = &episodes->items[i];
         double next_value = 0, advantage = 0;
         for (int64_t t = episode->first + episode->length - 1; t >= episode->first; t--) {
             double value = (double)episodes->values[t];
-            double delta = episodes->rewards[t] + recipe->gamma * next_value - value;
-            advantage = delta + recipe->gamma * recipe->lam * advantage;
+            double delta = episodes->rewards[t] + options->gamma * next_value - value;
+            advantage = delta + options->gamma * options->lam * advantage;
             next_value = value;
             episodes->advantages[t] = advantage;
             episodes->returns[t] = advantage + value;
@@ -151,7 +151,8 @@ static double corrected_deviation(struct moments moments, int64_t count)
     return count > 1 ? sqrt(moments.squares / (double)(count - 1)) : 0;
 }
 
-static void group_advantages(struct episodes *episodes, const struct recipe *recipe, struct advantage_summary *summary)
+static void group_advantages(struct episodes *episodes, const struct advantage_options *options,
+                             struct advantage_summary *summary)
 {
     int64_t size = episodes->group_size;
     sum_rewards(episodes);
@@ -159,10 +160,10 @@ static void group_advantages(struct episodes *episodes, const struct recipe *rec
     for (int64_t first = 0; first < episodes->count; first += size) {
         struct moments group = moments_of_answers(episodes, first, size);
         double deviation = corrected_deviation(group, size), factor = 1;
-        if (recipe->advantage_estimator == RECIPE_ADVANTAGE_RLOO) /* R - mean of the others = K / (K - 1) (R - mean) */
+        if (options->estimator == RECIPE_ADVANTAGE_RLOO) /* R - mean of the others = K / (K - 1) (R - mean) */
             factor = size > 1 ? (double)size / (double)(size - 1) : 0;
-        else if (recipe->scale_rewards != RECIPE_SCALE_NONE)
-            factor = 1 / ((recipe->scale_rewards == RECIPE_SCALE_GROUP ? deviation : of_batch) + GROUP_EPSILON);
+        else if (options->scale_rewards != RECIPE_SCALE_NONE)
+            factor = 1 / ((options->scale_rewards == RECIPE_SCALE_GROUP ? deviation : of_batch) + GROUP_EPSILON);
         for (int64_t i = first; i < first + size; i++) {
             const struct episode *episode = &episodes->items[i];
             fill(episodes->advantages, episode, (episodes->returns[episode->first] - group.mean) * factor);
@@ -171,17 +172,17 @@ static void group_advantages(struct episodes *episodes, const struct recipe *rec
     }
 }
 
-double advantage_mean_score(const struct episodes *episodes, const struct recipe *recipe)
+double advantage_mean_score(const struct episodes *episodes, const struct advantage_options *options)
 {
     struct score_statistics statistics = {0};
     double sum = 0;
     score_statistics_add(&statistics, moments_of_scores(episodes), (double)episodes->count);
     for (int64_t i = 0; i < episodes->count; i++)
-        sum += final_score(&episodes->items[i], recipe, &statistics);
+        sum += final_score(&episodes->items[i], options, &statistics);
     return sum / (double)episodes->count;
 }
 
-void advantage_compute(struct episodes *episodes, const struct recipe *recipe, double kl_coef,
+void advantage_compute(struct episodes *episodes, const struct advantage_options *options, double kl_coef,
                        struct score_statistics *statistics, struct advantage_summary *summary)
 {
     int64_t count = episodes->count, tokens = episodes->token_count;
@@ -190,16 +191,16 @@ void advantage_compute(struct episodes *episodes, const struct recipe *recipe, d
     *summary = (struct advantage_summary){.score = scores.mean,
                                           .score_deviation = sqrt(scores.squares / (double)count),
                                           .groups = count / episodes->group_size};
-    if (recipe->use_score_norm)
+    if (options->use_score_norm)
         score_statistics_add(statistics, scores, (double)count);
-    set_rewards(episodes, recipe, kl_coef, statistics, summary);
-    bool with_critic = recipe->advantage_estimator == RECIPE_ADVANTAGE_GAE;
+    set_rewards(episodes, options, kl_coef, statistics, summary);
+    bool with_critic = options->estimator == RECIPE_ADVANTAGE_GAE;
     if (with_critic) {
-        if (recipe->whiten_rewards)
+        if (options->whiten_rewards)
             whiten(episodes->rewards, tokens, true);
-        generalised_advantages(episodes, recipe);
+        generalised_advantages(episodes, options);
     } else {
-        group_advantages(episodes, recipe, summary);
+        group_advantages(episodes, options, summary);
     }
     summary->advantage_deviation = sqrt(moments_of(episodes->advantages, tokens).squares / (double)tokens);
     if (with_critic)

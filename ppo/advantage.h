@@ -27,6 +27,17 @@
 #include "ppo/episode.h"
 #include "recipe/recipe.h"
 
+struct advantage_options {
+    enum recipe_advantage estimator;
+    enum recipe_kl_estimator kl_estimator;
+    enum recipe_scale_rewards scale_rewards; /* grpo */
+    double gamma, lam;                       /* gae */
+    bool whiten_rewards;                     /* gae */
+    bool use_score_norm;
+    double score_clip; /* 0: none */
+    double missing_eos_penalty;
+};
+
 /*
  * Mean and deviation of all scores so far (use_score_norm): Chan's update, each batch counted before its own scores are
  * normalised. All of it is part of the run's state. Starts as zeros.
@@ -52,12 +63,12 @@ struct advantage_summary {
  * Sets rewards, advantages and returns of all episodes, which must be there. `kl_coef` is the controller's.
  * `statistics` is brought up to date with use_score_norm and not looked at otherwise.
  */
-void advantage_compute(struct episodes *episodes, const struct recipe *recipe, double kl_coef,
+void advantage_compute(struct episodes *episodes, const struct advantage_options *options, double kl_coef,
                        struct score_statistics *statistics, struct advantage_summary *summary);
 
 /* Mean of the answers' scores as they will be rewarded in a run's first iteration: what a critic expects that knows
  * nothing else. */
-double advantage_mean_score(const struct episodes *episodes, const struct recipe *recipe);
+double advantage_mean_score(const struct episodes *episodes, const struct advantage_options *options);
 
 /* 1 - variance(returns - values) / variance(returns): 1 is a perfect critic, 0 one as good as a constant; NaN where the
  * returns are all equal. */

@@ -16,10 +16,8 @@
 #include <string.h>
 
 #define PREFIX        "reward_command"
-#define END_GRACE     5.0  /* seconds that a program has to end by itself once its input is closed */
-#define CLOSING_GRACE 1.0  /* the same after it closed its output */
-#define SILENCE_LEAST 0.05 /* seconds */
-#define SILENCE_MOST  5.0
+#define END_GRACE     5.0           /* seconds that a program has to end by itself once its input is closed */
+#define CLOSING_GRACE 1.0           /* the same after it closed its output */
 #define SHOWN_MAX     ((size_t)300) /* bytes of a text of the user's in a message */
 
 struct reward_command {
@@ -43,8 +41,7 @@ struct round {
     size_t sent, answered; /* of them */
     size_t line_sent;      /* bytes of the line that goes out */
     double *scores;
-    double last_answer;  /* when it came; at first when the asking began */
-    double longest_wait; /* between two answers, seconds */
+    double last_answer; /* when it came; at first when the asking began */
 };
 
 /* ---- messages ---- */
@@ -234,11 +231,8 @@ static int take_answer(struct reward_command *command, struct round *round, cons
         .iteration = request->iteration, .index = request->index, .hash = round->hashes[number], .score = *score};
     if (journal_append(command->journal, &entry, err) != 0)
         return -1;
-    double now = clock_seconds();
-    if (round->answered > 0) /* before the first answer the program may have had much to load */
-        round->longest_wait = fmax(round->longest_wait, now - round->last_answer);
     round->answered++;
-    round->last_answer = now;
+    round->last_answer = clock_seconds();
     return 0;
 }
 
@@ -288,25 +282,21 @@ static int stayed_silent(struct reward_command *command, const struct round *rou
     return fail(command, err, what);
 }
 
-/* Fails when something is said, in so many seconds, that was not asked for. */
-static int check_silence(struct reward_command *command, double seconds, struct err *err)
+/* Fails when something has been said that was not asked for. */
+static int check_silence(struct reward_command *command, struct err *err)
 {
     struct program *program = &command->program;
-    double until = clock_seconds() + seconds, left = seconds;
-    do {
-        size_t none;
-        if (program_exchange(program, NULL, 0, &none, left, err) != 0)
-            return -1;
-        left = until - clock_seconds();
-    } while (left > 0 && program_unread(program) == 0 && program->output >= 0);
+    size_t none;
+    if (program_exchange(program, NULL, 0, &none, 0, err) != 0)
+        return -1;
     size_t length = program_unread(program);
     return length > 0 ? too_many(command, program->answers.data + program->taken, length, err) : 0;
 }
 
 static int ask(struct reward_command *command, struct round *round, struct err *err)
 {
-    bool first_time = command->lines == 0;
-    if (check_silence(command, 0, err) != 0)
+    /* A program that writes two lines a request answered the last one of the call before too early. */
+    if (check_silence(command, err) != 0)
         return -1;
     journal_mark(command->journal);
     round->last_answer = clock_seconds();
@@ -321,10 +311,7 @@ static int ask(struct reward_command *command, struct round *round, struct err *
         if (clock_seconds() >= round->last_answer + command->timeout)
             return stayed_silent(command, round, err);
     }
-    /* A program that writes two lines a request answers the last one too early. Once, before anything was made of its
-     * scores, it is listened to for as long as it may take to go on. */
-    double patience = first_time ? fmin(fmax(2 * round->longest_wait, SILENCE_LEAST), SILENCE_MOST) : 0;
-    return check_silence(command, patience, err) == 0 ? journal_sync(command->journal, err) : -1;
+    return check_silence(command, err) == 0 ? journal_sync(command->journal, err) : -1;
 }
 
 /* Scores that the journal knows are set; the others are to be asked for. */

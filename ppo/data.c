@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "text/data/dataset_arena.h"
-#include <stdlib.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct dataset_options dataset_options_of(const struct ppo_data *data)

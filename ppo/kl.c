@@ -34,14 +34,6 @@ double kl_slope(enum recipe_kl_estimator estimator, double d)
     return fabs(d) > LOG_RATIO_MAX ? 0 : -expm1(-d);
 }
 
-struct kl_controller kl_controller_of(const struct recipe *recipe)
-{
-    return (struct kl_controller){.kl_coef = recipe->kl_coef,
-                                  .adaptive = recipe->adaptive_kl,
-                                  .target = recipe->kl_target,
-                                  .horizon = recipe->kl_horizon};
-}
-
 void kl_controller_update(struct kl_controller *controller, double kl, int64_t episodes)
 {
     if (!controller->adaptive || !isfinite(kl))

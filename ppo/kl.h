@@ -37,7 +37,6 @@ struct kl_controller {
     double horizon; /* episodes */
 };
 
-struct kl_controller kl_controller_of(const struct recipe *recipe);
 /* Does nothing where it is not adaptive, or the KL is not finite. */
 void kl_controller_update(struct kl_controller *controller, double kl, int64_t episodes);
 

@@ -2,6 +2,7 @@
 #include "ppo/loop.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "ppo/options.h"
 #include "ppo/rollout.h"
 #include "ppo/update.h"
 #include <math.h>
@@ -62,7 +63,8 @@ static int lost(const struct ppo_loop *loop, int64_t iteration, const char *what
  */
 static int begin_critic(struct ppo_loop *loop, struct err *err)
 {
-    loop->critic_offset = advantage_mean_score(&loop->episodes, loop->parts->recipe);
+    struct advantage_options options = ppo_advantage_options(loop->parts->recipe);
+    loop->critic_offset = advantage_mean_score(&loop->episodes, &options);
     return ppo_loop_set_critic_offset(loop, err);
 }
 
@@ -174,10 +176,11 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
     struct rollout_summary rollout;
     struct advantage_summary advantages;
     struct update_summary update;
+    const struct advantage_options options = ppo_advantage_options(parts->recipe);
     const struct ppo_view view = {&loop->episodes, loop->prompts};
     if (roll_out(loop, iteration, &rollout, err) != 0)
         return -1;
-    advantage_compute(&loop->episodes, parts->recipe, loop->controller.kl_coef, &loop->statistics, &advantages);
+    advantage_compute(&loop->episodes, &options, loop->controller.kl_coef, &loop->statistics, &advantages);
     count_rollout(loop, &rollout, &advantages);
     if (check_landing(loop, iteration, advantages.score, err) != 0)
         return -1;

@@ -14,21 +14,18 @@ static int64_t tokens_of(const struct episodes *episodes, const int64_t *answers
 
 /* ---- policy ---- */
 
-void policy_loss_begin(struct policy_loss *loss, const struct recipe *recipe, double kl_coef,
+void policy_loss_begin(struct policy_loss *loss, const struct policy_loss_options *options,
                        const struct episodes *episodes, const int64_t *answers, int64_t count)
 {
     assert(count > 0);
-    *loss = (struct policy_loss){.recipe = recipe,
-                                 .episodes = episodes,
-                                 .kl_coef = recipe->advantage_estimator == RECIPE_ADVANTAGE_GRPO ? kl_coef : 0,
-                                 .answers = count,
-                                 .tokens = tokens_of(episodes, answers, count)};
+    *loss = (struct policy_loss){
+        .options = *options, .episodes = episodes, .answers = count, .tokens = tokens_of(episodes, answers, count)};
 }
 
 /* What each token of an answer counts in the loss. */
 static double token_weight(const struct policy_loss *loss, const struct episode *episode)
 {
-    switch (loss->recipe->loss_type) {
+    switch (loss->options.loss_type) {
     case RECIPE_LOSS_DAPO:
         return 1 / (double)loss->tokens;
     case RECIPE_LOSS_GRPO:
@@ -36,16 +33,16 @@ static double token_weight(const struct policy_loss *loss, const struct episode 
     case RECIPE_LOSS_DR_GRPO:
         break;
     }
-    return 1 / ((double)loss->answers * (double)loss->recipe->response_length);
+    return 1 / ((double)loss->answers * (double)loss->options.response_length);
 }
 
 /* The clipped objective of one token, and its slope. Adds to the loss's statistics of ratios. */
 static double objective_of(struct policy_loss *loss, double advantage, double log_ratio, double *slope)
 {
-    const struct recipe *recipe = loss->recipe;
-    double high = 1 + (recipe->epsilon_high > 0 ? recipe->epsilon_high : recipe->cliprange);
+    const struct policy_loss_options *options = &loss->options;
+    double high = 1 + (options->epsilon_high > 0 ? options->epsilon_high : options->cliprange);
     double ratio = exp(log_ratio_clamp(log_ratio));
-    double plain = -advantage * ratio, clipped = -advantage * fmax(1 - recipe->cliprange, fmin(high, ratio));
+    double plain = -advantage * ratio, clipped = -advantage * fmax(1 - options->cliprange, fmin(high, ratio));
     bool is_clipped = clipped > plain;
     /* The clipped one is larger only where the clip holds the ratio, and then it does not depend on it. */
     *slope = is_clipped || fabs(log_ratio) > LOG_RATIO_MAX ? 0 : plain;
@@ -60,7 +57,7 @@ void policy_loss_add(struct policy_loss *loss, int64_t answer, const float *logp
 {
     const struct episodes *episodes = loss->episodes;
     const struct episode *episode = &episodes->items[answer];
-    const struct recipe *recipe = loss->recipe;
+    const struct policy_loss_options *options = &loss->options;
     double weight = token_weight(loss, episode);
     for (int64_t i = 0; i < episode->length; i++) {
         int64_t t = episode->first + i;
@@ -68,17 +65,17 @@ void policy_loss_add(struct policy_loss *loss, int64_t answer, const float *logp
         double from_reference = logprob - (double)episodes->reference_logprobs[t];
         double log_ratio = logprob - (double)episodes->old_logprobs[t];
         loss->objective += weight * objective_of(loss, episodes->advantages[t], log_ratio, &slope);
-        if (loss->kl_coef > 0) {
-            loss->kl_term += weight * loss->kl_coef * kl_estimate(recipe->kl_estimator, from_reference);
-            slope += loss->kl_coef * kl_slope(recipe->kl_estimator, from_reference);
+        if (options->kl_coef > 0) {
+            loss->kl_term += weight * options->kl_coef * kl_estimate(options->kl_estimator, from_reference);
+            slope += options->kl_coef * kl_slope(options->kl_estimator, from_reference);
         }
         dlogprobs[i] = (float)(weight * slope);
         if (entropies) {
             loss->entropies += (double)entropies[i];
-            loss->entropy_term -= weight * recipe->entropy_coef * (double)entropies[i];
+            loss->entropy_term -= weight * options->entropy_coef * (double)entropies[i];
         }
         if (dentropies)
-            dentropies[i] = (float)(-weight * recipe->entropy_coef);
+            dentropies[i] = (float)(-weight * options->entropy_coef);
     }
     loss->answers_added++;
     loss->tokens_added += episode->length;
@@ -100,28 +97,29 @@ struct policy_statistics policy_loss_statistics(const struct policy_loss *loss)
 enum update_verdict policy_loss_verdict(const struct policy_loss *loss)
 {
     assert(loss->answers_added == loss->answers);
-    const struct recipe *recipe = loss->recipe;
+    const struct policy_loss_options *options = &loss->options;
     struct policy_statistics statistics = policy_loss_statistics(loss);
-    if (recipe->target_kl > 0 && statistics.approx_kl > recipe->target_kl)
+    if (options->target_kl > 0 && statistics.approx_kl > options->target_kl)
         return UPDATE_STOP;
-    if (recipe->ratio_threshold > 0 && statistics.ratio > recipe->ratio_threshold)
+    if (options->ratio_threshold > 0 && statistics.ratio > options->ratio_threshold)
         return UPDATE_SKIP;
     return UPDATE_STEP;
 }
 
 /* ---- value ---- */
 
-void value_loss_begin(struct value_loss *loss, const struct recipe *recipe, const struct episodes *episodes,
-                      const int64_t *answers, int64_t count)
+void value_loss_begin(struct value_loss *loss, const struct value_loss_options *options,
+                      const struct episodes *episodes, const int64_t *answers, int64_t count)
 {
     assert(count > 0);
-    *loss = (struct value_loss){.recipe = recipe, .episodes = episodes, .tokens = tokens_of(episodes, answers, count)};
+    *loss =
+        (struct value_loss){.options = *options, .episodes = episodes, .tokens = tokens_of(episodes, answers, count)};
 }
 
 void value_loss_add(struct value_loss *loss, int64_t answer, const float *values, float *dvalues)
 {
     const struct episode *episode = &loss->episodes->items[answer];
-    double range = loss->recipe->cliprange_value, weight = loss->recipe->vf_coef / (double)loss->tokens;
+    double range = loss->options.cliprange_value, weight = loss->options.vf_coef / (double)loss->tokens;
     for (int64_t i = 0; i < episode->length; i++) {
         int64_t t = episode->first + i;
         double value = (double)values[i], old = (double)loss->episodes->values[t];
@@ -148,10 +146,9 @@ double value_loss_clip_fraction(const struct value_loss *loss)
 
 /* ---- text of the pretraining kind ---- */
 
-double ptx_loss_add(const struct recipe *recipe, int64_t trained, const float *logprobs, int64_t count,
-                    float *dlogprobs)
+double ptx_loss_add(double ptx_coef, int64_t trained, const float *logprobs, int64_t count, float *dlogprobs)
 {
-    double weight = recipe->ptx_coef / (double)trained, loss = 0;
+    double weight = ptx_coef / (double)trained, loss = 0;
     for (int64_t i = 0; i < count; i++) {
         loss -= weight * (double)logprobs[i];
         dlogprobs[i] = (float)-weight;

@@ -17,7 +17,7 @@
  * The denominators are those of the whole mini-batch and known before its first micro-batch, so how it is cut into
  * pieces does not matter:
  *
- *     policy_loss_begin(&loss, recipe, kl_coef, episodes, answers, count);
+ *     policy_loss_begin(&loss, &options, episodes, answers, count);
  *     for each answer: policy_loss_add(&loss, answer, logprobs, entropies, dlogprobs, dentropies);
  *     switch (policy_loss_verdict(&loss)) ...
  *
@@ -30,11 +30,21 @@
 #include "ppo/episode.h"
 #include "recipe/recipe.h"
 
+struct policy_loss_options {
+    enum recipe_policy_loss loss_type;
+    int64_t response_length; /* dr_grpo */
+    double cliprange;        /* > 0 */
+    double epsilon_high;     /* 0: as cliprange */
+    enum recipe_kl_estimator kl_estimator;
+    double kl_coef; /* inside the loss; 0: there is none */
+    double entropy_coef;
+    double target_kl, ratio_threshold; /* 0: there is none */
+};
+
 /* Of a mini-batch; sums grow as answers are added. Read it through policy_loss_statistics(). */
 struct policy_loss {
-    const struct recipe *recipe;
+    struct policy_loss_options options;
     const struct episodes *episodes;
-    double kl_coef;          /* inside the loss: 0 but for grpo */
     int64_t answers, tokens; /* of the whole mini-batch */
     int64_t answers_added, tokens_added;
     double objective, entropy_term, kl_term; /* weighted */
@@ -43,7 +53,7 @@ struct policy_loss {
 };
 
 /* `answers`: numbers of the mini-batch's answers in `episodes`. */
-void policy_loss_begin(struct policy_loss *loss, const struct recipe *recipe, double kl_coef,
+void policy_loss_begin(struct policy_loss *loss, const struct policy_loss_options *options,
                        const struct episodes *episodes, const int64_t *answers, int64_t count);
 /*
  * One answer, with log-probabilities and entropies of the policy as it is now, [length] each. Sets dlogprobs and
@@ -71,15 +81,19 @@ struct policy_statistics policy_loss_statistics(const struct policy_loss *loss);
 enum update_verdict { UPDATE_STEP, UPDATE_SKIP, UPDATE_STOP };
 enum update_verdict policy_loss_verdict(const struct policy_loss *loss);
 
+struct value_loss_options {
+    double vf_coef, cliprange_value;
+};
+
 struct value_loss {
-    const struct recipe *recipe;
+    struct value_loss_options options;
     const struct episodes *episodes;
     int64_t tokens; /* of the whole mini-batch */
     int64_t tokens_added, clipped;
     double squares; /* sum of the max of squares */
 };
-void value_loss_begin(struct value_loss *loss, const struct recipe *recipe, const struct episodes *episodes,
-                      const int64_t *answers, int64_t count);
+void value_loss_begin(struct value_loss *loss, const struct value_loss_options *options,
+                      const struct episodes *episodes, const int64_t *answers, int64_t count);
 /* Sets dvalues to d loss / d value, vf_coef included; [length] each. */
 void value_loss_add(struct value_loss *loss, int64_t answer, const float *values, float *dvalues);
 /* 0.5 * mean of the max of squares, without vf_coef: loss/value_avg. */
@@ -91,7 +105,6 @@ double value_loss_clip_fraction(const struct value_loss *loss);
  * tokens of all the text of the mini-batch. Answers with the part of the loss that these `count` tokens make, and sets
  * dlogprobs.
  */
-double ptx_loss_add(const struct recipe *recipe, int64_t trained, const float *logprobs, int64_t count,
-                    float *dlogprobs);
+double ptx_loss_add(double ptx_coef, int64_t trained, const float *logprobs, int64_t count, float *dlogprobs);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "ppo/batches.h"
 #include "ppo/loop.h"
+#include "ppo/options.h"
 #include "ppo/rollout.h"
 #include "roles/folder.h"
 #include "train/device.h"
@@ -271,7 +272,7 @@ static int identify(void *context, struct run_identity *identity, struct run_num
     if (ppo_roles_identify(&ppo->parts.roles, identity, err) != 0)
         return -1;
     hash_text(identity->data, ppo_data_fingerprint(&ppo->parts.data));
-    ppo->loop.controller = kl_controller_of(ppo->recipe);
+    ppo->loop.controller = ppo_kl_controller(ppo->recipe);
     ppo_loop_numbers(&ppo->loop, numbers);
     return 0;
 }

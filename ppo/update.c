@@ -2,6 +2,7 @@
 #include "ppo/update.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "ppo/options.h"
 #include <math.h>
 
 /* The update under way. */
@@ -106,7 +107,8 @@ static int add_texts(struct updater *updater, int64_t count, double *loss, struc
         pass_forward(parts->pass, policy->overlay, true);
         if (pass_predict(parts->pass, policy->overlay, 1, &out, err) != 0)
             return -1;
-        *loss += ptx_loss_add(recipe, trained, out.logprob, parts->batch.prediction_count, parts->numbers.dlogprobs);
+        *loss += ptx_loss_add(recipe->ptx_coef, trained, out.logprob, parts->batch.prediction_count,
+                              parts->numbers.dlogprobs);
         pass_backward(parts->pass, policy->overlay, 1, parts->numbers.dlogprobs, NULL);
     }
     updater->summary->texts += count;
@@ -143,8 +145,8 @@ static int train_policy(struct updater *updater, const struct mini_batch *mini_b
     struct ppo_parts *parts = updater->parts;
     struct update_summary *summary = updater->summary;
     optimizer_clear_gradients(parts->policy_optimizer);
-    policy_loss_begin(&updater->policy, parts->recipe, updater->kl_coef, updater->view->episodes, mini_batch->answers,
-                      mini_batch->count);
+    struct policy_loss_options options = ppo_policy_loss_options(parts->recipe, updater->kl_coef);
+    policy_loss_begin(&updater->policy, &options, updater->view->episodes, mini_batch->answers, mini_batch->count);
     if (over_passes(updater, mini_batch, policy_pass, err) != 0)
         return -1;
     struct policy_statistics statistics = policy_loss_statistics(&updater->policy);
@@ -166,7 +168,8 @@ static int train_critic(struct updater *updater, const struct mini_batch *mini_b
     struct ppo_parts *parts = updater->parts;
     struct update_summary *summary = updater->summary;
     optimizer_clear_gradients(parts->critic_optimizer);
-    value_loss_begin(&updater->value, parts->recipe, updater->view->episodes, mini_batch->answers, mini_batch->count);
+    struct value_loss_options options = ppo_value_loss_options(parts->recipe);
+    value_loss_begin(&updater->value, &options, updater->view->episodes, mini_batch->answers, mini_batch->count);
     if (over_passes(updater, mini_batch, critic_pass, err) != 0)
         return -1;
     double loss = value_loss_mean(&updater->value);

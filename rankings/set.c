@@ -31,6 +31,7 @@ struct loader {
     struct slot *slots;
     int64_t read;  /* of all entries */
     long failures; /* mem_failures() at the start */
+    struct progress progress;
 
     /* The entry being read. */
     struct reward_source *source;
@@ -349,7 +350,7 @@ static int flush(struct loader *loader, size_t count, struct err *err)
         reward_judgment_free(&slot->judgment);
     }
     if (loader->options->show_progress) {
-        progress_update(loader->read, loader->source->path);
+        progress_update(&loader->progress, loader->read, loader->source->path);
     }
     return result;
 }
@@ -569,11 +570,11 @@ int reward_set_load(struct reward_set **out, const struct recipe_datasets *entri
     loader.set = mem_alloc(1, sizeof *loader.set, err);
     loader.slots = mem_alloc(SLOTS, sizeof *loader.slots, err);
     if (options->show_progress) {
-        progress_begin("reading preferences", 0);
+        progress_begin(&loader.progress, "reading preferences", 0);
     }
     int result = loader.set && loader.slots ? load_entries(&loader, entries, err) : -1;
     if (options->show_progress) {
-        progress_end();
+        progress_end(&loader.progress);
     }
     loader_close(&loader);
     if (result != 0) {

@@ -109,9 +109,10 @@ static void record(void *context, struct metrics *metrics)
 /* The scores of an evaluation's rankings by the model as it is. No bar where the run's own stands. */
 static int score_all(struct reward_loop *loop, struct evaluation *evaluation, int64_t most, bool bar, struct err *err)
 {
+    struct progress progress;
     int rc = 0;
     if (bar)
-        progress_begin("scoring", evaluation->count);
+        progress_begin(&progress, "scoring", evaluation->count);
     for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
         const int64_t *numbers = evaluation->numbers + i;
         taken = reward_set_pass(evaluation->set, numbers, evaluation->count - i, most);
@@ -121,10 +122,10 @@ static int score_all(struct reward_loop *loop, struct evaluation *evaluation, in
         pass_forward(loop->pass, loop->trainable->overlay, false);
         rc = pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);
         if (bar)
-            progress_update(i + taken, NULL);
+            progress_update(&progress, i + taken, NULL);
     }
     if (bar)
-        progress_end();
+        progress_end(&progress);
     evaluation->scored_at = rc == 0 ? loop->steps.run->state.step : -1;
     return rc;
 }

@@ -82,7 +82,7 @@ static int train_step(struct loop *loop, struct err *err)
     if (!*note)
         snprintf(note, sizeof loop->window.last.note, "loss %.4f  %.0f tok/s", step.loss,
                  (double)loop->window.tokens / loop->window.seconds);
-    progress_update(state->step, note);
+    progress_update(&loop->progress, state->step, note);
     return 0;
 }
 
@@ -172,14 +172,14 @@ enum loop_outcome loop_run(struct loop *loop, struct err *err)
     if (state->step == 0 && evaluate(loop, &better, err) != 0)
         return LOOP_FAILED;
     int rc = 0;
-    progress_begin(stage_name(loop->recipe->stage), state->total_steps);
-    progress_update(state->step, NULL);
+    progress_begin(&loop->progress, stage_name(loop->recipe->stage), state->total_steps);
+    progress_update(&loop->progress, state->step, NULL);
     while (rc == 0 && !stop) {
         rc = train_step(loop, err);
         if (rc == 0)
             rc = after_step(loop, &stop, err);
     }
-    progress_end();
+    progress_end(&loop->progress);
     if (rc != 0)
         return LOOP_FAILED;
     if (interrupt_requested() && state->step < state->total_steps && !state->stopped_early) {

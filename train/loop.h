@@ -5,6 +5,7 @@
 #ifndef ATTUNE_TRAIN_LOOP_H
 #define ATTUNE_TRAIN_LOOP_H
 
+#include "base/log.h"
 #include "train/order.h"
 #include "train/run.h"
 #include "train/schedule.h"
@@ -47,6 +48,7 @@ struct loop {
     struct schedule schedule;
     int64_t steps_per_epoch;
     struct loop_window window;
+    struct progress progress;
 };
 
 enum loop_outcome { LOOP_FAILED = -1, LOOP_FINISHED = 0, LOOP_INTERRUPTED = 1 };

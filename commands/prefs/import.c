@@ -25,6 +25,7 @@ struct import {
     int64_t project, batch, annotator;
     enum import_as as;
     int64_t records, items, labels, known, rejected;
+    struct progress progress;
     struct file_writer *rejects; /* NULL: not asked for, or failed */
 };
 
@@ -152,7 +153,7 @@ static int import_records(struct import *import, struct preference_reader *reade
         }
         if (import->records % UPDATE_RECORDS == 0) {
             snprintf(note, sizeof note, "%lld rejected", (long long)import->rejected);
-            progress_update(import->records, note);
+            progress_update(&import->progress, import->records, note);
         }
         if (import->records % BATCH_RECORDS == 0 && commit_batch(import, err) != 0) {
             return -1;
@@ -170,9 +171,9 @@ static int run_import(struct import *import, struct preference_reader *reader, c
         prefs_batch_rollback(import->store);
         return -1;
     }
-    progress_begin("importing", 0);
+    progress_begin(&import->progress, "importing", 0);
     int result = import_records(import, reader, path, err);
-    progress_end();
+    progress_end(&import->progress);
     if (result == 0) {
         result =
             prefs_import_done(import->store, import->batch, preference_format_name(preference_reader_format(reader)),

@@ -48,6 +48,7 @@ struct sampling {
     /* The model that answers now. */
     size_t current;
     struct opened opened;
+    struct progress progress;
     struct prompt_list *prompts;
     struct generator *generator;
 
@@ -256,7 +257,7 @@ static int keep_answer(void *context, const struct generated *made, struct err *
     double now = clock_seconds();
     char note[64];
     snprintf(note, sizeof note, "%.1f tok/s", (double)sampling->tokens / (now - sampling->start));
-    progress_update(++sampling->done, note);
+    progress_update(&sampling->progress, ++sampling->done, note);
     bool due = sampling->current + 1 == sampling->answerer_count && now - sampling->committed >= COMMIT_SECONDS;
     return due ? commit_answered(sampling, err) : 0;
 }
@@ -321,10 +322,10 @@ static int answer_all(struct sampling *sampling, struct err *err)
     struct generate_events events = {.context = sampling, .finished = keep_answer};
     sampling->done = sampling->tokens = 0;
     sampling->start = sampling->committed = clock_seconds();
-    progress_begin(name, (int64_t)sampling->prompt_count * samples);
+    progress_begin(&sampling->progress, name, (int64_t)sampling->prompt_count * samples);
     int result = generator_run(sampling->generator, sampling->opened.overlay, requests, sampling->prompt_count,
                                &options, &events, err);
-    progress_end();
+    progress_end(&sampling->progress);
     mem_free(requests);
     if (result == 0) {
         log_info("%s: %lld answers, %lld new tokens, %.1f tok/s", name, (long long)sampling->done,

@@ -39,6 +39,7 @@ struct scores {
     struct waiting **items; /* of one commit */
     size_t item_count, item_capacity;
     int64_t done, all; /* items */
+    struct progress progress;
     int64_t scored, too_long, refused;
     double sum;
 };
@@ -160,7 +161,7 @@ static int commit_waiting(struct scores *scores, struct err *err)
     }
     scores->done += (int64_t)scores->item_count;
     drop_waiting(scores);
-    progress_update(scores->done + scores->refused, NULL);
+    progress_update(&scores->progress, scores->done + scores->refused, NULL);
     return prefs_batch_commit(scores->store, err);
 }
 
@@ -214,7 +215,7 @@ static int score_items(struct scores *scores, struct err *err)
     struct prefs_item_view view = {0};
     const char *name = strbuf_text(&scores->name);
     int got, result = 0;
-    progress_begin("scoring items", scores->all);
+    progress_begin(&scores->progress, "scoring items", scores->all);
     while (result == 0 &&
            (got = prefs_next_unscored(scores->store, scores->project, view.item, name, &view, err)) != 0) {
         result = got < 0 ? -1 : add_item(scores, &view, err);
@@ -222,7 +223,7 @@ static int score_items(struct scores *scores, struct err *err)
     if (result == 0) {
         result = commit_waiting(scores, err);
     }
-    progress_end();
+    progress_end(&scores->progress);
     prefs_item_view_free(&view);
     return result;
 }

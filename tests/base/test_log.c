@@ -77,11 +77,40 @@ static void lines_into_a_pipe(void **state)
 
 static void quick_work(void)
 {
-    progress_begin("quick", 100);
+    struct progress progress;
+    progress_begin(&progress, "quick", 100);
     for (int i = 0; i <= 100; i++) {
-        progress_update(i, NULL);
+        progress_update(&progress, i, NULL);
     }
-    progress_end();
+    progress_end(&progress);
+}
+
+/* The inner bar stands in the outer one's place, which comes back. */
+static void nested_work(void)
+{
+    setenv("TERM", "xterm", 1);
+    struct progress outer, inner;
+    progress_begin(&outer, "outer", 10);
+    progress_begin(&inner, "inner", 10);
+    usleep(350000);
+    progress_update(&outer, 3, NULL); /* not shown now */
+    progress_update(&inner, 4, NULL);
+    progress_end(&inner);
+    progress_update(&outer, 5, NULL);
+    progress_end(&outer);
+}
+
+static void a_bar_within_another(void **state)
+{
+    (void)state;
+    struct strbuf text = {0};
+    capture(&text, nested_work, 80);
+    const char *inner = strstr(strbuf_text(&text), "4/10"), *outer = strstr(strbuf_text(&text), "5/10");
+    assert_non_null(inner);
+    assert_non_null(outer);
+    assert_true(inner < outer);
+    assert_null(strstr(strbuf_text(&text), "3/10"));
+    strbuf_free(&text);
 }
 
 static void quick_work_shows_nothing(void **state)
@@ -99,17 +128,18 @@ static void slow_work(void)
     setenv("TERM", "xterm", 1);
     setenv("LC_ALL", "C.UTF-8", 1);
     unsetenv("NO_COLOR");
-    progress_begin("tuning", 250);
-    progress_update(100, "resumed");
+    struct progress progress;
+    progress_begin(&progress, "tuning", 250);
+    progress_update(&progress, 100, "resumed");
     usleep(350000);
-    progress_update(110, "loss\n1.25 \u2211");
+    progress_update(&progress, 110, "loss\n1.25 \u2211");
     for (int i = 0; i < 1000; i++) {
-        progress_update(111, "many updates, few of them drawn");
+        progress_update(&progress, 111, "many updates, few of them drawn");
     }
     log_info("saved");
     usleep(150000);
-    progress_update(200, NULL);
-    progress_end();
+    progress_update(&progress, 200, NULL);
+    progress_end(&progress);
 }
 
 static void bar_on_a_terminal(void **state)
@@ -142,10 +172,11 @@ static void narrow_work(void)
     setenv("TERM", "xterm", 1);
     setenv("LC_ALL", "C", 1);
     setenv("NO_COLOR", "1", 1);
-    progress_begin("narrow", 10);
+    struct progress progress;
+    progress_begin(&progress, "narrow", 10);
     usleep(350000);
-    progress_update(5, "a note that is much too long to stand on a line as short as this one is");
-    progress_end();
+    progress_update(&progress, 5, "a note that is much too long to stand on a line as short as this one is");
+    progress_end(&progress);
 }
 
 /* No line is longer than the terminal is wide: it would wrap, and could not be redrawn in place. */
@@ -168,10 +199,11 @@ static void bars_fit_the_terminal(void **state)
 
 static void long_work(void)
 {
-    progress_begin("long", 0);
+    struct progress progress;
+    progress_begin(&progress, "long", 0);
     usleep(2050000);
-    progress_update(41, "done");
-    progress_end();
+    progress_update(&progress, 41, "done");
+    progress_end(&progress);
 }
 
 static void long_work_is_summed_up(void **state)
@@ -187,10 +219,11 @@ static void long_work_is_summed_up(void **state)
 static void dumb_terminal(void)
 {
     setenv("TERM", "dumb", 1);
-    progress_begin("dumb", 10);
+    struct progress progress;
+    progress_begin(&progress, "dumb", 10);
     usleep(350000);
-    progress_update(5, NULL);
-    progress_end();
+    progress_update(&progress, 5, NULL);
+    progress_end(&progress);
     log_info("%s %d", log_colours() ? "colours" : "plain", log_width());
 }
 
@@ -215,9 +248,13 @@ static void the_clock_goes_forward(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_into_a_pipe),      cmocka_unit_test(quick_work_shows_nothing),
-        cmocka_unit_test(bar_on_a_terminal),      cmocka_unit_test(bars_fit_the_terminal),
-        cmocka_unit_test(long_work_is_summed_up), cmocka_unit_test(dumb_terminals_get_plain_lines),
+        cmocka_unit_test(lines_into_a_pipe),
+        cmocka_unit_test(quick_work_shows_nothing),
+        cmocka_unit_test(a_bar_within_another),
+        cmocka_unit_test(bar_on_a_terminal),
+        cmocka_unit_test(bars_fit_the_terminal),
+        cmocka_unit_test(long_work_is_summed_up),
+        cmocka_unit_test(dumb_terminals_get_plain_lines),
         cmocka_unit_test(the_clock_goes_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

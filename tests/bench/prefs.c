@@ -87,7 +87,8 @@ static int fill(struct prefs *store, int64_t comparisons, struct err *err)
             return -1;
         }
     }
-    progress_begin("filling", comparisons);
+    struct progress progress;
+    progress_begin(&progress, "filling", comparisons);
     for (int64_t i = 0; i < comparisons; i++) {
         if ((i % 20000 == 0 && prefs_batch_begin(store, err) != 0) ||
             add_comparison(store, i, hands, models, err) != 0 ||
@@ -95,10 +96,10 @@ static int fill(struct prefs *store, int64_t comparisons, struct err *err)
             return -1;
         }
         if (i % 20000 == 0) {
-            progress_update(i, "");
+            progress_update(&progress, i, "");
         }
     }
-    progress_end();
+    progress_end(&progress);
     return 0;
 }
 

@@ -5,8 +5,8 @@
 #include "support/cmocka.h"
 
 #include "base/mem.h"
-#include "ppo/advantage.h"
 #include "ppo/helper_rollout.h"
+#include "ppo/options.h"
 #include "support/fixture.h"
 #include <math.h>
 #include <string.h>
@@ -25,10 +25,11 @@ static void test_fixture(void **state)
     size_t cases = 0;
     for (; (one = rollout_case(&rollout, cases)); cases++) {
         struct recipe recipe = rollout_recipe(&rollout, one);
+        const struct advantage_options options = ppo_advantage_options(&recipe);
         struct score_statistics statistics = rollout_statistics(one, "statistics");
         struct score_statistics after = rollout_statistics(one, "statistics_after");
         struct advantage_summary summary;
-        advantage_compute(episodes, &recipe, recipe.kl_coef, &statistics, &summary);
+        advantage_compute(episodes, &options, recipe.kl_coef, &statistics, &summary);
         expect_numbers(one, "rewards", episodes->rewards, episodes->token_count);
         expect_numbers(one, "advantages", episodes->advantages, episodes->token_count);
         expect_numbers(one, "returns", episodes->returns, episodes->token_count);
@@ -70,13 +71,13 @@ static void make_episodes(struct episodes *episodes, int64_t group_size)
     }
 }
 
-static const struct recipe plain_gae = {.advantage_estimator = RECIPE_ADVANTAGE_GAE, .gamma = 1, .lam = 1};
+static const struct advantage_options plain_gae = {.estimator = RECIPE_ADVANTAGE_GAE, .gamma = 1, .lam = 1};
 
-static void compute(struct episodes *episodes, const struct recipe *recipe, double kl_coef,
+static void compute(struct episodes *episodes, const struct advantage_options *options, double kl_coef,
                     struct advantage_summary *summary)
 {
     struct score_statistics statistics = {0};
-    advantage_compute(episodes, recipe, kl_coef, &statistics, summary);
+    advantage_compute(episodes, options, kl_coef, &statistics, summary);
 }
 
 /* gamma = lam = 1: the return is what is still to come, whatever the values are. */
@@ -113,9 +114,9 @@ static void test_one_step(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct recipe recipe = {.advantage_estimator = RECIPE_ADVANTAGE_GAE, .gamma = 0.5, .lam = 0};
+    struct advantage_options options = {.estimator = RECIPE_ADVANTAGE_GAE, .gamma = 0.5, .lam = 0};
     make_episodes(&episodes, 1);
-    compute(&episodes, &recipe, 0, &summary);
+    compute(&episodes, &options, 0, &summary);
     for (int64_t i = 0; i < 3; i++) {
         const struct episode *episode = &episodes.items[i];
         for (int64_t t = 0; t < episode->length; t++) {
@@ -133,9 +134,9 @@ static void test_whitening(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct recipe recipe = plain_gae;
+    struct advantage_options options = plain_gae;
     make_episodes(&episodes, 1);
-    compute(&episodes, &recipe, 0.1, &summary);
+    compute(&episodes, &options, 0.1, &summary);
     double before = 0, mean = 0, squares = 0, rewards = 0, reward_squares = 0;
     for (int t = 0; t < 7; t++) {
         before += episodes.rewards[t] / 7;
@@ -144,8 +145,8 @@ static void test_whitening(void **state)
     }
     assert_near(mean, 0, EPSILON);
     assert_near(squares, 1, 1e-7);
-    recipe.whiten_rewards = true;
-    compute(&episodes, &recipe, 0.1, &summary);
+    options.whiten_rewards = true;
+    compute(&episodes, &options, 0.1, &summary);
     for (int t = 0; t < 7; t++)
         rewards += episodes.rewards[t] / 7;
     for (int t = 0; t < 7; t++)
@@ -183,17 +184,17 @@ static void test_scores(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct recipe recipe = plain_gae;
+    struct advantage_options options = plain_gae;
     make_episodes(&episodes, 1);
-    recipe.score_clip = 0.75;
-    recipe.missing_eos_penalty = 2;
-    compute(&episodes, &recipe, 0, &summary);
+    options.score_clip = 0.75;
+    options.missing_eos_penalty = 2;
+    compute(&episodes, &options, 0, &summary);
     assert_near(last_reward(&episodes, 0), 0.75, EPSILON);
     assert_near(last_reward(&episodes, 1), -2.75, EPSILON); /* the penalty is not clipped away */
     assert_near(last_reward(&episodes, 2), 0.5, EPSILON);
     assert_near(summary.score, -0.5, EPSILON); /* as given */
     episodes.items[0].score = NAN;             /* is not clipped into a number */
-    compute(&episodes, &recipe, 0, &summary);
+    compute(&episodes, &options, 0, &summary);
     assert_true(isnan(last_reward(&episodes, 0)));
     episodes_free(&episodes);
 }
@@ -205,14 +206,14 @@ static void test_score_norm(void **state)
     struct episodes episodes;
     struct advantage_summary summary;
     struct score_statistics statistics = {0};
-    struct recipe recipe = plain_gae;
-    recipe.use_score_norm = true;
+    struct advantage_options options = plain_gae;
+    options.use_score_norm = true;
     make_episodes(&episodes, 1);
     double all[30], mean = 0, squares = 0;
     for (int batch = 0; batch < 10; batch++) {
         for (int i = 0; i < 3; i++)
             all[3 * batch + i] = episodes.items[i].score = 100 + batch * batch - 7 * i * batch;
-        advantage_compute(&episodes, &recipe, 0, &statistics, &summary);
+        advantage_compute(&episodes, &options, 0, &statistics, &summary);
     }
     for (int i = 0; i < 30; i++)
         mean += all[i] / 30;
@@ -226,7 +227,7 @@ static void test_score_norm(void **state)
     statistics = (struct score_statistics){0};
     for (int i = 0; i < 3; i++)
         episodes.items[i].score = 0.1;
-    advantage_compute(&episodes, &recipe, 0, &statistics, &summary);
+    advantage_compute(&episodes, &options, 0, &statistics, &summary);
     assert_near(last_reward(&episodes, 0), 0, 1e-6); /* all equal so far */
     episodes_free(&episodes);
 }
@@ -238,24 +239,24 @@ static void test_groups(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct recipe recipe = {.advantage_estimator = RECIPE_ADVANTAGE_GRPO};
+    struct advantage_options options = {.estimator = RECIPE_ADVANTAGE_GRPO};
     make_episodes(&episodes, 3);
     const double mean = -0.5, deviation = sqrt((2.25 + 6.25 + 1) / 2);
     static const enum recipe_scale_rewards scales[] = {RECIPE_SCALE_GROUP, RECIPE_SCALE_BATCH, RECIPE_SCALE_NONE};
     for (int s = 0; s < 3; s++) {
-        recipe.scale_rewards = scales[s];
-        compute(&episodes, &recipe, 5, &summary); /* its KL is in the loss: the price does not matter here */
+        options.scale_rewards = scales[s];
+        compute(&episodes, &options, 5, &summary); /* its KL is in the loss: the price does not matter here */
         for (int64_t i = 0; i < 3; i++) {
             const struct episode *episode = &episodes.items[i];
-            double divisor = recipe.scale_rewards == RECIPE_SCALE_NONE ? 1 : deviation + 1e-4;
+            double divisor = options.scale_rewards == RECIPE_SCALE_NONE ? 1 : deviation + 1e-4;
             for (int64_t t = episode->first; t < episode->first + episode->length; t++) {
                 assert_near(episodes.advantages[t], (episode->score - mean) / divisor, EPSILON);
                 assert_near(episodes.returns[t], episode->score, EPSILON);
             }
         }
     }
-    recipe.advantage_estimator = RECIPE_ADVANTAGE_RLOO;
-    compute(&episodes, &recipe, 0, &summary);
+    options.estimator = RECIPE_ADVANTAGE_RLOO;
+    compute(&episodes, &options, 0, &summary);
     assert_near(episodes.advantages[0], 1 - (-3 + 0.5) / 2, EPSILON);
     assert_near(episodes.advantages[1], -3 - (1 + 0.5) / 2, EPSILON);
     assert_near(episodes.advantages[4], -3 - (1 + 0.5) / 2, EPSILON);
@@ -270,9 +271,9 @@ static void test_rloo_kl(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct recipe recipe = {.advantage_estimator = RECIPE_ADVANTAGE_RLOO};
+    struct advantage_options options = {.estimator = RECIPE_ADVANTAGE_RLOO};
     make_episodes(&episodes, 3);
-    compute(&episodes, &recipe, 0.1, &summary);
+    compute(&episodes, &options, 0.1, &summary);
     double totals[3], kls[3] = {0};
     for (int i = 0; i < 3; i++) {
         const struct episode *episode = &episodes.items[i];
@@ -293,11 +294,11 @@ static void test_nothing_to_compare(void **state)
         for (int64_t group_size = 1; group_size <= 3; group_size += 2) {
             struct episodes episodes;
             struct advantage_summary summary;
-            struct recipe recipe = {.advantage_estimator = estimators[e]};
+            struct advantage_options options = {.estimator = estimators[e]};
             make_episodes(&episodes, group_size);
             for (int i = 0; i < 3 && group_size == 3; i++)
                 episodes.items[i].score = 0.1; /* all equal */
-            compute(&episodes, &recipe, 0, &summary);
+            compute(&episodes, &options, 0, &summary);
             for (int t = 0; t < 7; t++)
                 assert_near(episodes.advantages[t], 0, 1e-10);
             assert_int_equal(summary.equal_groups, summary.groups);

@@ -295,8 +295,6 @@ static void test_failures(void **state)
         {"while read -r a; do echo true; done", 60, {"no score"}},
         {"while read -r a; do echo '{\"id\": \"3/0\", \"score\": 1}'; done", 60, {"line 2", "\"3/1\""}},
         {"yes 1", 60, {"more lines than it was asked for"}},
-        {"while read -r a; do printf '1\\n1\\n'; done", 60, {"more lines than it was asked for"}},
-        {"while read -r a; do sleep 0.1; echo 1; sleep 0.1; echo 1; done", 60, {"more lines than it was asked for"}},
         {"head -c 3000000 /dev/zero | tr '\\0' 1; sleep 1000", 60, {"more than a MiB"}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -321,6 +319,33 @@ static void test_unasked(void **state)
     assert_non_null(strstr(err.text, "more lines than it was asked for (\"9"));
     reward_command_close(command);
     assert_int_equal(lines_in(temporary("rewards.jsonl")), 0); /* none of its scores is trusted */
+}
+
+/* A program that writes two lines a request: the call finds out where it is the faster one, and else the next call. */
+static void check_two_lines_a_request(const char *answer)
+{
+    struct err err;
+    double scores[COUNT];
+    char text[512];
+    remove_tree(temporary("twice"));
+    snprintf(text, sizeof text, "n=0; while read -r a; do %s; n=$((n + 2)); [ $n -le 8 ] || touch '%s'; done", answer,
+             temporary("twice"));
+    struct reward_command *command = open_command(text, 60, true);
+    int first = score(command, scores, &err);
+    for (int i = 0; first == 0 && i < 1000 && !file_exists(temporary("twice")); i++)
+        usleep(10000);
+    if (first == 0)
+        assert_int_equal(score(command, scores, &err), -1);
+    assert_non_null(strstr(err.text, "more lines than it was asked for"));
+    reward_command_close(command);
+    assert_int_equal(lines_in(temporary("rewards.jsonl")), 0);
+}
+
+static void test_two_lines_a_request(void **state)
+{
+    (void)state;
+    check_two_lines_a_request("printf '1\\n1\\n'");
+    check_two_lines_a_request("sleep 0.05; echo 1; sleep 0.05; echo 1");
 }
 
 static void test_ended_early(void **state)
@@ -502,6 +527,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_unasked),
+        cmocka_unit_test(test_two_lines_a_request),
         cmocka_unit_test(test_ended_early),
         cmocka_unit_test(test_sigpipe),
         cmocka_unit_test(test_resume_after_kill),

@@ -2,7 +2,7 @@
 #include "support/cmocka.h"
 
 #include "ppo/helper_rollout.h"
-#include "ppo/kl.h"
+#include "ppo/options.h"
 #include <math.h>
 
 static const enum recipe_kl_estimator estimators[] = {RECIPE_KL_K1, RECIPE_KL_K2, RECIPE_KL_K3};
@@ -72,7 +72,7 @@ static void test_fixed(void **state)
 {
     (void)state;
     struct recipe recipe = {.kl_coef = 0.05, .kl_target = 6, .kl_horizon = 10};
-    struct kl_controller controller = kl_controller_of(&recipe);
+    struct kl_controller controller = ppo_kl_controller(&recipe);
     kl_controller_update(&controller, 100, 64);
     assert_true(controller.kl_coef == 0.05);
 }
@@ -85,11 +85,11 @@ static void test_adaptive(void **state)
         double kl, error;
     } cases[] = {{6, 0}, {6.6, 0.1}, {5.4, -0.1}, {7.2, 0.2}, {60, 0.2}, {0, -0.2}, {-3, -0.2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct kl_controller controller = kl_controller_of(&recipe);
+        struct kl_controller controller = ppo_kl_controller(&recipe);
         kl_controller_update(&controller, cases[i].kl, 512);
         assert_near(controller.kl_coef, 0.1 * (1 + cases[i].error * 512 / 10000), 1e-12);
     }
-    struct kl_controller controller = kl_controller_of(&recipe);
+    struct kl_controller controller = ppo_kl_controller(&recipe);
     kl_controller_update(&controller, NAN, 512);
     assert_true(controller.kl_coef == 0.1);
     /* More episodes than the horizon has: never below 0. */

@@ -5,8 +5,7 @@
 #include "support/cmocka.h"
 
 #include "ppo/helper_rollout.h"
-#include "ppo/kl.h"
-#include "ppo/loss.h"
+#include "ppo/options.h"
 #include "support/fixture.h"
 #include <math.h>
 #include <string.h>
@@ -15,13 +14,28 @@
 
 /* ---- beside PyTorch ---- */
 
+static void begin_policy(struct policy_loss *loss, const struct recipe *recipe, double kl_coef,
+                         const struct episodes *episodes, const int64_t *answers, int64_t count)
+{
+    struct policy_loss_options options = ppo_policy_loss_options(recipe, kl_coef);
+    policy_loss_begin(loss, &options, episodes, answers, count);
+}
+
+static void begin_value(struct value_loss *loss, const struct recipe *recipe, const struct episodes *episodes,
+                        const int64_t *answers, int64_t count)
+{
+    struct value_loss_options options = ppo_value_loss_options(recipe);
+    value_loss_begin(loss, &options, episodes, answers, count);
+}
+
 /* Rewards to returns, as the case says. */
 static struct recipe prepare(struct rollout *rollout, const json_t *one)
 {
     struct recipe recipe = rollout_recipe(rollout, one);
     struct score_statistics statistics = rollout_statistics(one, "statistics");
     struct advantage_summary summary;
-    advantage_compute(&rollout->episodes, &recipe, recipe.kl_coef, &statistics, &summary);
+    const struct advantage_options options = ppo_advantage_options(&recipe);
+    advantage_compute(&rollout->episodes, &options, recipe.kl_coef, &statistics, &summary);
     return recipe;
 }
 
@@ -32,7 +46,7 @@ static struct policy_loss policy_loss_of(const struct rollout *rollout, const st
 {
     struct policy_loss loss;
     const struct episodes *episodes = &rollout->episodes;
-    policy_loss_begin(&loss, recipe, recipe->kl_coef, episodes, rollout->answers, episodes->count);
+    begin_policy(&loss, recipe, recipe->kl_coef, episodes, rollout->answers, episodes->count);
     for (int64_t i = 0; i < episodes->count; i++) {
         int64_t first = episodes->items[i].first;
         policy_loss_add(&loss, i, logprobs + first, entropies + first, dlogprobs + first, dentropies + first);
@@ -45,7 +59,7 @@ static struct value_loss value_loss_of(const struct rollout *rollout, const stru
 {
     struct value_loss loss;
     const struct episodes *episodes = &rollout->episodes;
-    value_loss_begin(&loss, recipe, episodes, rollout->answers, episodes->count);
+    begin_value(&loss, recipe, episodes, rollout->answers, episodes->count);
     for (int64_t i = 0; i < episodes->count; i++)
         value_loss_add(&loss, i, values + episodes->items[i].first, dvalues + episodes->items[i].first);
     return loss;
@@ -232,7 +246,7 @@ static void test_pieces(void **state)
     struct policy_loss forward =
         policy_loss_of(&rollout, &recipe, rollout.logprobs, rollout.entropies, dlogprobs, dentropies);
     struct policy_loss backward;
-    policy_loss_begin(&backward, &recipe, recipe.kl_coef, episodes, rollout.answers, episodes->count);
+    begin_policy(&backward, &recipe, recipe.kl_coef, episodes, rollout.answers, episodes->count);
     for (int64_t i = episodes->count - 1; i >= 0; i--) {
         int64_t first = episodes->items[i].first;
         policy_loss_add(&backward, i, rollout.logprobs + first, NULL, slopes, NULL);
@@ -241,7 +255,7 @@ static void test_pieces(void **state)
     assert_near(policy_loss_statistics(&forward).loss, policy_loss_statistics(&backward).loss, 1e-12);
     /* Half of the answers are a mini-batch of their own, with its own denominators. */
     int64_t half = episodes->count / 2;
-    policy_loss_begin(&backward, &recipe, recipe.kl_coef, episodes, rollout.answers + half, half);
+    begin_policy(&backward, &recipe, recipe.kl_coef, episodes, rollout.answers + half, half);
     policy_loss_add(&backward, half, rollout.logprobs + episodes->items[half].first, NULL, slopes, NULL);
     for (int64_t t = 0; t < episodes->items[half].length; t++)
         assert_near((double)slopes[t], 2 * (double)dlogprobs[episodes->items[half].first + t], 1e-6);
@@ -261,7 +275,7 @@ static double slope_at(const struct recipe *recipe, double advantage, double log
     episodes.old_logprobs[0] = -2;
     episodes.advantages[0] = advantage;
     float logprob = (float)(log_ratio - 2), dlogprob;
-    policy_loss_begin(&loss, recipe, 0, &episodes, &answer, 1);
+    begin_policy(&loss, recipe, 0, &episodes, &answer, 1);
     policy_loss_add(&loss, 0, &logprob, NULL, &dlogprob, NULL);
     *out = policy_loss_statistics(&loss);
     episodes_free(&episodes);
@@ -316,7 +330,7 @@ static enum update_verdict verdict_at(struct recipe recipe, double log_ratio)
     must(episodes_create(&episodes, 1, 2, 1, &err));
     episodes_append(&episodes, tokens, 2, true);
     float logprobs[2] = {(float)log_ratio, 0}, slopes[2];
-    policy_loss_begin(&loss, &recipe, 0, &episodes, &answer, 1);
+    begin_policy(&loss, &recipe, 0, &episodes, &answer, 1);
     policy_loss_add(&loss, 0, logprobs, NULL, slopes, NULL);
     enum update_verdict verdict = policy_loss_verdict(&loss);
     episodes_free(&episodes);
@@ -365,7 +379,7 @@ static void test_value_clipping(void **state)
         struct value_loss loss;
         float value = (float)cases[i].value, slope;
         episodes.returns[0] = cases[i].gain;
-        value_loss_begin(&loss, &recipe, &episodes, &answer, 1);
+        begin_value(&loss, &recipe, &episodes, &answer, 1);
         value_loss_add(&loss, 0, &value, &slope);
         assert_near(value_loss_mean(&loss), cases[i].loss, 1e-6);
         assert_near((double)slope, cases[i].slope, 1e-6);
@@ -373,7 +387,7 @@ static void test_value_clipping(void **state)
     }
     struct value_loss loss;
     float value = NAN, slope;
-    value_loss_begin(&loss, &recipe, &episodes, &answer, 1);
+    begin_value(&loss, &recipe, &episodes, &answer, 1);
     value_loss_add(&loss, 0, &value, &slope);
     assert_true(isnan(value_loss_mean(&loss)) && isnan(slope));
     episodes_free(&episodes);
@@ -385,11 +399,12 @@ static void test_ptx(void **state)
     struct recipe recipe = {.ptx_coef = 27.8};
     static const float logprobs[5] = {-1, -2, -0.5f, -4, -0.25f};
     float slopes[5];
-    double whole = ptx_loss_add(&recipe, 5, logprobs, 5, slopes);
+    double whole = ptx_loss_add(recipe.ptx_coef, 5, logprobs, 5, slopes);
     assert_near(whole, 27.8 * 7.75 / 5, 1e-9);
     for (int i = 0; i < 5; i++)
         assert_near((double)slopes[i], -27.8 / 5, 1e-6);
-    double parts = ptx_loss_add(&recipe, 5, logprobs, 2, slopes) + ptx_loss_add(&recipe, 5, logprobs + 2, 3, slopes);
+    double parts = ptx_loss_add(recipe.ptx_coef, 5, logprobs, 2, slopes) +
+                   ptx_loss_add(recipe.ptx_coef, 5, logprobs + 2, 3, slopes);
     assert_near(parts, whole, 1e-12);
 }
 

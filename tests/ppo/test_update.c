@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "ppo/helper_rollout.h"
+#include "ppo/options.h"
 #include "ppo/update.h"
 #include "support/fixture.h"
 #include <math.h>
@@ -189,7 +190,8 @@ static void update(const char *name, int64_t pieces)
     struct episodes *episodes = &stand.rollout.episodes;
     const json_t *one = rollout_case_named(&stand.rollout, name);
     struct score_statistics statistics = rollout_statistics(one, "statistics");
-    advantage_compute(episodes, &stand.recipe, stand.recipe.kl_coef, &statistics, &advantages);
+    const struct advantage_options options = ppo_advantage_options(&stand.recipe);
+    advantage_compute(episodes, &options, stand.recipe.kl_coef, &statistics, &advantages);
     const struct ppo_view view = {episodes, stand.pointers};
     must(update_run(&stand.parts, &stand.loop, &view, 0, stand.recipe.kl_coef, &summary, &err));
     assert_true(summary.finite);

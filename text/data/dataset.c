@@ -34,6 +34,7 @@ struct loader {
     struct slot *slots;
     int64_t read;  /* of all sources */
     long failures; /* mem_failures() at the start */
+    struct progress progress;
 
     /* The source being read. */
     const struct dataset_source *source;
@@ -181,7 +182,7 @@ static int store_slots(struct loader *loader, size_t count, struct err *err)
     }
     loader->read += (int64_t)count;
     if (loader->options->show_progress) {
-        progress_update(loader->read, loader->report->path);
+        progress_update(&loader->progress, loader->read, loader->report->path);
     }
     return result;
 }
@@ -467,11 +468,11 @@ int dataset_load(struct dataset **out, const struct dataset_source *sources, siz
     loader.dataset = mem_alloc(1, sizeof *loader.dataset, err);
     loader.slots = mem_alloc(SLOTS, sizeof *loader.slots, err);
     if (options->show_progress) {
-        progress_begin("reading data", 0);
+        progress_begin(&loader.progress, "reading data", 0);
     }
     int result = loader.dataset && loader.slots ? load_sources(&loader, sources, count, err) : -1;
     if (options->show_progress) {
-        progress_end();
+        progress_end(&loader.progress);
     }
     for (size_t i = 0; loader.slots && i < SLOTS; i++) {
         encoding_free(&loader.slots[i].encoding);
