@@ -8,6 +8,9 @@
  *
  * Ours carry in `__metadata__`: attune.base, the fingerprint of the base model, and attune.tied, "true" where the saved
  * embedding is the head too.
+ *
+ * It stands in a circle with adapter.h: an adapter is made from these files and written to them, and the two files of
+ * code are one module that was cut for its length.
  */
 #ifndef ATTUNE_LORA_PEFT_H
 #define ATTUNE_LORA_PEFT_H

@@ -75,4 +75,8 @@ int prefs_rank_value(char character);
 /* Sets item.state from the votes it has and its overlap; a closed item stays closed. */
 int prefs_refresh_item(struct prefs *store, int64_t item, struct err *err);
 
+struct report;
+/* Sets the counts of items, the annotators with their counts, and the models with name and id (report_counts.c). */
+int report_read_counts(struct report *report, struct prefs *store, int64_t project, struct err *err);
+
 #endif

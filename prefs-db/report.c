@@ -4,7 +4,6 @@
 #include "base/random.h"
 #include "prefs-db/internal.h"
 #include "prefs-db/rankings.h"
-#include "prefs-db/report_counts.h"
 
 #include <assert.h>
 #include <math.h>

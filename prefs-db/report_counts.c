@@ -1,6 +1,7 @@
-#include "prefs-db/report_counts.h"
+/* The part of a report that SQL can count by itself. */
 #include "base/mem.h"
 #include "prefs-db/internal.h"
+#include "prefs-db/report.h"
 
 #include <math.h>
 #include <string.h>

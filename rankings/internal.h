@@ -1,5 +1,5 @@
 /*
- * rankings/internal.h - what the files of a set of rankings share. Private to reward/data*.c.
+ * rankings/internal.h - what the files of a set of rankings share.
  */
 #ifndef ATTUNE_RANKINGS_INTERNAL_H
 #define ATTUNE_RANKINGS_INTERNAL_H

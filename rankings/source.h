@@ -1,6 +1,6 @@
 /*
  * rankings/source.h - the judgments of one entry of the recipe, one by one, whether it is a prefs.db (told by SQLite's
- * header) or a preference file. Private to reward/data*.c and reward/source*.c.
+ * header) or a preference file.
  *
  * Errors: 0, or -1 with a sentence that names the file and the remedy.
  */

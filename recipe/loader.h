@@ -10,6 +10,8 @@
 #define ATTUNE_RECIPE_LOADER_H
 
 #include "base/err.h"
+/* This stands in a circle with recipe.h: recipe_load() is what the loader works for, and a recipe is what it fills in.
+ */
 #include "recipe/keys.h"
 #include "recipe/recipe.h"
 

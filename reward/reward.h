@@ -2,7 +2,7 @@
  * reward/reward.h - reward models: a model learns to give a score to an answer, from rankings by people.
  *
  *     reward.c        reward_run(): from the recipe to the result, the memory plan in between
- *     data*.c         rankings, which of them a step takes, batches; source*.c read them from files and databases
+ *     data*.c         which rankings a step takes, and batches of them (rankings/ reads them)
  *     loss.c          the loss of a ranking
  *     loop.c          what a step and an evaluation are
  *     evaluation*.c   how far scores agree with people, in numbers and figures

@@ -4,6 +4,8 @@
 #ifndef ATTUNE_SFT_SAMPLES_H
 #define ATTUNE_SFT_SAMPLES_H
 
+/* This stands in a circle with loop.h: samples are written from the state of the loop, at the places where the loop
+ * evaluates. */
 #include "sft/loop.h"
 
 /* What generation of the samples needs. */

@@ -155,7 +155,7 @@ def main():
     table, mark = properties()
     print("/*\n * text/unicode/unicode_tables.c - made by tests/reference/tokenizer_unicode.py from tokenizers %s and unicodedata %s;"
           "\n * change the script, not this file.\n */" % (tokenizers.__version__, unicodedata.unidata_version))
-    print('// clang-format off\n#include "text/unicode/unicode_tables.h"\n')
+    print('// clang-format off\n#include "text/unicode/internal.h"\n')
     print_classes(table)
     print_normal_forms(mark)
     ranges = lower_ranges()

@@ -1,4 +1,4 @@
-/* tests/recipe/helper_recipe.h - recipes made from text in a test. */
+/* tests/support/recipe_texts.h - recipes made from text in a test. */
 #ifndef ATTUNE_TESTS_SUPPORT_RECIPE_TEXTS_H
 #define ATTUNE_TESTS_SUPPORT_RECIPE_TEXTS_H
 

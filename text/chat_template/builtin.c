@@ -3,9 +3,8 @@
  * system message of gemma and mistral) goes in front of the first user's message. Where the format spells roles out,
  * any role may come; elsewhere a role it has no form for is refused, and so are tool calls everywhere.
  */
-#include "text/chat_template/builtin.h"
 #include "base/suggest.h"
-#include "text/chat_template/chat_template.h"
+#include "text/chat_template/internal.h"
 #include <string.h>
 
 /* text(message): its content, a string or a list of parts of which those of text count. */

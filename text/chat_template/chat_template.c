@@ -1,8 +1,7 @@
 /* Chat templates: the variables they are given, rendering, and the list of built-in ones. */
 #include "text/chat_template/chat_template.h"
 #include "base/mem.h"
-#include "text/chat_template/builtin.h"
-#include "text/chat_template/spans.h"
+#include "text/chat_template/internal.h"
 #include "text/jinja/jinja.h"
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The spans of a rendered chat. */
-#include "text/chat_template/spans.h"
 #include "base/mem.h"
+#include "text/chat_template/internal.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

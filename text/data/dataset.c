@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "text/data/dataset_arena.h"
-#include "text/data/dataset_encode.h"
+#include "text/data/internal.h"
 #include "text/data/record.h"
 #include <assert.h>
 #include <math.h>
@@ -28,7 +28,7 @@ struct slot {
 
 struct loader {
     const struct dataset_options *options;
-    struct encoder encoder;
+    struct record_encoder encoder;
     struct dataset *dataset;
     size_t capacity; /* of the dataset's examples */
     struct slot *slots;
@@ -462,7 +462,7 @@ int dataset_load(struct dataset **out, const struct dataset_source *sources, siz
                  const struct dataset_options *options, struct err *err)
 {
     struct loader loader = {.options = options, .failures = mem_failures()};
-    if (encoder_open(&loader.encoder, options, err) != 0) {
+    if (record_encoder_open(&loader.encoder, options, err) != 0) {
         return -1;
     }
     loader.dataset = mem_alloc(1, sizeof *loader.dataset, err);
@@ -480,7 +480,7 @@ int dataset_load(struct dataset **out, const struct dataset_source *sources, siz
     }
     mem_free(loader.slots);
     record_reader_close(loader.reader);
-    encoder_close(&loader.encoder);
+    record_encoder_close(&loader.encoder);
     if (result != 0) {
         dataset_free(loader.dataset);
         return -1;

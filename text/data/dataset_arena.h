@@ -1,6 +1,6 @@
 /*
  * text/data/dataset_arena.h - memory for the tokens of many examples: taken piece by piece from large blocks, given
- * back all at once when the last dataset that uses it is freed. For text/dataset*.c and the stages' data. Not for
+ * back all at once when the last dataset that uses it is freed. For the datasets here and the stages' data. Not for
  * several threads at a time.
  */
 #ifndef ATTUNE_TEXT_DATA_DATASET_ARENA_H

@@ -1,4 +1,4 @@
-#include "text/data/dataset_encode.h"
+#include "text/data/internal.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The tokens that may end a turn, for the template. */
-static int collect_special_tokens(struct encoder *encoder, struct err *err)
+static int collect_special_tokens(struct record_encoder *encoder, struct err *err)
 {
     const struct tokenizer *tokenizer = encoder->options->tokenizer;
     size_t count = 0;
@@ -27,10 +27,10 @@ static int collect_special_tokens(struct encoder *encoder, struct err *err)
     return 0;
 }
 
-int encoder_open(struct encoder *encoder, const struct dataset_options *options, struct err *err)
+int record_encoder_open(struct record_encoder *encoder, const struct dataset_options *options, struct err *err)
 {
     assert(options->tokenizer && options->max_length >= 0);
-    *encoder = (struct encoder){.options = options};
+    *encoder = (struct record_encoder){.options = options};
     encoder->chat = (struct chat_options){
         .bos_token = tokenizer_bos_token(options->tokenizer),
         .eos_token = tokenizer_eos_token(options->tokenizer),
@@ -41,17 +41,17 @@ int encoder_open(struct encoder *encoder, const struct dataset_options *options,
     };
     if (collect_special_tokens(encoder, err) != 0 ||
         (!options->chat && chat_template_builtin(&encoder->alpaca, "alpaca", err) != 0)) {
-        encoder_close(encoder);
+        record_encoder_close(encoder);
         return -1;
     }
     return 0;
 }
 
-void encoder_close(struct encoder *encoder)
+void record_encoder_close(struct record_encoder *encoder)
 {
     chat_template_free(encoder->alpaca);
     mem_free(encoder->special_tokens);
-    *encoder = (struct encoder){0};
+    *encoder = (struct record_encoder){0};
 }
 
 void encoding_free(struct encoding *encoding)
@@ -128,7 +128,7 @@ static int no_template(struct err *err)
 }
 
 /* Renders messages into out->chat, and encodes that text into out->tokens. */
-static int render(const struct encoder *encoder, const struct record *record, const json_t *messages,
+static int render(const struct record_encoder *encoder, const struct record *record, const json_t *messages,
                   bool add_generation_prompt, struct encoding *out, struct err *err)
 {
     const struct dataset_options *options = encoder->options;
@@ -150,7 +150,7 @@ static int render(const struct encoder *encoder, const struct record *record, co
     return tokenizer_encode(options->tokenizer, strbuf_text(text), text->length, TOKENIZER_OFFSETS, &out->tokens, err);
 }
 
-static int encode_chat(const struct encoder *encoder, const struct record *record, struct encoding *out,
+static int encode_chat(const struct record_encoder *encoder, const struct record *record, struct encoding *out,
                        struct err *err)
 {
     if (render(encoder, record, record->messages, false, out, err) != 0 || clear_trained(out, err) != 0 ||
@@ -166,7 +166,7 @@ static int encode_chat(const struct encoder *encoder, const struct record *recor
     return strbuf_check(&out->text, err);
 }
 
-static void append_end_of_text(const struct encoder *encoder, struct strbuf *text)
+static void append_end_of_text(const struct record_encoder *encoder, struct strbuf *text)
 {
     const char *end = tokenizer_eos_token(encoder->options->tokenizer);
     size_t length = end ? strlen(end) : 0;
@@ -176,7 +176,7 @@ static void append_end_of_text(const struct encoder *encoder, struct strbuf *tex
 }
 
 /* Encodes out->text, with the post-processor's tokens. */
-static int encode_text(const struct encoder *encoder, struct encoding *out, struct err *err)
+static int encode_text(const struct record_encoder *encoder, struct encoding *out, struct err *err)
 {
     if (strbuf_check(&out->text, err) != 0) {
         return -1;
@@ -192,7 +192,8 @@ static void clear(struct encoding *out)
     strbuf_clear(&out->text);
 }
 
-int encode_plain(const struct encoder *encoder, const char *text, size_t length, struct encoding *out, struct err *err)
+int encode_plain(const struct record_encoder *encoder, const char *text, size_t length, struct encoding *out,
+                 struct err *err)
 {
     clear(out);
     strbuf_append(&out->text, text, length);
@@ -205,7 +206,7 @@ int encode_plain(const struct encoder *encoder, const char *text, size_t length,
     return 0;
 }
 
-static int encode_pair(const struct encoder *encoder, const struct record *record, struct encoding *out,
+static int encode_pair(const struct record_encoder *encoder, const struct record *record, struct encoding *out,
                        struct err *err)
 {
     strbuf_append(&out->text, record->text, record->length);
@@ -228,7 +229,8 @@ static int encode_pair(const struct encoder *encoder, const struct record *recor
     return 0;
 }
 
-int encode_example(const struct encoder *encoder, const struct record *record, struct encoding *out, struct err *err)
+int encode_example(const struct record_encoder *encoder, const struct record *record, struct encoding *out,
+                   struct err *err)
 {
     clear(out);
     switch (record->kind) {
@@ -269,7 +271,8 @@ static void drop_tail(struct encoding *out)
     }
 }
 
-int encode_prompt(const struct encoder *encoder, const struct record *record, struct encoding *out, struct err *err)
+int encode_prompt(const struct record_encoder *encoder, const struct record *record, struct encoding *out,
+                  struct err *err)
 {
     clear(out);
     if (record->kind != RECORD_CHAT) {

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "text/data/dataset.h"
 #include "text/data/dataset_arena.h"
-#include "text/data/dataset_encode.h"
+#include "text/data/internal.h"
 #include "text/data/record.h"
 #include <string.h>
 
@@ -12,7 +12,7 @@
 struct prompter {
     struct prompt_list *list;
     const struct dataset_options *options;
-    struct encoder encoder;
+    struct record_encoder encoder;
     struct encoding encoding;
     bool made_list; /* in this call: it goes again when that fails */
     long failures;  /* mem_failures() at its start */
@@ -22,14 +22,14 @@ static int prompter_open(struct prompter *prompter, struct prompt_list **list, c
                          struct err *err)
 {
     *prompter = (struct prompter){.options = options, .failures = mem_failures()};
-    if (encoder_open(&prompter->encoder, options, err) != 0) {
+    if (record_encoder_open(&prompter->encoder, options, err) != 0) {
         return -1;
     }
     if (!*list) {
         struct prompt_list *made = mem_alloc(1, sizeof *made, err);
         if (!made || arena_create(&made->arena, err) != 0) {
             mem_free(made);
-            encoder_close(&prompter->encoder);
+            record_encoder_close(&prompter->encoder);
             return -1;
         }
         *list = made;
@@ -63,7 +63,7 @@ void prompt_list_free(struct prompt_list *list)
 static int prompter_close(struct prompter *prompter, struct prompt_list **list, int result)
 {
     encoding_free(&prompter->encoding);
-    encoder_close(&prompter->encoder);
+    record_encoder_close(&prompter->encoder);
     if (result != 0 && prompter->made_list) {
         prompt_list_free(*list);
         *list = NULL;

@@ -4,7 +4,7 @@
 #include "base/minmax.h"
 #include "text/data/dataset.h"
 #include "text/data/dataset_arena.h"
-#include "text/data/dataset_encode.h"
+#include "text/data/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>

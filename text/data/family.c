@@ -4,14 +4,14 @@
 #include "base/mem.h"
 #include "base/minmax.h"
 #include "base/random.h"
-#include "text/data/dataset_encode.h"
+#include "text/data/internal.h"
 #include <assert.h>
 #include <string.h>
 
 struct family_encoder {
     struct family_options options;
     struct dataset_options text;
-    struct encoder encoder;
+    struct record_encoder encoder;
 };
 
 int family_encoder_open(struct family_encoder **out, const struct family_options *options, struct err *err)
@@ -23,7 +23,7 @@ int family_encoder_open(struct family_encoder **out, const struct family_options
     encoder->options = *options;
     encoder->text = (struct dataset_options){
         .tokenizer = options->tokenizer, .chat = options->chat, .now = options->now, .variables = options->variables};
-    if (encoder_open(&encoder->encoder, &encoder->text, err) != 0) {
+    if (record_encoder_open(&encoder->encoder, &encoder->text, err) != 0) {
         mem_free(encoder);
         return -1;
     }
@@ -34,7 +34,7 @@ int family_encoder_open(struct family_encoder **out, const struct family_options
 void family_encoder_close(struct family_encoder *encoder)
 {
     if (encoder) {
-        encoder_close(&encoder->encoder);
+        record_encoder_close(&encoder->encoder);
         mem_free(encoder);
     }
 }

@@ -2,7 +2,7 @@
 #include "text/data/preference.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "text/data/preference_parse.h"
+#include "text/data/internal.h"
 
 #include <ctype.h>
 #include <math.h>

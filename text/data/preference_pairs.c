@@ -1,6 +1,6 @@
 /* Formats of two answers, or of one with a thumb: trl, trl-implicit, sharegpt, hh, kto, pairs. */
 #include "base/mem.h"
-#include "text/data/preference_parse.h"
+#include "text/data/internal.h"
 
 #include <string.h>
 

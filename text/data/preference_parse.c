@@ -1,7 +1,7 @@
 /* Messages, transcripts and answers: the pieces that the formats are made of. */
-#include "text/data/preference_parse.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "text/data/internal.h"
 
 #include <ctype.h>
 #include <math.h>

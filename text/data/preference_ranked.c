@@ -1,6 +1,6 @@
 /* Formats of several answers: oasst trees, tldr comparisons, ultrafeedback ratings. */
 #include "base/strbuf.h"
-#include "text/data/preference_parse.h"
+#include "text/data/internal.h"
 
 #include <math.h>
 #include <stdlib.h>

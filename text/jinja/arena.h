@@ -5,6 +5,8 @@
  * The interpreter is a recursion over nodes and values in which nearly every line may fail. So a failure sets *err and
  * leaves by longjmp() to the entry point, jinja_compile() or jinja_render(), which drops the arena: nothing else owns
  * anything. Code between must not hold resources of its own.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_TEXT_JINJA_ARENA_H
 #define ATTUNE_TEXT_JINJA_ARENA_H

@@ -1,5 +1,5 @@
 /* Expressions. */
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include <string.h>
 
 struct jinja_origin jinja_here(const struct jinja_machine *machine)

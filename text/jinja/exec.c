@@ -1,6 +1,6 @@
 /* Statements, macros, and the two doors of the interpreter: jinja_compile() and jinja_render(). */
 #include "base/mem.h"
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include <string.h>
 
 /* ---- variables */

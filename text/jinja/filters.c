@@ -1,5 +1,5 @@
 /* Filters of single values: text, numbers, JSON. Those of sequences are in filters_list.c. */
-#include "text/jinja/filters.h"
+#include "text/jinja/internal.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

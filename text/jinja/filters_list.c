@@ -1,5 +1,5 @@
 /* Filters of sequences and dictionaries. */
-#include "text/jinja/filters.h"
+#include "text/jinja/internal.h"
 #include <string.h>
 
 static struct jinja_value iterator(struct jinja_list *list)

@@ -4,7 +4,7 @@
  * Both read a piece of the format into one description of a field and write the value by that.
  */
 #include "base/minmax.h"
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Binding arguments to parameters, and the functions that every template can call. */
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include <limits.h>
 #include <string.h>
 #include <time.h>

@@ -17,7 +17,7 @@
  * Each byte also carries the message in whose turn it was written first: the element of the innermost `for` over
  * messages.
  *
- *     lexer (lexer.c) -> tokens -> parser (jinja_parse*.c) -> nodes -> interpreter (exec.c, eval.c)
+ *     lexer (lexer.c) -> tokens -> parser (parse.c, parse_expression.c) -> nodes -> interpreter (exec.c, eval.c)
  *       on values (value.c, string.c, ...), all in one arena that is dropped at the end (arena.c)
  *
  * Left out: recursive loops, template inheritance and inclusion (extends, block, include, import), autoescape

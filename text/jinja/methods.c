@@ -1,7 +1,7 @@
 /* Methods of strings, dictionaries, lists and the loop variable. */
 #include "base/minmax.h"
 #include "base/utf8.h"
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include <string.h>
 
 /* ---- strings: cutting */

@@ -5,7 +5,7 @@
  *
  * A filter binds tighter than any operator but a sign: 'a' ~ b|upper is 'a' ~ (b|upper), -1|abs is (-1)|abs.
  */
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include "text/jinja/string.h"
 #include "text/jinja/syntax.h"
 #include <string.h>

@@ -189,6 +189,18 @@ struct jinja_value jinja_to_string(struct jinja_arena *arena, struct jinja_value
     return jinja_text_finish(&text);
 }
 
+void jinja_fail_undefined(struct jinja_arena *arena, const struct jinja_undefined *why)
+{
+    if (why->hint)
+        jinja_fail(arena, "%s", why->hint);
+    struct jinja_text text = jinja_text_new(arena);
+    jinja_write_repr(&text, why->name, why->name.origin);
+    const struct jinja_string *name = jinja_text_finish(&text).string;
+    if (!why->owner)
+        jinja_fail(arena, "%.*s is undefined", (int)name->length, name->bytes);
+    jinja_fail(arena, "'%s' has no member %.*s", why->owner, (int)name->length, name->bytes);
+}
+
 /* ---- json.dumps() */
 
 static void write_json_character(struct jinja_text *text, uint32_t c, bool ascii_only, struct jinja_origin origin)

@@ -3,6 +3,8 @@
  *
  * Text is UTF-8; what Python counts in characters is counted in code points here. Functions take byte offsets unless
  * they say characters.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_TEXT_JINJA_STRING_H
 #define ATTUNE_TEXT_JINJA_STRING_H

@@ -2,6 +2,8 @@
  * text/jinja/syntax.h - a template as tokens and as a tree.
  *
  * The grammar is that of jinja2/parser.py; the tree lies in the template's arena and is only read once it is made.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_TEXT_JINJA_SYNTAX_H
 #define ATTUNE_TEXT_JINJA_SYNTAX_H

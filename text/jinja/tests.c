@@ -1,5 +1,5 @@
 /* Tests: what may stand behind "is". */
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include "text/jinja/unicode.h"
 #include <string.h>
 

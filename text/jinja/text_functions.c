@@ -1,6 +1,6 @@
 /* What filters and methods of strings share. Each carries the origins of the bytes along. */
 #include "base/utf8.h"
-#include "text/jinja/machine.h"
+#include "text/jinja/internal.h"
 #include <string.h>
 
 /* ---- arguments */

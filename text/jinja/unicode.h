@@ -2,6 +2,8 @@
  * text/jinja/unicode.h - what Python's str methods know of characters: classes and case, from the Unicode database.
  *
  * The tables in unicode_tables.c are made by tests/reference/chat_template_unicode.py.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_TEXT_JINJA_UNICODE_H
 #define ATTUNE_TEXT_JINJA_UNICODE_H

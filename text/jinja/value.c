@@ -1,6 +1,5 @@
-/* Making values: the plain ones, lists, pairs, and what JSON holds. */
+/* Making values: the plain ones, lists and pairs. */
 #include "text/jinja/value.h"
-#include "text/jinja/string.h"
 
 static struct jinja_value made(enum jinja_kind kind)
 {
@@ -64,18 +63,6 @@ struct jinja_value jinja_undefined_name(struct jinja_arena *arena, const char *o
     why->name = name;
     result.undefined = why;
     return result;
-}
-
-void jinja_fail_undefined(struct jinja_arena *arena, const struct jinja_undefined *why)
-{
-    if (why->hint)
-        jinja_fail(arena, "%s", why->hint);
-    struct jinja_text text = jinja_text_new(arena);
-    jinja_write_repr(&text, why->name, why->name.origin);
-    const struct jinja_string *name = jinja_text_finish(&text).string;
-    if (!why->owner)
-        jinja_fail(arena, "%.*s is undefined", (int)name->length, name->bytes);
-    jinja_fail(arena, "'%s' has no member %.*s", why->owner, (int)name->length, name->bytes);
 }
 
 const char *jinja_kind_name(struct jinja_value value)
@@ -157,57 +144,4 @@ void jinja_dict_append(struct jinja_arena *arena, struct jinja_dict *dict, struc
 {
     JINJA_PUSH(arena, dict->entries, dict->count, dict->capacity);
     dict->entries[dict->count++] = (struct jinja_entry){key, value};
-}
-
-/* ---- JSON */
-
-struct jinja_value jinja_import(struct jinja_arena *arena, const json_t *json, struct jinja_origin origin)
-{
-    struct jinja_value value = jinja_none();
-    jinja_enter(arena);
-    switch (json_typeof(json)) {
-    case JSON_OBJECT:
-        value = jinja_import_object(arena, json, origin, NULL);
-        break;
-    case JSON_ARRAY:
-        value = jinja_list_value(JINJA_LIST, jinja_list_new(arena, json_array_size(json)));
-        for (size_t i = 0; i < json_array_size(json); i++)
-            jinja_list_add(arena, value.list, jinja_import(arena, json_array_get(json, i), origin));
-        break;
-    case JSON_STRING:
-        value = jinja_string_of(arena, json_string_value(json), json_string_length(json), origin);
-        break;
-    case JSON_INTEGER:
-        value = jinja_int(json_integer_value(json));
-        break;
-    case JSON_REAL:
-        value = jinja_real(json_real_value(json));
-        break;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        value = jinja_bool(json_is_true(json));
-        break;
-    case JSON_NULL:
-        break;
-    }
-    value.origin = origin;
-    jinja_leave(arena);
-    return value;
-}
-
-struct jinja_value jinja_import_object(struct jinja_arena *arena, const json_t *json, struct jinja_origin origin,
-                                       struct jinja_origin (*member)(struct jinja_origin, const char *key))
-{
-    /* jansson's iteration takes no const object although it only reads. */
-    json_t *object = (json_t *)(uintptr_t)json;
-    struct jinja_dict *dict = jinja_dict_new(arena, json_object_size(json));
-    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
-        const char *key = json_object_iter_key(at);
-        struct jinja_origin inner = member ? member(origin, key) : origin;
-        jinja_dict_append(arena, dict, jinja_string_of(arena, key, json_object_iter_key_len(at), origin),
-                          jinja_import(arena, json_object_iter_value(at), inner));
-    }
-    struct jinja_value value = jinja_dict_value(dict);
-    value.origin = origin;
-    return value;
 }

@@ -3,6 +3,8 @@
  *
  * A value is 24 bytes, passed by copy; what it points to lies in the arena and, but for namespaces, the cursor of an
  * iterator and the values of a loop, does not change once it is made. Functions leave through jinja_fail() on failure.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_TEXT_JINJA_VALUE_H
 #define ATTUNE_TEXT_JINJA_VALUE_H
@@ -115,6 +117,7 @@ struct jinja_value jinja_dict_value(struct jinja_dict *dict);
 struct jinja_value jinja_undefined_hint(struct jinja_arena *arena, const char *hint);
 /* The variable `name` (owner NULL), or the member `name` of an `owner`, is not there. */
 struct jinja_value jinja_undefined_name(struct jinja_arena *arena, const char *owner, struct jinja_value name);
+/* Fails with the name of what is not there (print.c). */
 _Noreturn void jinja_fail_undefined(struct jinja_arena *arena, const struct jinja_undefined *why);
 
 struct jinja_list *jinja_list_new(struct jinja_arena *arena, size_t capacity);
@@ -126,7 +129,7 @@ struct jinja_dict *jinja_dict_new(struct jinja_arena *arena, size_t capacity);
 void jinja_dict_append(struct jinja_arena *arena, struct jinja_dict *dict, struct jinja_value key,
                        struct jinja_value value);
 
-/* What a JSON value is to a template; every part of it gets `origin`. Strings are borrowed. */
+/* What a JSON value is to a template (import.c); every part of it gets `origin`. Strings are borrowed. */
 struct jinja_value jinja_import(struct jinja_arena *arena, const json_t *json, struct jinja_origin origin);
 /* The same for an object, whose members' origins `member` chooses by key (NULL: as above). */
 struct jinja_value jinja_import_object(struct jinja_arena *arena, const json_t *json, struct jinja_origin origin,

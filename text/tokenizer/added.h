@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/added.h - the section "added_tokens" of a tokenizer.json: texts that are tokens wherever they stand,
- * found before anything else is done to a text. Internal to text/tokenizer*.
+ * found before anything else is done to a text. Internal to this room.
  *
  * Those with "normalized": false are looked for in the text as it came, the others in its normalized form, being
  * normalized themselves. The leftmost is taken, of those that begin there the longest.

@@ -1,7 +1,7 @@
 /*
  * text/tokenizer/bpe.h - byte-pair encoding: a word becomes the tokens of its characters, and neighbours are merged,
  * the pair that was learned first first, until none can be (Sennrich et al., "Neural machine translation of rare words
- * with subword units", ACL 2016). Internal to text/tokenizer*.
+ * with subword units", ACL 2016). Internal to this room.
  *
  * A byte-level model has a printable character for each byte in its vocabulary ("Ġ" is the space); words come here as
  * the bytes themselves and each byte is a character. In other models the characters of the word are looked up as they

@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/bytes.h - GPT-2's spelling of bytes in byte-level vocabularies: a printable Latin-1 character stands
- * for itself, the 68 other bytes for U+0100 onwards in order ("Ġ", U+0120, is the space). Internal to text/tokenizer*.
+ * for itself, the 68 other bytes for U+0100 onwards in order ("Ġ", U+0120, is the space). Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_BYTES_H
 #define ATTUNE_TEXT_TOKENIZER_BYTES_H

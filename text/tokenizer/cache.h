@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/cache.h - the tokens of words seen before, shared by all threads that use a tokenizer.
- * Internal to text/tokenizer*.
+ * Internal to this room.
  *
  * A table of fixed size: a word has two slots, by its hash, and what was written there last stays. Each slot is one
  * cache line under a sequence lock: its sequence is odd while it is written, and a reader that sees it change, or finds

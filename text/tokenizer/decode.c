@@ -2,7 +2,7 @@
  * Tokens to text, whole or as they come.
  */
 #include "base/mem.h"
-#include "text/tokenizer/parts.h"
+#include "text/tokenizer/internal.h"
 #include <assert.h>
 
 /* Kept back by a stream: no character needs so many tokens, so a longer wait means text that never becomes whole. */

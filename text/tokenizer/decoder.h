@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/decoder.h - the section "decoder" of a tokenizer.json: steps from the texts of tokens to the text they
- * stand for. Internal to text/tokenizer*.
+ * stand for. Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_DECODER_H
 #define ATTUNE_TEXT_TOKENIZER_DECODER_H

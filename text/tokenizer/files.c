@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "text/tokenizer/parts.h"
+#include "text/tokenizer/internal.h"
 #include <stdlib.h>
 #include <string.h>
 

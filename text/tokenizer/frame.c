@@ -4,7 +4,7 @@
  */
 #include "base/json.h"
 #include "base/mem.h"
-#include "text/tokenizer/parts.h"
+#include "text/tokenizer/internal.h"
 #include "text/tokenizer/sequence.h"
 #include <string.h>
 

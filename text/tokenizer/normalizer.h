@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/normalizer.h - the section "normalizer" of a tokenizer.json: steps that rewrite a text before it is
- * split. Internal to text/tokenizer*.
+ * split. Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_NORMALIZER_H
 #define ATTUNE_TEXT_TOKENIZER_NORMALIZER_H

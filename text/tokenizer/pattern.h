@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/pattern.h - what a tokenizer.json searches for: {"String": "..."} or {"Regex": "..."}.
- * Internal to text/tokenizer*.
+ * Internal to this room.
  *
  * The library's patterns are Oniguruma's with Ruby's syntax; here PCRE2 runs them. What the two read differently is
  * written anew for PCRE2 (\w, \h) or refused by name (nested classes and intersections).

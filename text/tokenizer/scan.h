@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/scan.h - the patterns that most models split text into words with, as plain loops: five times as fast
- * as the regular expressions, and the same words (test_tokenizer_scan.c compares). Internal to text/tokenizer*.
+ * as the regular expressions, and the same words (test_tokenizer_scan.c compares). Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_SCAN_H
 #define ATTUNE_TEXT_TOKENIZER_SCAN_H

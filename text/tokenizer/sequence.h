@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/sequence.h - reading a section of a tokenizer.json that is one step or a "Sequence" of steps, which
- * may hold sequences again. Internal to text/tokenizer*.
+ * may hold sequences again. Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_SEQUENCE_H
 #define ATTUNE_TEXT_TOKENIZER_SEQUENCE_H

@@ -1,5 +1,5 @@
 /*
- * text/tokenizer/span.h - ranges of bytes of a text, in order. Internal to text/tokenizer*.
+ * text/tokenizer/span.h - ranges of bytes of a text, in order. Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_SPAN_H
 #define ATTUNE_TEXT_TOKENIZER_SPAN_H

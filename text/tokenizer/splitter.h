@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/splitter.h - the section "pre_tokenizer" of a tokenizer.json: steps that cut a text into words. No
- * token reaches over the end of a word. Internal to text/tokenizer*.
+ * token reaches over the end of a word. Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_SPLITTER_H
 #define ATTUNE_TEXT_TOKENIZER_SPLITTER_H

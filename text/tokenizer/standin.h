@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/standin.h - lets PCRE2 see a text with the Unicode version that the library's patterns have.
- * Internal to text/tokenizer*.
+ * Internal to this room.
  *
  * PCRE2 knows the Unicode version it was built with (14.0 in 10.42), Hugging Face's tokenizers know another
  * (unicode.h). Where the two put a code point into different general categories, or disagree whether it is white space,

@@ -1,6 +1,6 @@
 /*
  * text/tokenizer/text.h - a text on its way to the model, each byte knowing which bytes of the input it came from.
- * Internal to text/tokenizer*.
+ * Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_TEXT_H
 #define ATTUNE_TEXT_TOKENIZER_TEXT_H

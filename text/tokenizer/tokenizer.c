@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/minmax.h"
-#include "text/tokenizer/parts.h"
+#include "text/tokenizer/internal.h"
 #include <assert.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /*
- * text/tokenizer/vocabulary.h - the tokens of a tokenizer, by id and by text. Internal to text/tokenizer*.
+ * text/tokenizer/vocabulary.h - the tokens of a tokenizer, by id and by text. Internal to this room.
  */
 #ifndef ATTUNE_TEXT_TOKENIZER_VOCABULARY_H
 #define ATTUNE_TEXT_TOKENIZER_VOCABULARY_H

@@ -1,6 +1,6 @@
 #include "text/unicode/unicode.h"
 
-#include "text/unicode/unicode_tables.h"
+#include "text/unicode/internal.h"
 
 /* Hangul syllables are computed (Unicode, chapter 3.12). */
 enum {

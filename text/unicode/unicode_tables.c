@@ -3,7 +3,7 @@
  * unicodedata 14.0.0; change the script, not this file.
  */
 // clang-format off
-#include "text/unicode/unicode_tables.h"
+#include "text/unicode/internal.h"
 
 const struct unicode_class unicode_classes[128] = {
     ['A'] = {UNICODE_CC, 0},

@@ -1,8 +1,8 @@
 /*
- * text/tokenizer/parts.h - what a tokenizer is made of. Internal to text/tokenizer*.
+ * text/tokenizer/internal.h - what a tokenizer is made of: the parts, each with a header of its own, put together.
  */
-#ifndef ATTUNE_TEXT_TOKENIZER_PARTS_H
-#define ATTUNE_TEXT_TOKENIZER_PARTS_H
+#ifndef ATTUNE_TEXT_TOKENIZER_INTERNAL_H
+#define ATTUNE_TEXT_TOKENIZER_INTERNAL_H
 
 #include "text/tokenizer/added.h"
 #include "text/tokenizer/bpe.h"

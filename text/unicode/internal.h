@@ -1,8 +1,8 @@
 /*
- * text/unicode/unicode_tables.h - shapes of the generated tables in unicode_tables.c; read them through unicode.h.
+ * text/unicode/internal.h - shapes of the generated tables in unicode_tables.c; read them through unicode.h.
  */
-#ifndef ATTUNE_TEXT_UNICODE_UNICODE_TABLES_H
-#define ATTUNE_TEXT_UNICODE_UNICODE_TABLES_H
+#ifndef ATTUNE_TEXT_UNICODE_INTERNAL_H
+#define ATTUNE_TEXT_UNICODE_INTERNAL_H
 
 #include "text/unicode/unicode.h"
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
- * text/jinja/machine.h - what runs a template: its state, its scopes, and the functions that templates can call.
+ * text/jinja/internal.h - what runs a template: its state, its scopes, and the functions that templates can call.
  */
-#ifndef ATTUNE_TEXT_JINJA_MACHINE_H
-#define ATTUNE_TEXT_JINJA_MACHINE_H
+#ifndef ATTUNE_TEXT_JINJA_INTERNAL_H
+#define ATTUNE_TEXT_JINJA_INTERNAL_H
 
 #include "text/jinja/string.h"
 #include "text/jinja/syntax.h"
@@ -80,7 +80,10 @@ struct jinja_builtin {
     struct jinja_value (*run)(struct jinja_call *call);
 };
 
+/* NULL for an unknown name. */
 const struct jinja_builtin *jinja_find_filter(const char *name);
+/* Of these, the filters of sequences and dictionaries (filters_list.c). */
+const struct jinja_builtin *jinja_find_list_filter(const char *name);
 const struct jinja_builtin *jinja_find_test(const char *name);
 const struct jinja_builtin *jinja_find_method(enum jinja_kind kind, const char *name);
 const struct jinja_builtin *jinja_find_function(const char *name);

@@ -1,5 +1,17 @@
 /*
- * text/chat_template/spans.h - from a rendered text and its origins to the bytes that train.
+ * text/chat_template/internal.h - what the files of this room share.
+ */
+#ifndef ATTUNE_TEXT_CHAT_TEMPLATE_INTERNAL_H
+#define ATTUNE_TEXT_CHAT_TEMPLATE_INTERNAL_H
+
+#include "text/chat_template/chat_template.h"
+#include "text/jinja/jinja.h"
+
+/* The error for a name that is not built in, with the nearest one that is (builtin.c). Always returns -1. */
+int chat_template_unknown(const char *name, struct err *err);
+
+/*
+ * From a rendered text and its origins to the bytes that train (spans.c).
  *
  * The span of a message is its turn as the model has to write it:
  *
@@ -17,11 +29,6 @@
  *
  * A turn without any text of its message trains its end-of-turn token.
  */
-#ifndef ATTUNE_TEXT_CHAT_TEMPLATE_SPANS_H
-#define ATTUNE_TEXT_CHAT_TEMPLATE_SPANS_H
-
-#include "text/chat_template/chat_template.h"
-#include "text/jinja/jinja.h"
 
 /* Renders messages with the options of the caller but its own add_generation_prompt. */
 struct chat_renderer {
