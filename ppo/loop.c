@@ -139,11 +139,14 @@ static void count_update(struct ppo_loop *loop, const struct update_summary *sum
     }
 }
 
-/* A leap is learning unless it was clearly for the worse: by half the spread of the scores before it. */
+/*
+ * A leap is learning unless it was clearly for the worse: by half the widest spread of scores so far. (Of the last
+ * spread before it one cannot tell: answers of a policy that has nearly learned its task all score alike.)
+ */
 static int check_landing(const struct ppo_loop *loop, int64_t iteration, double score, struct err *err)
 {
     const struct recipe *recipe = loop->parts->recipe;
-    if (loop->leaps == 0 || score >= loop->score_before - loop->spread_before / 2)
+    if (loop->leaps == 0 || score >= loop->score_before - loop->widest_spread / 2)
         return 0;
     return err_set(
         err,
@@ -161,7 +164,7 @@ static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct up
     double moved = update->mini_batches ? update->policy.approx_kl / (double)update->mini_batches : 0;
     if (loop->leaps == 0) {
         loop->score_before = before->score;
-        loop->spread_before = before->score_deviation;
+        loop->widest_spread = fmax(loop->widest_spread, before->score_deviation);
     }
     loop->leaps = moved > LEAP ? loop->leaps + 1 : 0;
     if (loop->leaps > LEAPS_MOST || moved > LEAP_AT_ALL)
@@ -313,7 +316,7 @@ void ppo_loop_numbers(struct ppo_loop *loop, struct run_numbers *numbers)
     run_numbers_add(numbers, "scores_squares", &loop->statistics.squares);
     run_numbers_add(numbers, "leaps", &loop->leaps);
     run_numbers_add(numbers, "score_before", &loop->score_before);
-    run_numbers_add(numbers, "spread_before", &loop->spread_before);
+    run_numbers_add(numbers, "widest_spread", &loop->widest_spread);
     run_numbers_add(numbers, "critic_offset", &loop->critic_offset);
     ppo_window_numbers(&loop->window, numbers);
 }

@@ -21,9 +21,10 @@ struct ppo_loop {
     uint64_t *keys;                /* as many */
     struct kl_controller controller;
     struct score_statistics statistics;
-    double leaps;                       /* iterations in a row that moved the policy too far */
-    double score_before, spread_before; /* mean and deviation of the scores before the first of them */
-    double critic_offset;               /* of a fresh critic's head */
+    double leaps;         /* iterations in a row that moved the policy too far */
+    double score_before;  /* mean score before the first of them */
+    double widest_spread; /* largest deviation of an iteration's scores before a leap */
+    double critic_offset; /* of a fresh critic's head */
     struct ppo_window window;
 };
 

@@ -73,7 +73,7 @@ static void by_and_by(void **state)
  * well between what counts as a leap (3) and what ends a run whatever it brought (100).
  */
 #define LEAPING                                                                                                        \
-    LINES "learning_rate: 0.24\nlr_scheduler_type: constant\ncritic_warmup_steps: 2\nmax_steps: 4\n"                    \
+    LINES "learning_rate: 0.24\nlr_scheduler_type: constant\ncritic_warmup_steps: 2\nmax_steps: 4\n"                   \
           "reward_command: sed -u -E -f @/scores.sed\n"
 
 /* Scores of 10 to 17 in iterations `before`, a set of digits, and of `sign` so many in others. */
@@ -116,6 +116,19 @@ static void a_leap_is_learning_otherwise(void **state)
     remove_tree(temporary("run"));
 }
 
+/* Scores that hardly differ any more, as at the end of learning, fall a little after the leap. */
+static void a_small_fall_is_no_divergence(void **state)
+{
+    (void)state;
+    static const char program[] = "s/.*\"iteration\": 0, \"index\": ([0-9]*),.*/1\\1/\n"
+                                  "s/.*\"iteration\": [12],.*/13/\n"
+                                  "s/^\\{.*/12.9/\n";
+    write_bytes(temporary("scores.sed"), program, sizeof program - 1);
+    ppo_finish("run", LEAPING, NULL);
+    assert_true(run_metric("run", 3, "policy/approxkl_avg") > 3);
+    remove_tree(temporary("run"));
+}
+
 int main(int argc, char **argv)
 {
     ppo_score_if_asked(argc, argv);
@@ -123,6 +136,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(by_and_by),
         cmocka_unit_test(by_a_leap_for_the_worse),
         cmocka_unit_test(a_leap_is_learning_otherwise),
+        cmocka_unit_test(a_small_fall_is_no_divergence),
     };
     return cmocka_run_group_tests(tests, ppo_setup, temporary_teardown);
 }

@@ -13,7 +13,7 @@
 #define ITERATIONS 59
 /* The head is trained too: tied to an embedding as small as this model's, none could be sure of any token. */
 #define LINES                                                                                                          \
-    "response_length: 12\nmax_steps: 59\ntemperature: 1\nkl_coef: 0\nlearning_rate: 5e-3\nsave_steps: 0\nlora_r: 8\n"  \
+    "response_length: 12\nmax_steps: 59\ntemperature: 1\nkl_coef: 0\nsave_steps: 0\nlora_r: 8\n"                       \
     "lora_modules_to_save: lm_head\nnum_ppo_epochs: 4\n"
 
 static void learn(const char *what, const char *lines)
@@ -40,19 +40,21 @@ static void learn(const char *what, const char *lines)
 static void gae(void **state)
 {
     (void)state;
-    learn("gae", LINES "per_device_train_batch_size: 96\nlam: 1\n");
+    learn("gae", LINES "learning_rate: 5e-3\nper_device_train_batch_size: 96\nlam: 1\n");
 }
 
 static void grpo(void **state)
 {
     (void)state;
-    learn("grpo", LINES "advantage_estimator: grpo\nper_device_train_batch_size: 8\nnum_generations: 16\n");
+    learn("grpo", LINES
+          "learning_rate: 4e-3\nadvantage_estimator: grpo\nper_device_train_batch_size: 8\nnum_generations: 16\n");
 }
 
 static void rloo(void **state)
 {
     (void)state;
-    learn("rloo", LINES "advantage_estimator: rloo\nper_device_train_batch_size: 16\nnum_generations: 8\n");
+    learn("rloo", LINES
+          "learning_rate: 5e-3\nadvantage_estimator: rloo\nper_device_train_batch_size: 16\nnum_generations: 8\n");
 }
 
 int main(int argc, char **argv)
