@@ -110,16 +110,26 @@ static json_t *read_text(const char *text, size_t length, size_t flags, const ch
     return value;
 }
 
-json_t *json_read_first(const char *text, size_t length, size_t *used, struct err *err)
+static json_t *read_first(const char *text, size_t length, size_t flags, size_t *used, struct err *err)
 {
     json_error_t error;
     json_t *value = NULL;
-    int got = load(&value, text, length, JSON_DISABLE_EOF_CHECK, &error, err);
+    int got = load(&value, text, length, JSON_DISABLE_EOF_CHECK | flags, &error, err);
     if (got == 0) {
         err_set(err, "%s", error.text);
     }
     *used = got > 0 ? (size_t)error.position : 0;
     return value;
+}
+
+json_t *json_read_first(const char *text, size_t length, size_t *used, struct err *err)
+{
+    return read_first(text, length, 0, used, err);
+}
+
+json_t *json_read_first_reals(const char *text, size_t length, size_t *used, struct err *err)
+{
+    return read_first(text, length, JSON_DECODE_INT_AS_REAL, used, err);
 }
 
 json_t *json_read_text(const char *text, size_t length, const char *where, struct err *err)

@@ -23,6 +23,8 @@ json_t *json_read_text_strict(const char *text, size_t length, const char *where
 json_t *json_read_text_reals(const char *text, size_t length, const char *where, struct err *err);
 /* The value that a text begins with, *used bytes of it. The error is the reason only, without a place. */
 json_t *json_read_first(const char *text, size_t length, size_t *used, struct err *err);
+/* The same; every number becomes a real one. */
+json_t *json_read_first_reals(const char *text, size_t length, size_t *used, struct err *err);
 
 /*
  * Typed members of an object. An absent or null member leaves *out as it is (so set the default before); a member of

@@ -50,16 +50,21 @@ int adapter_new(struct adapter **out, struct model *model, struct err *err)
     return 0;
 }
 
+const char *adapter_module(const struct adapter *adapter, enum tensor_role role)
+{
+    return adapter->model->config.architecture->modules[role];
+}
+
 int adapter_save_module(struct adapter *adapter, const char *name, struct err *err)
 {
-    if (strcmp(name, "embed_tokens") == 0 || strcmp(name, "model.embed_tokens") == 0)
+    const char *embedding = adapter_module(adapter, TENSOR_EMBEDDING), *head = adapter_module(adapter, TENSOR_HEAD);
+    if (adapter_name_matches(embedding, name))
         adapter->save_embedding = true;
-    else if (strcmp(name, "lm_head") == 0)
+    else if (adapter_name_matches(head, name))
         adapter->save_head = true;
     else
-        return err_set(
-            err, "'%s' cannot be trained whole beside an adapter; lora_modules_to_save takes embed_tokens and lm_head",
-            name);
+        return err_set(err, "'%s' cannot be trained whole beside an adapter; lora_modules_to_save takes %s and %s",
+                       name, path_leaf(embedding), path_leaf(head));
     return 0;
 }
 
@@ -73,7 +78,7 @@ static void list_leaf_names(struct leaf_names *list, const struct model *model)
 {
     list->count = 0;
     for (int32_t n = 0; n < model->linear_count && list->count < LINEAR_ROLE_COUNT; n++) {
-        const char *leaf = linear_leaf(&model->linears[n].spec);
+        const char *leaf = path_leaf(model->linears[n].spec.path);
         size_t i = 0;
         while (i < list->count && strcmp(list->names[i], leaf) != 0)
             i++;
@@ -112,9 +117,11 @@ static int check_names(const struct adapter *adapter, const struct adapter_optio
             found = adapter_name_matches(model->linears[n].spec.path, name);
         if (found)
             continue;
-        if (strcmp(name, "lm_head") == 0)
-            return err_set(err, "lora_target_modules: lm_head takes no low-rank term; train it whole with "
-                                "lora_modules_to_save: lm_head");
+        if (strcmp(name, adapter_module(adapter, TENSOR_HEAD)) == 0)
+            return err_set(err,
+                           "lora_target_modules: %s takes no low-rank term; train it whole with "
+                           "lora_modules_to_save: %s",
+                           name, name);
         return refuse_target(model, name, err);
     }
     return 0;
@@ -174,23 +181,21 @@ static void draw_a(float *values, const struct adapter *adapter, int32_t number,
 }
 
 /* The tensor of a file that a parameter begins as: the adapter's own, or the base's; NULL: it begins fresh. */
-static const struct safetensor *first_tensor(const struct adapter *adapter, const struct parameter *parameter,
-                                             int32_t number)
+static const struct safetensor *first_tensor(const struct adapter *adapter, const struct parameter *parameter)
 {
-    bool is_score = strstr(parameter->name, SCORE_TENSOR) != NULL;
     const struct safetensor *own = adapter->source ? safetensors_find(adapter->source, parameter->name) : NULL;
     if (own) {
         assert(own->count == parameter_size(parameter)); /* adapter_open() has looked */
         return own;
     }
-    assert(!adapter->source || is_score); /* an adapter of a language model may get a fresh score head */
-    if (number < 2 * adapter->target_count)
+    assert(!adapter->source ||
+           parameter->role == TENSOR_SCORE); /* an adapter of a language model may get a fresh score head */
+    if (parameter->role == TENSOR_LINEAR)
         return NULL;
-    if (is_score)
-        return safetensors_find(adapter->model->files, SCORE_TENSOR);
-    const char *name = strstr(parameter->name, "lm_head") && !adapter->model->config.tied ? "lm_head.weight"
-                                                                                          : "model.embed_tokens.weight";
-    const struct safetensor *tensor = safetensors_find(adapter->model->files, name);
+    if (parameter->role == TENSOR_SCORE)
+        return model_tensor(adapter->model, TENSOR_SCORE);
+    bool is_head = parameter->role == TENSOR_HEAD && !adapter->model->config.tied;
+    const struct safetensor *tensor = model_tensor(adapter->model, is_head ? TENSOR_HEAD : TENSOR_EMBEDDING);
     assert(tensor);
     return tensor;
 }
@@ -200,7 +205,7 @@ static int begin_fresh(struct loader *loader, const struct parameter *parameter,
 {
     const struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
-    bool is_score = number >= 2 * adapter->target_count;
+    bool is_score = parameter->role == TENSOR_SCORE;
     size_t count = (size_t)parameter_size(parameter);
     if (!is_score && number % 2 == 1)
         return 0;
@@ -227,7 +232,7 @@ static int begin_parameter(struct loader *loader, int32_t number, const char *na
     adapter->parameters.count = number + 1;
     if (!parameter->name)
         return -1;
-    const struct safetensor *tensor = first_tensor(adapter, parameter, number);
+    const struct safetensor *tensor = first_tensor(adapter, parameter);
     int rc = tensor ? parameter_upload(backend, parameter->master, tensor, loader->err)
                     : begin_fresh(loader, parameter, number);
     if (rc == 0 && parameter->weight)
@@ -236,30 +241,33 @@ static int begin_parameter(struct loader *loader, int32_t number, const char *na
 }
 
 /* Memory of one trained matrix, its prepared form and gradient; in the second pass its values too. */
-static int load_parameter(struct loader *loader, const char *name, int32_t rows, int32_t columns, unsigned uses,
-                          struct weight **weight, float **gradient)
+static int load_parameter(struct loader *loader, enum tensor_role role, const char *name,
+                          const struct weight_shape *shape, struct weight **weight, float **gradient)
 {
     struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
-    size_t count = (size_t)rows * (size_t)columns;
+    size_t count = (size_t)shape->rows * (size_t)shape->columns;
     int32_t number = loader->parameter++;
-    struct weight_shape shape = {rows, columns, DTYPE_F32, uses};
     float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, count);
-    void *memory = regions_take(loader->regions, MEMORY_ADAPTERS, backend->weight_size(backend, &shape));
+    void *memory = regions_take(loader->regions, MEMORY_ADAPTERS, backend->weight_size(backend, shape));
     *gradient = adapter->trainable ? regions_take_floats(loader->regions, MEMORY_GRADIENTS, count) : NULL;
     if (loader->regions->counting)
         return 0;
-    if (backend->weight_create(backend, weight, &shape, memory, NULL, loader->err) != 0)
+    if (backend->weight_create(backend, weight, shape, memory, NULL, loader->err) != 0)
         return -1;
-    struct parameter like = {
-        .rows = rows, .columns = columns, .master = master, .gradient = *gradient, .weight = *weight};
+    struct parameter like = {.role = role,
+                             .rows = shape->rows,
+                             .columns = shape->columns,
+                             .master = master,
+                             .gradient = *gradient,
+                             .weight = *weight};
     return begin_parameter(loader, number, name, &like);
 }
 
 static int load_score(struct loader *loader)
 {
     struct adapter *adapter = loader->adapter;
-    const struct safetensor *base = safetensors_find(adapter->model->files, SCORE_TENSOR);
+    const struct safetensor *base = model_tensor(adapter->model, TENSOR_SCORE);
     int32_t columns = adapter->model->config.hidden, number = loader->parameter++;
     char name[PEFT_NAME_MAX];
     float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, (size_t)columns);
@@ -269,8 +277,9 @@ static int load_score(struct loader *loader)
         return 0;
     double offset = adapter->source ? adapter->score_offset : base ? adapter->model->score_offset : 0;
     adapter->score = (struct score_head){.weight = master, .gradient = gradient, .offset = offset};
-    peft_tensor_name(name, "score", "weight");
-    struct parameter like = {.rows = 1, .columns = columns, .master = master, .gradient = gradient};
+    peft_tensor_name(name, adapter_module(adapter, TENSOR_SCORE), "weight");
+    struct parameter like = {
+        .role = TENSOR_SCORE, .rows = 1, .columns = columns, .master = master, .gradient = gradient};
     return begin_parameter(loader, number, name, &like);
 }
 
@@ -286,20 +295,25 @@ static int load_target(struct loader *loader, const struct adapter_target *targe
     low_rank->scale = (float)adapter_scale(adapter, target);
     if (target->rank > adapter->overlay.max_rank)
         adapter->overlay.max_rank = target->rank;
+    const struct weight_shape a = {target->rank, spec->inputs, DTYPE_F32, uses},
+                              b = {spec->outputs, target->rank, DTYPE_F32, uses};
     peft_tensor_name(name, spec->path, "lora_A.weight");
-    if (load_parameter(loader, name, target->rank, spec->inputs, uses, &low_rank->a, &low_rank->a_gradient) != 0)
+    if (load_parameter(loader, TENSOR_LINEAR, name, &a, &low_rank->a, &low_rank->a_gradient) != 0)
         return -1;
     peft_tensor_name(name, spec->path, "lora_B.weight");
-    return load_parameter(loader, name, spec->outputs, target->rank, uses, &low_rank->b, &low_rank->b_gradient);
+    return load_parameter(loader, TENSOR_LINEAR, name, &b, &low_rank->b, &low_rank->b_gradient);
 }
 
-static int load_replacement(struct loader *loader, const char *path, unsigned uses, struct replacement *replacement)
+/* Embedding or head, whole. */
+static int load_replacement(struct loader *loader, enum tensor_role role, unsigned uses,
+                            struct replacement *replacement)
 {
-    const struct model_config *config = &loader->adapter->model->config;
+    const struct adapter *adapter = loader->adapter;
+    const struct model_config *config = &adapter->model->config;
+    const struct weight_shape shape = {config->vocabulary, config->hidden, DTYPE_F32, uses};
     char name[PEFT_NAME_MAX];
-    peft_tensor_name(name, path, "weight");
-    return load_parameter(loader, name, config->vocabulary, config->hidden, uses, &replacement->weight,
-                          &replacement->gradient);
+    peft_tensor_name(name, adapter_module(adapter, role), "weight");
+    return load_parameter(loader, role, name, &shape, &replacement->weight, &replacement->gradient);
 }
 
 static int load_all(struct loader *loader)
@@ -312,9 +326,9 @@ static int load_all(struct loader *loader)
             return -1;
     unsigned embedding_uses = WEIGHT_LOOKUP | (adapter->tied ? head_uses : 0u);
     if (adapter->save_embedding &&
-        load_replacement(loader, "model.embed_tokens", embedding_uses, &adapter->overlay.embedding) != 0)
+        load_replacement(loader, TENSOR_EMBEDDING, embedding_uses, &adapter->overlay.embedding) != 0)
         return -1;
-    if (adapter->save_head && load_replacement(loader, "lm_head", head_uses, &adapter->overlay.head) != 0)
+    if (adapter->save_head && load_replacement(loader, TENSOR_HEAD, head_uses, &adapter->overlay.head) != 0)
         return -1;
     if (adapter->tied)
         adapter->overlay.head = adapter->overlay.embedding;

@@ -1,7 +1,7 @@
 /* lora/merge.c - see merge.h. */
 #include "lora/merge.h"
 #include "base/mem.h"
-#include <stdio.h>
+#include "lora/peft.h"
 #include <string.h>
 
 static float *download(const struct adapter *adapter, const struct parameter *parameter, struct err *err)
@@ -49,17 +49,14 @@ static int merge_target(const struct adapter *adapter, const struct adapter_targ
 static int merge_tensor(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err)
 {
     const struct adapter *adapter = context;
-    char path[MODULE_PATH_MAX + 16];
-    for (int32_t i = 0; i < adapter->target_count; i++) {
-        const struct adapter_target *target = &adapter->targets[i];
-        snprintf(path, sizeof path, "%s.weight", adapter->model->linears[target->linear].spec.path);
-        if (strcmp(path, name) == 0)
-            return merge_target(adapter, target, values, first, count, err);
-    }
+    const struct inventory_item *item = inventory_find(&adapter->model->tensors, name);
+    for (int32_t i = 0; item && item->role == TENSOR_LINEAR && i < adapter->target_count; i++)
+        if (adapter->targets[i].linear == item->linear)
+            return merge_target(adapter, &adapter->targets[i], values, first, count, err);
     /* What was saved whole takes the place of the base's. */
     for (int32_t i = 2 * adapter->target_count; i < adapter->parameters.count; i++) {
         const struct parameter *parameter = &adapter->parameters.items[i];
-        if (strcmp(parameter->name + strlen("base_model.model."), name) == 0)
+        if (strcmp(parameter->name + strlen(PEFT_PREFIX), name) == 0)
             return adapter->backend->download(adapter->backend, values, parameter->master + first,
                                               (size_t)count * sizeof *values, err);
     }

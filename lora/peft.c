@@ -16,7 +16,7 @@
 
 void peft_tensor_name(char out[PEFT_NAME_MAX], const char *path, const char *leaf)
 {
-    snprintf(out, PEFT_NAME_MAX, "base_model.model.%s.%s", path, leaf);
+    snprintf(out, PEFT_NAME_MAX, PEFT_PREFIX "%s.%s", path, leaf);
 }
 
 /* ---- reading ---- */
@@ -109,9 +109,10 @@ static int read_target(struct adapter *adapter, const json_t *config, int32_t li
     return 0;
 }
 
-static int read_replacement(struct adapter *adapter, const char *path, bool *saved, const char *where, int32_t *used,
-                            struct err *err)
+static int read_replacement(struct adapter *adapter, enum tensor_role role, bool *saved, const char *where,
+                            int32_t *used, struct err *err)
 {
+    const char *path = adapter_module(adapter, role);
     char name[PEFT_NAME_MAX];
     peft_tensor_name(name, path, "weight");
     const struct safetensor *tensor = safetensors_find(adapter->source, name);
@@ -130,7 +131,7 @@ static int read_replacement(struct adapter *adapter, const char *path, bool *sav
 static int read_score(struct adapter *adapter, const char *where, int32_t *used, struct err *err)
 {
     char name[PEFT_NAME_MAX], *end = NULL;
-    peft_tensor_name(name, "score", "weight");
+    peft_tensor_name(name, adapter_module(adapter, TENSOR_SCORE), "weight");
     const struct safetensor *tensor = safetensors_find(adapter->source, name);
     if (!tensor)
         return 0;
@@ -147,14 +148,22 @@ static int read_score(struct adapter *adapter, const char *where, int32_t *used,
     return 0;
 }
 
+/* Whether a tensor's name has "lm_head.<part>" in it, or the like of another module. */
+static bool is_part_of(const struct adapter *adapter, const char *name, enum tensor_role role, const char *part)
+{
+    char words[PEFT_NAME_MAX];
+    snprintf(words, sizeof words, "%s.%s", path_leaf(adapter_module(adapter, role)), part);
+    return strstr(name, words) != NULL;
+}
+
 static int read_tensors(struct adapter *adapter, const json_t *config, const char *where, struct err *err)
 {
     int32_t used = 0;
     for (int32_t n = 0; n < adapter->model->linear_count; n++)
         if (read_target(adapter, config, n, where, &used, err) != 0)
             return -1;
-    if (read_replacement(adapter, "model.embed_tokens", &adapter->save_embedding, where, &used, err) != 0 ||
-        read_replacement(adapter, "lm_head", &adapter->save_head, where, &used, err) != 0 ||
+    if (read_replacement(adapter, TENSOR_EMBEDDING, &adapter->save_embedding, where, &used, err) != 0 ||
+        read_replacement(adapter, TENSOR_HEAD, &adapter->save_head, where, &used, err) != 0 ||
         read_score(adapter, where, &used, err) != 0)
         return -1;
     const char *tied = safetensors_metadata(adapter->source, META_TIED);
@@ -166,9 +175,11 @@ static int read_tensors(struct adapter *adapter, const json_t *config, const cha
     for (int32_t i = 0; used < safetensors_count(adapter->source) && i < safetensors_count(adapter->source); i++) {
         const char *name = safetensors_at(adapter->source, i)->name;
         bool known = strstr(name, ".lora_A.weight") || strstr(name, ".lora_B.weight") ||
-                     strstr(name, "embed_tokens.weight") || strstr(name, "lm_head.weight") ||
-                     strstr(name, SCORE_TENSOR);
-        if (!known || !strncmp(name, "base_model.model.lm_head.lora_", 30) || strstr(name, "embed_tokens.lora_"))
+                     is_part_of(adapter, name, TENSOR_EMBEDDING, "weight") ||
+                     is_part_of(adapter, name, TENSOR_HEAD, "weight") ||
+                     is_part_of(adapter, name, TENSOR_SCORE, "weight");
+        if (!known || is_part_of(adapter, name, TENSOR_HEAD, "lora_") ||
+            is_part_of(adapter, name, TENSOR_EMBEDDING, "lora_"))
             return err_set(err,
                            "%s: tensor '%s' is of a kind that is not read here; adapters on q, k, v, o, gate, up and "
                            "down and whole embed_tokens, lm_head and score are",
@@ -288,7 +299,7 @@ static void put_target_modules(struct strbuf *text, const struct adapter *adapte
         const struct linear_spec *spec = &model->linears[n].spec;
         if (missing[spec->role] != 0)
             continue;
-        strbuf_printf(text, "%s\"%s\"", comma, linear_leaf(spec));
+        strbuf_printf(text, "%s\"%s\"", comma, path_leaf(spec->path));
         comma = ", ";
         missing[spec->role] = -1; /* written */
     }
@@ -319,14 +330,14 @@ static void put_saved_modules(struct strbuf *text, const struct adapter *adapter
 {
     const struct {
         bool saved;
-        const char *name;
-    } modules[] = {{adapter->save_embedding, "embed_tokens"},
-                   {adapter->save_head || adapter->tied, "lm_head"},
-                   {adapter->save_score, "score"}};
+        enum tensor_role role;
+    } modules[] = {{adapter->save_embedding, TENSOR_EMBEDDING},
+                   {adapter->save_head || adapter->tied, TENSOR_HEAD},
+                   {adapter->save_score, TENSOR_SCORE}};
     const char *between = "[";
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
         if (modules[i].saved) {
-            strbuf_printf(text, "%s\"%s\"", between, modules[i].name);
+            strbuf_printf(text, "%s\"%s\"", between, path_leaf(adapter_module(adapter, modules[i].role)));
             between = ", ";
         }
     strbuf_puts(text, *between == '[' ? "null" : "]");
@@ -379,7 +390,7 @@ static int write_tensors(const struct adapter *adapter, const char *path, struct
     struct parameter_reader *readers = mem_alloc((size_t)count, sizeof *readers, err);
     int rc = specs && readers ? 0 : -1;
     char head_name[PEFT_NAME_MAX], offset[32];
-    peft_tensor_name(head_name, "lm_head", "weight");
+    peft_tensor_name(head_name, adapter_module(adapter, TENSOR_HEAD), "weight");
     for (int32_t i = 0; rc == 0 && i < count; i++) {
         bool twin = i == adapter->parameters.count; /* the tied embedding once more, as the head */
         const struct parameter *parameter = &adapter->parameters.items[twin ? 2 * adapter->target_count : i];

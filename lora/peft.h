@@ -17,11 +17,14 @@
 
 #include "lora/adapter.h"
 
+#define PEFT_PREFIX   "base_model.model."
 #define PEFT_NAME_MAX (MODULE_PATH_MAX + 48)
 
 /* "base_model.model.<path>.<leaf>" */
 void peft_tensor_name(char out[PEFT_NAME_MAX], const char *path, const char *leaf);
 
+/* Path of a module outside of the layers: "lm_head". */
+const char *adapter_module(const struct adapter *adapter, enum tensor_role role);
 /* As PEFT matches target_modules: the path itself, or its end behind a dot. */
 bool adapter_name_matches(const char *path, const char *name);
 int adapter_new(struct adapter **out, struct model *model, struct err *err);

@@ -39,7 +39,9 @@ static int read_tensor(void *context, float *out, int64_t first, int64_t count, 
 /* Whether the base's tensor is written at all. */
 static bool is_written(const struct model *model, const char *name, const struct export_options *options)
 {
-    if (strcmp(name, "lm_head.weight") != 0)
+    char head[TENSOR_NAME_MAX];
+    architecture_tensor_name(head, model->config.architecture, TENSOR_HEAD);
+    if (strcmp(name, head) != 0)
         return true;
     /* Some tied models carry a copy of the embedding as their head; written again it could contradict the trained one.
      */
@@ -51,16 +53,16 @@ static int write_weights(const struct model *model, const char *path, const stru
 {
     int32_t base_count = safetensors_count(model->files);
     /* One tensor more than the base: a head of its own, or a score head. */
-    const char *more = options->score ? SCORE_TENSOR : options->untie ? "lm_head.weight" : NULL;
-    if (more && safetensors_find(model->files, more))
-        more = NULL;
-    int32_t most = base_count + (more ? 1 : 0), count = 0;
+    char more[TENSOR_NAME_MAX];
+    architecture_tensor_name(more, model->config.architecture, options->score ? TENSOR_SCORE : TENSOR_HEAD);
+    bool one_more = (options->score || options->untie) && !safetensors_find(model->files, more);
+    int32_t most = base_count + (one_more ? 1 : 0), count = 0;
     struct tensor_source *sources = mem_alloc((size_t)most, sizeof *sources, err);
     struct safetensor_spec *specs = mem_alloc((size_t)most, sizeof *specs, err);
     int rc = sources && specs ? 0 : -1;
     for (int32_t i = 0; rc == 0 && i < most; i++) {
-        const struct safetensor *tensor = i < base_count ? safetensors_at(model->files, i)
-                                                         : safetensors_find(model->files, "model.embed_tokens.weight");
+        const struct safetensor *tensor =
+            i < base_count ? safetensors_at(model->files, i) : model_tensor(model, TENSOR_EMBEDDING);
         const char *name = i < base_count ? tensor->name : more;
         bool fresh_score = i == base_count && options->score;
         if (!is_written(model, name, options))

@@ -9,72 +9,20 @@
 
 /* ---- opening: names and shapes ---- */
 
-/* Finds a tensor and holds it to its shape; columns 0 means a vector of `rows`. */
-static const struct safetensor *need_tensor(const struct model *model, const char *name, int32_t rows, int32_t columns,
-                                            struct err *err)
+const struct safetensor *model_tensor(const struct model *model, enum tensor_role role)
 {
-    const struct safetensor *tensor = safetensors_find(model->files, name);
-    if (!tensor) {
-        err_set(err,
-                "%s: the weights have no tensor '%s', which config.json calls for; the folder is incomplete or of "
-                "another architecture",
-                model->folder, name);
-        return NULL;
-    }
-    bool fits = columns ? tensor->rank == 2 && tensor->shape[0] == rows && tensor->shape[1] == columns
-                        : tensor->rank == 1 && tensor->shape[0] == rows;
-    if (fits)
-        return tensor;
-    char want[48];
-    if (columns)
-        snprintf(want, sizeof want, "[%d, %d]", rows, columns);
-    else
-        snprintf(want, sizeof want, "[%d]", rows);
-    err_set(err,
-            "%s: tensor '%s' does not have the shape %s that config.json calls for; config and weights are of "
-            "different models",
-            tensor->file, name, want);
-    return NULL;
-}
-
-/* A score head, where there is one, is of one label. */
-static int check_score(const struct model *model, struct err *err)
-{
-    const struct safetensor *score = safetensors_find(model->files, SCORE_TENSOR);
-    if (score && score->rank == 2 && score->shape[0] != 1)
-        return err_set(err, "%s: '%s' has %lld labels; a reward model has one (num_labels 1)", score->file,
-                       SCORE_TENSOR, (long long)score->shape[0]);
-    return score && !need_tensor(model, SCORE_TENSOR, 1, model->config.hidden, err) ? -1 : 0;
+    char name[TENSOR_NAME_MAX];
+    architecture_tensor_name(name, model->config.architecture, role);
+    return safetensors_find(model->files, name);
 }
 
 static int check_tensors(const struct model *model, struct err *err)
 {
-    const struct model_config *config = &model->config;
-    char name[MODULE_PATH_MAX + 16];
-    if (!need_tensor(model, "model.embed_tokens.weight", config->vocabulary, config->hidden, err) ||
-        !need_tensor(model, "model.norm.weight", config->hidden, 0, err) ||
-        (!config->tied && !model->is_scorer &&
-         !need_tensor(model, "lm_head.weight", config->vocabulary, config->hidden, err)) ||
-        check_score(model, err) != 0)
-        return -1;
-    for (int32_t n = 0; n < model->linear_count; n++) {
-        const struct linear_spec *spec = &model->linears[n].spec;
-        snprintf(name, sizeof name, "%s.weight", spec->path);
-        if (!need_tensor(model, name, spec->outputs, spec->inputs, err))
-            return -1;
-        snprintf(name, sizeof name, "%s.bias", spec->path);
-        if (spec->has_bias && !need_tensor(model, name, spec->outputs, 0, err))
-            return -1;
-    }
-    for (int32_t l = 0; l < config->layers; l++) {
-        static const char *const norms[] = {"input_layernorm", "post_attention_layernorm"};
-        for (int i = 0; i < 2; i++) {
-            snprintf(name, sizeof name, "model.layers.%d.%s.weight", l, norms[i]);
-            if (!need_tensor(model, name, config->hidden, 0, err))
-                return -1;
-        }
-    }
-    return 0;
+    const struct safetensor *score = model_tensor(model, TENSOR_SCORE);
+    if (score && score->rank == 2 && score->shape[0] != 1)
+        return err_set(err, "%s: '%s' has %lld labels; a reward model has one (num_labels 1)", score->file, score->name,
+                       (long long)score->shape[0]);
+    return inventory_check(&model->tensors, model->files, model->folder, err);
 }
 
 /* The linear layers, and which of them each layer has. */
@@ -107,13 +55,14 @@ int model_open(struct model **out, const char *folder, struct err *err)
     if (!model->folder || model_config_read(&model->config, folder, err) != 0 ||
         safetensors_open_folder(&model->files, folder, err) != 0)
         goto fail;
-    bool has_head = safetensors_find(model->files, "lm_head.weight") != NULL;
-    model->is_scorer = !has_head && safetensors_find(model->files, SCORE_TENSOR);
+    bool has_head = model_tensor(model, TENSOR_HEAD) != NULL;
+    model->is_scorer = !has_head && model_tensor(model, TENSOR_SCORE);
     model->score_offset = model->config.score_offset;
     /* Some checkpoints of tied models carry no flag but also no head. */
     if (!model->config.tied && !has_head && !model->is_scorer)
         model->config.tied = true;
-    if (list_linears(model, err) != 0 || check_tensors(model, err) != 0)
+    if (architecture_inventory(&model->tensors, &model->config, err) != 0 || list_linears(model, err) != 0 ||
+        check_tensors(model, err) != 0)
         goto fail;
     *out = model;
     return 0;
@@ -134,20 +83,20 @@ struct loader {
 };
 
 /* Names a trained tensor and gives it a gradient; called in both passes. */
-static int add_parameter(struct loader *loader, const char *name, const struct safetensor *tensor, float *master,
-                         struct weight *weight, float **gradient)
+static int add_parameter(struct loader *loader, const struct inventory_item *item, float *master, struct weight *weight,
+                         float **gradient)
 {
-    size_t count = (size_t)tensor->count;
-    *gradient = regions_take_floats(loader->regions, MEMORY_GRADIENTS, count);
+    *gradient = regions_take_floats(loader->regions, MEMORY_GRADIENTS, (size_t)inventory_item_size(item));
     int32_t number = loader->parameter++;
     if (loader->regions->counting)
         return 0;
     struct parameter *parameter = &loader->model->parameters.items[number];
-    bool vector = tensor->rank == 1;
+    bool vector = item->columns == 0;
     *parameter = (struct parameter){
-        .name = mem_copy_string(name, strlen(name), loader->err),
-        .rows = vector ? 1 : (int32_t)tensor->shape[0],
-        .columns = (int32_t)tensor->shape[tensor->rank - 1],
+        .name = mem_copy_string(item->name, strlen(item->name), loader->err),
+        .role = item->role,
+        .rows = vector ? 1 : item->rows,
+        .columns = vector ? item->rows : item->columns,
         .is_vector = vector,
         .master = master,
         .gradient = *gradient,
@@ -158,15 +107,15 @@ static int add_parameter(struct loader *loader, const char *name, const struct s
 }
 
 /* A norm or a bias: f32 on the device, its own master. */
-static int load_vector(struct loader *loader, const char *name, const float **device, float **gradient)
+static int load_vector(struct loader *loader, const struct inventory_item *item, const float **device, float **gradient)
 {
-    const struct safetensor *tensor = safetensors_find(loader->model->files, name);
+    const struct safetensor *tensor = safetensors_find(loader->model->files, item->name);
     assert(tensor);
     float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count);
     *device = memory;
     if (!loader->regions->counting && parameter_upload(loader->regions->backend, memory, tensor, loader->err) != 0)
         return -1;
-    return loader->options->trainable ? add_parameter(loader, name, tensor, memory, NULL, gradient) : 0;
+    return loader->options->trainable ? add_parameter(loader, item, memory, NULL, gradient) : 0;
 }
 
 /* Mapped tensors may stand at any byte; backends want their elements aligned. */
@@ -181,16 +130,16 @@ static const void *aligned_source(const struct safetensor *tensor, void **copy, 
     return *copy;
 }
 
-static int load_matrix(struct loader *loader, const char *name, unsigned uses, struct weight **weight, float **gradient)
+static int load_matrix(struct loader *loader, const struct inventory_item *item, unsigned uses, struct weight **weight,
+                       float **gradient)
 {
-    const struct safetensor *tensor = safetensors_find(loader->model->files, name);
+    const struct safetensor *tensor = safetensors_find(loader->model->files, item->name);
     assert(tensor);
     bool trainable = loader->options->trainable;
     if (loader->options->backward || trainable)
         uses |= uses & WEIGHT_FORWARD ? WEIGHT_BACKWARD : 0;
     struct backend *backend = loader->regions->backend;
-    struct weight_shape shape = {(int32_t)tensor->shape[0], (int32_t)tensor->shape[1],
-                                 trainable ? DTYPE_F32 : tensor->dtype, uses};
+    struct weight_shape shape = {item->rows, item->columns, trainable ? DTYPE_F32 : tensor->dtype, uses};
     void *memory = regions_take(loader->regions, MEMORY_PREPARED, backend->weight_size(backend, &shape));
     float *master = trainable ? regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count) : NULL;
     if (!loader->regions->counting) {
@@ -207,45 +156,18 @@ static int load_matrix(struct loader *loader, const char *name, unsigned uses, s
         if (trainable)
             backend->weight_update(backend, &(struct weight_update_args){*weight, master});
     }
-    return trainable ? add_parameter(loader, name, tensor, master, *weight, gradient) : 0;
-}
-
-static int load_linear(struct loader *loader, struct linear *linear)
-{
-    char name[MODULE_PATH_MAX + 16];
-    snprintf(name, sizeof name, "%s.weight", linear->spec.path);
-    if (load_matrix(loader, name, WEIGHT_FORWARD, &linear->weight, &linear->weight_gradient) != 0)
-        return -1;
-    snprintf(name, sizeof name, "%s.bias", linear->spec.path);
-    return linear->spec.has_bias ? load_vector(loader, name, &linear->bias, &linear->bias_gradient) : 0;
-}
-
-static int load_layer(struct loader *loader, int32_t number)
-{
-    struct model *model = loader->model;
-    struct layer *layer = &model->layers[number];
-    char name[MODULE_PATH_MAX + 16];
-    snprintf(name, sizeof name, "model.layers.%d.input_layernorm.weight", number);
-    if (load_vector(loader, name, &layer->attention_norm, &layer->attention_norm_gradient) != 0)
-        return -1;
-    snprintf(name, sizeof name, "model.layers.%d.post_attention_layernorm.weight", number);
-    if (load_vector(loader, name, &layer->mlp_norm, &layer->mlp_norm_gradient) != 0)
-        return -1;
-    for (int32_t n = 0; n < model->linear_count; n++)
-        if (model->linears[n].spec.layer == number && load_linear(loader, &model->linears[n]) != 0)
-            return -1;
-    return 0;
+    return trainable ? add_parameter(loader, item, master, *weight, gradient) : 0;
 }
 
 /* The score head: its own master, as f32. */
-static int load_score(struct loader *loader)
+static int load_score(struct loader *loader, const struct inventory_item *item)
 {
     struct model *model = loader->model;
-    const struct safetensor *file = safetensors_find(model->files, SCORE_TENSOR);
-    const struct safetensor shape = {.rank = 2, .shape = {1, model->config.hidden}, .count = model->config.hidden};
-    float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)shape.count);
+    const struct safetensor *file = safetensors_find(model->files, item->name);
+    const size_t count = (size_t)inventory_item_size(item);
+    float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, count);
     if (!loader->regions->counting) {
-        float *host = mem_alloc((size_t)shape.count, sizeof *host, loader->err);
+        float *host = mem_alloc(count, sizeof *host, loader->err);
         if (!host)
             return -1;
         if (file)
@@ -253,14 +175,12 @@ static int load_score(struct loader *loader)
         else
             score_head_draw(host, model->config.hidden, loader->options->seed);
         struct backend *backend = loader->regions->backend;
-        backend->upload(backend, memory, host, (size_t)shape.count * sizeof *host);
+        backend->upload(backend, memory, host, count * sizeof *host);
         mem_free(host);
     }
     model->score.weight = memory;
     model->score.offset = file ? model->score_offset : 0;
-    return loader->options->trainable
-               ? add_parameter(loader, SCORE_TENSOR, &shape, memory, NULL, &model->score.gradient)
-               : 0;
+    return loader->options->trainable ? add_parameter(loader, item, memory, NULL, &model->score.gradient) : 0;
 }
 
 static int load_rope(struct loader *loader)
@@ -280,28 +200,47 @@ static int load_rope(struct loader *loader)
     return 0;
 }
 
+static int load_item(struct loader *loader, const struct inventory_item *item)
+{
+    struct model *model = loader->model;
+    struct layer *layer = item->layer >= 0 ? &model->layers[item->layer] : NULL;
+    struct linear *linear = item->linear >= 0 ? &model->linears[item->linear] : NULL;
+    bool scorer = loader->options->scorer, is_head = model->config.tied && !scorer;
+    switch (item->role) {
+    case TENSOR_EMBEDDING:
+        return load_matrix(loader, item, WEIGHT_LOOKUP | (is_head ? WEIGHT_FORWARD : 0), &model->embedding.weight,
+                           &model->embedding.weight_gradient);
+    case TENSOR_ATTENTION_NORM:
+        return load_vector(loader, item, &layer->attention_norm, &layer->attention_norm_gradient);
+    case TENSOR_MLP_NORM:
+        return load_vector(loader, item, &layer->mlp_norm, &layer->mlp_norm_gradient);
+    case TENSOR_LINEAR:
+        return load_matrix(loader, item, WEIGHT_FORWARD, &linear->weight, &linear->weight_gradient);
+    case TENSOR_LINEAR_BIAS:
+        return load_vector(loader, item, &linear->bias, &linear->bias_gradient);
+    case TENSOR_FINAL_NORM:
+        return load_vector(loader, item, &model->final_norm, &model->final_norm_gradient);
+    case TENSOR_HEAD:
+        return scorer ? 0
+                      : load_matrix(loader, item, WEIGHT_FORWARD, &model->head.weight, &model->head.weight_gradient);
+    case TENSOR_SCORE:
+        return scorer ? load_score(loader, item) : 0;
+    case TENSOR_ROLE_COUNT:
+        break;
+    }
+    abort(); /* no role */
+}
+
 static int load_all(struct loader *loader)
 {
     struct model *model = loader->model;
-    bool tied = model->config.tied;
     loader->parameter = 0;
-    bool scorer = loader->options->scorer;
-    if (load_matrix(loader, "model.embed_tokens.weight", WEIGHT_LOOKUP | (tied && !scorer ? WEIGHT_FORWARD : 0),
-                    &model->embedding.weight, &model->embedding.weight_gradient) != 0)
-        return -1;
-    for (int32_t l = 0; l < model->config.layers; l++)
-        if (load_layer(loader, l) != 0)
+    for (int32_t i = 0; i < model->tensors.count; i++)
+        if (load_item(loader, &model->tensors.items[i]) != 0)
             return -1;
-    if (load_vector(loader, "model.norm.weight", &model->final_norm, &model->final_norm_gradient) != 0)
-        return -1;
-    int rc = 0;
-    if (scorer)
-        rc = load_score(loader);
-    else if (tied)
+    if (model->config.tied && !loader->options->scorer)
         model->head = model->embedding;
-    else
-        rc = load_matrix(loader, "lm_head.weight", WEIGHT_FORWARD, &model->head.weight, &model->head.weight_gradient);
-    return rc == 0 ? load_rope(loader) : -1;
+    return load_rope(loader);
 }
 
 int model_plan(struct model *model, struct backend *backend, const struct model_options *options,
@@ -325,7 +264,7 @@ int model_load(struct model *model, struct backend *backend, const struct model_
             err,
             "%s is a reward model: it has a score head (%s) and none over the vocabulary, so it gives scores "
             "and no tokens; give a language model here",
-            model->folder, SCORE_TENSOR);
+            model->folder, model_tensor(model, TENSOR_SCORE)->name);
     regions_begin(&model->regions, backend);
     struct loader loader = {.model = model, .options = options, .regions = &model->regions, .err = err};
     if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
@@ -360,6 +299,7 @@ void model_free(struct model *model)
     mem_free(model->parameters.items);
     mem_free(model->layers);
     mem_free(model->linears);
+    inventory_free(&model->tensors);
     if (model->backend)
         regions_free(&model->regions);
     safetensors_close(model->files);

@@ -16,14 +16,14 @@
 #define ATTUNE_MODEL_MODEL_H
 
 #include "base/hash.h"
-#include "model/arch/arch.h"
+#include "model/arch/tensors.h"
 #include "model/memory.h"
 #include "model/overlay.h"
 #include "model/parameter.h"
 #include "model/score_head.h"
 #include "weights/safetensors.h"
 
-/* A linear layer of a block. */
+/* A linear layer. */
 struct linear {
     struct linear_spec spec;
     struct weight *weight;                  /* this and the rest is set by model_load() */
@@ -58,6 +58,7 @@ struct model {
     double score_offset; /* of the files' score head */
     struct hash fingerprint;
     bool has_fingerprint;
+    struct inventory tensors;
     struct linear *linears; /* [linear_count] of all layers; the place in the list is a linear's number */
     int32_t linear_count;
     struct layer *layers;
@@ -79,6 +80,9 @@ int model_plan(struct model *model, struct backend *backend, const struct model_
                struct memory_plan *plan, struct err *err);
 int model_load(struct model *model, struct backend *backend, const struct model_options *options, struct err *err);
 void model_free(struct model *model);
+
+/* A tensor outside of the layers in the model's files, or NULL: they have none of that role. */
+const struct safetensor *model_tensor(const struct model *model, enum tensor_role role);
 
 /* A fingerprint of all weights (names, shapes, dtypes, bytes): what an adapter remembers of its base. Taken once. */
 struct hash model_fingerprint(struct model *model);

@@ -146,77 +146,85 @@ void padding_free(struct padding *padding)
 
 /* ---- writing: one value of a JSON text is replaced, the rest stays byte for byte ---- */
 
-/* Behind the string that begins at `at`. */
-static const char *skip_string(const char *at)
+/* The JSON library says where values are, but does not write: it would change spaces and long numbers. */
+
+static const char *skip_space(const char *at)
 {
-    for (at++; *at && *at != '"'; at++)
-        if (*at == '\\' && at[1])
-            at++;
-    return *at ? at + 1 : at;
+    return at + strspn(at, " \t\r\n");
 }
 
-/* Behind the value that begins at `at`: to the comma or bracket that ends it. */
-static const char *skip_value(const char *at)
+/* Where the value that begins at `at` ends, or NULL. `is`: whether it is the string `word`. */
+static const char *skip_value(const char *at, const char *word, bool *is, struct err *err)
 {
-    int depth = 0;
-    while (*at) {
-        if (*at == '"') {
-            at = skip_string(at);
-            continue;
+    size_t used;
+    json_t *value = json_read_first_reals(at, strlen(at), &used, err);
+    if (!value)
+        return NULL;
+    *is = json_is_string(value) && strcmp(json_string_value(value), word) == 0;
+    json_decref(value);
+    return at + used;
+}
+
+/* Where the value of an object's member begins and ends; NULL: the object has no such member. */
+struct member {
+    const char *begin, *end;
+};
+
+/* `text` is a valid object. */
+static int find_member(struct member *found, const char *text, const char *key, struct err *err)
+{
+    *found = (struct member){0};
+    const char *at = skip_space(strchr(text, '{') + 1);
+    while (*at == '"') {
+        bool is_key, ignored;
+        at = skip_value(at, key, &is_key, err);
+        if (!at)
+            return -1;
+        const char *begin = skip_space(skip_space(at) + 1); /* after the colon */
+        at = skip_value(begin, "", &ignored, err);
+        if (!at)
+            return -1;
+        if (is_key) {
+            *found = (struct member){begin, at};
+            return 0;
         }
-        if (depth == 0 && (*at == ',' || *at == '}'))
-            break;
-        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
-        at++;
+        at = skip_space(at);
+        at = *at == ',' ? skip_space(at + 1) : at;
     }
-    while (strchr(" \t\r\n", at[-1]))
-        at--;
-    return at;
+    return 0;
 }
 
-/* The value of the object's member `key`, written with its quotes; NULL: there is none. */
-static const char *find_member(const char *object, const char *key)
+static void put_with_token(struct strbuf *out, const char *text, const struct member *member,
+                           const struct strbuf *token)
 {
-    const char *at = strchr(object, '{');
-    while (at && *at && *at != '}') {
-        at += 1 + strspn(at + 1, " \t\r\n");
-        if (*at != '"')
-            return NULL;
-        const char *name = at;
-        at = skip_string(at);
-        bool found = (size_t)(at - name) == strlen(key) && memcmp(name, key, strlen(key)) == 0;
-        at += strspn(at, " \t\r\n");
-        at += *at == ':';
-        at += strspn(at, " \t\r\n");
-        if (found)
-            return at;
-        at = skip_value(at);
-        at += strspn(at, " \t\r\n");
-    }
-    return NULL;
-}
-
-static void put_with_token(struct strbuf *out, const char *text, const struct strbuf *token)
-{
-    const char *value = find_member(text, "\"pad_token\"");
-    if (value) {
-        strbuf_append(out, text, (size_t)(value - text));
+    if (member->begin) {
+        strbuf_append(out, text, (size_t)(member->begin - text));
         strbuf_put_json(out, strbuf_text(token), token->length);
-        strbuf_puts(out, skip_value(value));
+        strbuf_puts(out, member->end);
         return;
     }
     const char *inside = strchr(text, '{') + 1;
     strbuf_append(out, text, (size_t)(inside - text));
     strbuf_puts(out, "\n  \"pad_token\": ");
     strbuf_put_json(out, strbuf_text(token), token->length);
-    strbuf_puts(out, inside[strspn(inside, " \t\r\n")] == '}' ? "\n" : ",");
+    strbuf_puts(out, *skip_space(inside) == '}' ? "\n" : ",");
     strbuf_puts(out, inside);
 }
 
 static int write_token(const char *path, const char *text, const struct strbuf *token, struct err *err)
 {
+    json_t *object = json_read_text_reals(text, strlen(text), path, err);
+    if (!object)
+        return -1;
+    bool is_object = json_is_object(object);
+    json_decref(object);
+    if (!is_object)
+        return err_set(err, "%s is not a JSON object", path);
+    struct member member;
+    if (find_member(&member, text, "pad_token", err) != 0)
+        return err_prefix(err, "%s", path);
     struct strbuf out = {0};
-    put_with_token(&out, text, token);
+    put_with_token(&out, text, &member, token);
     int rc = strbuf_check(&out, err);
     if (rc == 0)
         rc = file_write_whole(path, out.data, out.length, err);
@@ -235,8 +243,6 @@ static int change_file(const char *folder, const char *name, const char *empty, 
     int rc = 0;
     if (file_exists(path)) {
         rc = file_read(&text, path, FILE_MAX, err);
-        if (rc == 0 && !strchr(strbuf_text(&text), '{'))
-            rc = err_set(err, "%s is not a JSON object", path);
         if (rc == 0)
             rc = write_token(path, strbuf_text(&text), token, err);
     } else if (empty) {

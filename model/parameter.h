@@ -5,12 +5,13 @@
 #define ATTUNE_MODEL_PARAMETER_H
 
 #include "backend/backend.h"
-#include "weights/safetensors.h"
+#include "weights/inventory.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct parameter {
     char *name;            /* as in the file it is saved to: "model.layers.0.mlp.up_proj.weight" */
+    enum tensor_role role; /* A and B of a low-rank term too have that of their linear layer's weight */
     int32_t rows, columns; /* a vector has rows == 1 and is_vector */
     bool is_vector;        /* norms and biases: no weight decay */
     float *master;         /* device, f32 [rows, columns] */

@@ -14,8 +14,6 @@
 
 #include <stdint.h>
 
-#define SCORE_TENSOR "score.weight"
-
 /* Plain data that its maker (a model, an adapter) owns; weight NULL: there is no head. */
 struct score_head {
     float *weight;   /* device [hidden] */

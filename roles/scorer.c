@@ -36,7 +36,7 @@ static int open_model(struct scorer *scorer, const struct scorer_options *option
 {
     if (models_open(models, options->folder, MODELS_SCORE, false, &scorer->model, err) != 0)
         return -1;
-    return safetensors_find(scorer->model->files, SCORE_TENSOR) ? 0 : no_score_head("a model", options->folder, err);
+    return model_tensor(scorer->model, TENSOR_SCORE) ? 0 : no_score_head("a model", options->folder, err);
 }
 
 static int open_text(struct scorer *scorer, const struct scorer_options *options, struct err *err)

@@ -205,10 +205,10 @@ int64_t trainable_count(const struct trainable *trainable)
     if (trainable->adapter)
         return adapter_parameter_count(trainable->adapter);
     const struct model *model = trainable->model;
-    const struct safetensor *head = safetensors_find(model->files, "lm_head.weight");
+    const struct safetensor *head = model_tensor(model, TENSOR_HEAD);
     int64_t count = model_parameter_count(model);
     if (trainable->scorer) /* one head in place of the other */
-        count += (safetensors_find(model->files, SCORE_TENSOR) ? 0 : model->config.hidden) - (head ? head->count : 0);
+        count += (model_tensor(model, TENSOR_SCORE) ? 0 : model->config.hidden) - (head ? head->count : 0);
     return count;
 }
 

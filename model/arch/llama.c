@@ -5,7 +5,13 @@ static const char *const model_types[] = {"llama", NULL};
 
 const struct architecture architecture_llama = {
     .model_types = model_types,
-    .blocks = "model.layers",
+    .layers = "model.layers",
+    .modules = {[TENSOR_EMBEDDING] = "model.embed_tokens",
+                [TENSOR_ATTENTION_NORM] = "input_layernorm",
+                [TENSOR_MLP_NORM] = "post_attention_layernorm",
+                [TENSOR_FINAL_NORM] = "model.norm",
+                [TENSOR_HEAD] = "lm_head",
+                [TENSOR_SCORE] = "score"},
     .linears = {[LINEAR_Q] = "self_attn.q_proj",
                 [LINEAR_K] = "self_attn.k_proj",
                 [LINEAR_V] = "self_attn.v_proj",

@@ -287,7 +287,7 @@ static void write_with_score(const char *folder, const char *from, int64_t rows,
     for (int32_t i = 0; i < count; i++) {
         const struct safetensor *tensor = safetensors_at(files, i);
         specs[i] = copied_tensor(tensor);
-        if (strstr(tensor->name, SCORE_TENSOR)) {
+        if (strstr(tensor->name, "score.weight")) {
             ones = rows * tensor->shape[1];
             specs[i].shape[0] = rows;
             specs[i].read = fill_with_ones;

@@ -349,7 +349,7 @@ static void make_classifier(const char *folder)
     for (int32_t i = 0; i < count; i++) {
         const struct safetensor *tensor = safetensors_at(files, i);
         specs[i] = copied_tensor(tensor);
-        if (strcmp(tensor->name, SCORE_TENSOR) == 0) {
+        if (strcmp(tensor->name, "score.weight") == 0) {
             specs[i].shape[0] = 4;
             specs[i].shape[1] /= 4;
         }
