@@ -8,8 +8,9 @@
 
 #include "base/err.h"
 #include "base/json.h"
-#include "recipe/keys.h"
+#include "recipe/stage.h"
 #include "report/curve.h"
+#include "report/metric_names.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,17 +20,17 @@
 struct report_key {
     char *name;
     char *value;           /* a scalar as it is meant, lists and mappings as YAML on one line */
-    const struct key *row; /* of the table of keys; NULL: this version knows no such key */
+    const struct key *row; /* what it means; NULL: this version knows no such key */
 };
 
 struct report_recipe {
     struct report_key *keys; /* in the order of the file; count 0: there is no recipe */
     size_t count, capacity;
-    bool known_stage; /* else `stage` says nothing */
-    enum stage stage; /* the one that has these keys */
-    char *datasets;   /* names of the dataset's files, "" where there are none */
+    const struct recipe_stage *stage; /* the one of the given stages that has these keys; NULL: not one alone */
+    char *datasets;                   /* names of the dataset's files, "" where there are none */
 };
-int report_recipe_read(struct report_recipe *recipe, const char *path, struct err *err);
+int report_recipe_read(struct report_recipe *recipe, const char *path, const struct recipe_stages *stages,
+                       struct err *err);
 bool report_recipe_has(const struct report_recipe *recipe, const char *name);
 /* The value of a key; NULL where it is not there or null. */
 const char *report_recipe_value(const struct report_recipe *recipe, const char *name);
@@ -49,12 +50,13 @@ struct report_data {
     char *folder, *name; /* `name` is the last part of the folder's path */
     bool finished;
     struct report_recipe recipe;
+    struct metric_table metrics;  /* of its stage; of all stages where that is not known */
     struct report_series *series; /* in the order in which they first came */
     size_t series_count, series_capacity;
     int64_t last_step;
     double last_epoch; /* NaN: not known */
 };
-int report_data_read(struct report_data *data, const char *folder, struct err *err);
+int report_data_read(struct report_data *data, const char *folder, const struct recipe_stages *stages, struct err *err);
 void report_data_free(struct report_data *data);
 const struct report_series *report_data_series(const struct report_data *data, const char *name);
 /* The last finite value of a series, NaN where there is none. */

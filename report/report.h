@@ -30,18 +30,20 @@
 #define ATTUNE_REPORT_REPORT_H
 
 #include "base/err.h"
+#include "recipe/stage.h"
 #include <stddef.h>
 
 #define REPORT_FILE     "report.html"
 #define REPORT_RUNS_MAX ((size_t)32)
 
-/* Makes folder/report.html, whole or not at all. */
-int report_write(const char *folder, struct err *err);
+/* Makes folder/report.html of a run of one of the stages, whole or not at all. */
+int report_write(const char *folder, const struct recipe_stages *stages, struct err *err);
 
 /*
  * Makes at `path` one page about 2 .. REPORT_RUNS_MAX runs: their curves over each other, the recipe keys in which they
  * differ, and what each ended with.
  */
-int report_compare(const char *const *folders, size_t count, const char *path, struct err *err);
+int report_compare(const char *const *folders, size_t count, const char *path, const struct recipe_stages *stages,
+                   struct err *err);
 
 #endif

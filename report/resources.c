@@ -280,7 +280,7 @@ void report_add_recipe(struct html_page *page, const struct report_data *data)
                   "<table>\n",
                   recipe->count);
     for (size_t i = 0; i < recipe->count; i++) {
-        const char *group = recipe->keys[i].row ? key_group_title(recipe->keys[i].row->group) : "Of another version";
+        const char *group = recipe->keys[i].row ? recipe->keys[i].row->group : "Of another version";
         if (!title || strcmp(title, group) != 0) {
             strbuf_puts(out, "<tr><td colspan=\"3\"><h3>");
             html_puts(out, group);

@@ -73,7 +73,7 @@ static void by_and_by(void **state)
  * well between what counts as a leap (3) and what ends a run whatever it brought (100).
  */
 #define LEAPING                                                                                                        \
-    LINES "learning_rate: 0.24\nlr_scheduler_type: constant\ncritic_warmup_steps: 2\nmax_steps: 4\n"                    \
+    LINES "learning_rate: 0.24\nlr_scheduler_type: constant\ncritic_warmup_steps: 2\nmax_steps: 4\n"                   \
           "reward_command: sed -u -E -f @/scores.sed\n"
 
 /* Scores of 10 to 17 in iterations `before`, a set of digits, and of `sign` so many in others. */
