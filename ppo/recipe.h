@@ -5,7 +5,7 @@
 #define ATTUNE_PPO_RECIPE_H
 
 #include "recipe/stage.h"
-#include "report/metric_names.h"
+#include "report/metrics.h"
 #include <assert.h>
 
 enum ppo_advantage { PPO_ADVANTAGE_GAE, PPO_ADVANTAGE_GRPO, PPO_ADVANTAGE_RLOO };

@@ -26,14 +26,15 @@ static void put_stages_of_default(struct strbuf *out, const struct key *key, con
         const struct recipe_stage *stage = stages->items[i];
         all = all && (!stage_has_key(stage, key) || has_default(stage, key, value, SIZE_MAX));
     }
-    const char *before = " in ";
+    const struct recipe_stage *some[STAGES_MAX];
+    struct recipe_stages with = {.items = some};
     for (size_t i = 0; i < stages->count && !all; i++) {
-        const struct recipe_stage *stage = stages->items[i];
-        if (stage_has_key(stage, key) && has_default(stage, key, value, SIZE_MAX)) {
-            strbuf_printf(out, "%s%s", before, stage->name);
-            before = " and ";
+        if (stage_has_key(stages->items[i], key) && has_default(stages->items[i], key, value, SIZE_MAX)) {
+            some[with.count++] = stages->items[i];
         }
     }
+    strbuf_puts(out, with.count > 0 ? " in " : "");
+    stages_put_names(out, &with, "", ", ", " and ");
 }
 
 /* "2e-4", with "; 1e-6 in ppo with advantage_estimator: grpo" for each default that differs. */
@@ -65,13 +66,14 @@ static void put_default(struct strbuf *out, const struct key *key, const struct 
 
 static void put_stages(struct strbuf *out, const struct key *key, const struct recipe_stages *stages)
 {
-    const char *before = "";
+    const struct recipe_stage *some[STAGES_MAX];
+    struct recipe_stages with = {.items = some};
     for (size_t i = 0; i < stages->count; i++) {
         if (stage_has_key(stages->items[i], key)) {
-            strbuf_printf(out, "%s%s", before, stages->items[i]->name);
-            before = ", ";
+            some[with.count++] = stages->items[i];
         }
     }
+    stages_put_names(out, &with, "", ", ", ", ");
 }
 
 /* "a whole number in [1, 65536] (tokens)" */
@@ -240,7 +242,7 @@ void keys_print_markdown(FILE *out, const struct recipe_stages *stages)
     members_of_stages(&members, stages);
     strbuf_puts(
         &text,
-        "<!-- Made by `attune-help --markdown` from recipe/keys.c; change it there. -->\n"
+        "<!-- Made by `attune-help --markdown` from recipe/keys.c and <stage>/recipe.c; change it there. -->\n"
         "# Recipes\n"
         "\n"
         "A recipe is a YAML file of `key: value` lines. Every key can also be set on the command line, where it wins:\n"

@@ -20,11 +20,10 @@ void stages_put_names(struct strbuf *out, const struct recipe_stages *stages, co
                       const char *last)
 {
     for (size_t i = 0; i < stages->count; i++) {
-        strbuf_printf(out, "%s%s%s",
-                      i == 0                  ? ""
-                      : i + 1 < stages->count ? between
-                                              : last,
-                      before, stages->items[i]->name);
+        if (i > 0) {
+            strbuf_puts(out, i + 1 < stages->count ? between : last);
+        }
+        strbuf_printf(out, "%s%s", before, stages->items[i]->name);
     }
 }
 

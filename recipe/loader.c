@@ -98,18 +98,28 @@ struct place loader_place(const struct loader *loader, const char *key)
     return loader->places[loader_row(loader, row)];
 }
 
-/* "attune sft and attune reward" */
-static const char *stages_of(const struct loader *loader, const struct key *key, char out[256])
+/* Whether the stage has a key of this scope by that name. */
+static bool has_name(const struct recipe_stage *stage, const struct loader *loader, const struct key_scope *scope,
+                     const char *name)
 {
-    size_t length = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < loader->stages->count && length < 256; i++) {
-        const struct recipe_stage *stage = loader->stages->items[i];
-        if (stage_has_key(stage, key)) {
-            length += (size_t)snprintf(out + length, 256 - length, "%sattune %s", length ? " and " : "", stage->name);
+    if (scope == &loader->keys) {
+        return stage_find_key(stage, name) != NULL;
+    }
+    return stage_has_key(stage, key_find(&scope->all, name));
+}
+
+/* Appends "attune sft and attune reward": the stages that have a key of this scope by that name. */
+static void put_stages_with(struct strbuf *out, const struct loader *loader, const struct key_scope *scope,
+                            const char *name)
+{
+    const struct recipe_stage *some[STAGES_MAX];
+    struct recipe_stages with = {.items = some};
+    for (size_t i = 0; i < loader->stages->count; i++) {
+        if (has_name(loader->stages->items[i], loader, scope, name)) {
+            some[with.count++] = loader->stages->items[i];
         }
     }
-    return out;
+    stages_put_names(out, &with, "attune ", ", ", " and ");
 }
 
 /* Says whose name an unknown key is, or which key it may have meant. */
@@ -119,10 +129,14 @@ static void note_unknown(struct loader *loader, const struct key_scope *scope, c
     const struct key *nearest = key_nearest(&scope->own, name);
     bool known = key_meaning_of(&scope->own, name, &meaning) || key_meaning_of(&scope->all, name, &meaning);
     if (known && meaning.key) {
-        char stages[256];
-        bool own = stage_has_key(loader->recipe->stage, meaning.key);
-        loader_mistake(loader, place, "'%.80s' is the name in %s; here it is %s%s%s", name, meaning.tool,
-                       meaning.key->name, own ? "" : ", a key of ", own ? "" : stages_of(loader, meaning.key, stages));
+        struct strbuf whose = {0};
+        if (!stage_has_key(loader->recipe->stage, meaning.key)) {
+            strbuf_puts(&whose, ", a key of ");
+            put_stages_with(&whose, loader, scope, meaning.key->name);
+        }
+        loader_mistake(loader, place, "'%.80s' is the name in %s; here it is %s%s", name, meaning.tool,
+                       meaning.key->name, strbuf_text(&whose));
+        strbuf_free(&whose);
     } else if (known) {
         loader_mistake(loader, place, "'%.80s' is no key here: %s", name, meaning.advice);
     } else if (nearest) {
@@ -130,16 +144,6 @@ static void note_unknown(struct loader *loader, const struct key_scope *scope, c
     } else {
         loader_mistake(loader, place, "unknown key '%.80s'; `attune help` lists the keys", name);
     }
-}
-
-/* Whether the stage has a key of this scope by that name. */
-static bool has_name(const struct recipe_stage *stage, const struct loader *loader, const struct key_scope *scope,
-                     const char *name)
-{
-    if (scope == &loader->keys) {
-        return stage_find_key(stage, name) != NULL;
-    }
-    return stage_has_key(stage, key_find(&scope->all, name));
 }
 
 const struct key *loader_key(struct loader *loader, const struct key_scope *scope, const char *name, struct place place)
@@ -153,9 +157,11 @@ const struct key *loader_key(struct loader *loader, const struct key_scope *scop
         loader->foreign[i] += !has_name(loader->stages->items[i], loader, scope, name);
     }
     if (!key) {
-        char stages[256];
-        loader_mistake(loader, place, "%s is a key of %s, not of attune %s", any->name, stages_of(loader, any, stages),
+        struct strbuf whose = {0};
+        put_stages_with(&whose, loader, scope, any->name);
+        loader_mistake(loader, place, "%s is a key of %s, not of attune %s", any->name, strbuf_text(&whose),
                        loader->recipe->stage->name);
+        strbuf_free(&whose);
     }
     return key;
 }

@@ -12,7 +12,7 @@
 #include "recipe/keys.h"
 #include "recipe/recipe.h"
 
-struct metric_panel; /* report/metric_names.h */
+struct metric_panel; /* report/metrics.h */
 
 /* A default that a key of all stages has in this one. */
 struct stage_default {
@@ -42,7 +42,7 @@ struct recipe_stage {
     /* The report. */
     const char *title;                 /* "PPO training" */
     const char *title_joint;           /* between the title and the model's name: "of" */
-    const struct metric_panel *panels; /* what it measures beside the metrics of report/metric_names.c; ends with {0} */
+    const struct metric_panel *panels; /* what it measures beside the metrics of report/metrics.c; ends with {0} */
 };
 
 struct recipe_stages {

@@ -1,7 +1,7 @@
-/* report/data.c - see data.h. */
-#include "report/data.h"
+/* report/data.c - see internal.h. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "report/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

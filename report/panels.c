@@ -1,8 +1,7 @@
-/* report/panels.c - the metrics of sections.h. */
+/* report/panels.c - the metrics of internal.h. */
 #include "base/minmax.h"
 #include "report/axis.h"
-#include "report/chart.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /*
- * The recipe part of data.h. It is read as YAML and not through recipe_load(): a report may be made of a run of
+ * The recipe part of internal.h. It is read as YAML and not through recipe_load(): a report may be made of a run of
  * another version, whose keys this one would refuse.
  */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "report/data.h"
+#include "report/internal.h"
 #include <string.h>
 #include <yaml.h>
 

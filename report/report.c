@@ -2,7 +2,7 @@
 #include "report/report.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,9 +1,8 @@
-/* report/resources.c - time, memory and recipe of sections.h. */
+/* report/resources.c - time, memory and recipe of internal.h. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/minmax.h"
-#include "report/chart.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

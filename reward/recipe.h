@@ -6,7 +6,7 @@
 
 #include "rankings/set.h"
 #include "recipe/stage.h"
-#include "report/metric_names.h"
+#include "report/metrics.h"
 #include <assert.h>
 
 enum reward_ties { REWARD_TIES_SKIP, REWARD_TIES_HALF };

@@ -5,7 +5,7 @@
 #define ATTUNE_SFT_RECIPE_H
 
 #include "recipe/stage.h"
-#include "report/metric_names.h"
+#include "report/metrics.h"
 #include <assert.h>
 
 struct sft_recipe {

@@ -4,7 +4,7 @@
 #include "base/strbuf.h"
 #include "helper_report.h"
 #include "ppo/recipe.h"
-#include "report/metric_names.h"
+#include "report/metrics.h"
 #include "report/report.h"
 #include "reward/recipe.h"
 #include "sft/recipe.h"

@@ -1,12 +1,12 @@
 /*
- * report/metric_names.h - what the numbers of metrics.jsonl mean: the panels they are drawn in, and the names in each.
+ * report/metrics.h - what the numbers of metrics.jsonl mean: the panels they are drawn in, and the names in each.
  *
- * Metrics of all stages stand in metric_names.c, a stage's own in its folder (recipe/stage.h). A table is put together
+ * Metrics of all stages stand in metrics.c, a stage's own in its folder (recipe/stage.h). A table is put together
  * from both: first the sections that only stages have, then the common ones. A name that is in no panel is drawn too,
  * in a panel of its own at the end; to explain it, add it to one.
  */
-#ifndef ATTUNE_REPORT_METRIC_NAMES_H
-#define ATTUNE_REPORT_METRIC_NAMES_H
+#ifndef ATTUNE_REPORT_METRICS_H
+#define ATTUNE_REPORT_METRICS_H
 
 #include "recipe/stage.h"
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* report/metric_names.c - see metric_names.h. */
-#include "report/metric_names.h"
+/* report/metrics.c - see metrics.h. */
+#include "report/metrics.h"
 #include <assert.h>
 #include <string.h>
 

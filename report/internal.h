@@ -1,16 +1,20 @@
 /*
- * report/data.h - the folder of a run, read for its report: recipe and metrics.
+ * report/internal.h - what the files of this room share: the folder of a run, read for its report, and the parts of the
+ * page. A file that is not there leaves its part empty; a broken one is an error that names it and the line. Each part
+ * adds its sections where the run has something for them, and nothing elsewhere.
  *
- * A file that is not there leaves its part empty; a broken one is an error that names it and the line.
+ * axis.h, chart.h, curve.h and html.h are this room's as well; other rooms see report.h, metrics.h and tensorboard.h.
  */
-#ifndef ATTUNE_REPORT_DATA_H
-#define ATTUNE_REPORT_DATA_H
+#ifndef ATTUNE_REPORT_INTERNAL_H
+#define ATTUNE_REPORT_INTERNAL_H
 
 #include "base/err.h"
 #include "base/json.h"
 #include "recipe/stage.h"
+#include "report/chart.h"
 #include "report/curve.h"
-#include "report/metric_names.h"
+#include "report/html.h"
+#include "report/metrics.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,5 +77,32 @@ int report_read_records(const char *path, report_record *each, void *context, st
 
 /* The last part of a path or of a model's name, as a copy. */
 char *report_base_name(const char *path, struct err *err);
+
+/* ---- parts of the page ---- */
+
+/* The numbers at the top: what the headline metrics came to. */
+int report_add_tiles(struct html_page *page, const struct report_data *data, struct err *err);
+/* A panel for every metric, or group of them, with what they mean. */
+int report_add_panels(struct html_page *page, const struct report_data *data, struct err *err);
+/* What figures.json holds. */
+int report_add_figures(struct html_page *page, const struct report_data *data, struct err *err);
+/* The answers in samples.jsonl, first and last. */
+int report_add_samples(struct html_page *page, const struct report_data *data, struct err *err);
+/* Seconds by phase, and the memory plan beside the peak. */
+int report_add_time(struct html_page *page, const struct report_data *data, struct err *err);
+int report_add_memory(struct html_page *page, const struct report_data *data, struct err *err);
+/* Every key with what it means. */
+void report_add_recipe(struct html_page *page, const struct report_data *data);
+
+/* ---- shared by the pages ---- */
+
+/* How the axes of a panel are fitted (report/axis.h). */
+unsigned report_axis_how(enum metric_scale scale);
+
+/* The table above a chart's drawing: a row a curve, with the last, the lowest and the highest value. */
+void report_put_legend(struct strbuf *out, const struct chart *chart);
+
+/* report/report.css and report/report.js, compiled in (cmake/embed.cmake); zero-terminated. */
+extern const char report_style[], report_script[];
 
 #endif
