@@ -2,6 +2,7 @@
 #include "base/minmax.h"
 #include "commands/data_lengths.h"
 #include "commands/data_summary.h"
+#include "ppo/recipe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static struct tally tally_of(const struct ppo_data *data, const struct ppo_promp
                              const struct prompt_list *list)
 {
     struct tally tally = {0};
-    int64_t room = data->recipe->max_length - data->recipe->response_length;
+    int64_t room = data->recipe->max_length - ppo_keys(data->recipe)->response_length;
     for (size_t i = 0; i < prompts->count; i++) {
         int32_t count = prompts->items[i]->count;
         tally.tokens += count;
@@ -71,9 +72,9 @@ static void print_summary(const struct ppo_data *data)
     }
     printf("training\n  chat template: %s\n", data_template_name(data->recipe, &data->text));
     printf("  %lld prompts with %lld answers each in an iteration, %lld iterations\n",
-           (long long)recipe->per_device_train_batch_size, (long long)recipe->num_generations,
+           (long long)recipe->per_device_train_batch_size, (long long)ppo_keys(recipe)->num_generations,
            (long long)data->steps.total);
-    printf("  answers have up to %lld tokens (response_length)\n", (long long)recipe->response_length);
+    printf("  answers have up to %lld tokens (response_length)\n", (long long)ppo_keys(recipe)->response_length);
 }
 
 static json_t *prompts_json(const struct ppo_data *data, const struct ppo_prompts *prompts,
@@ -95,7 +96,7 @@ static int print_summary_json(const struct ppo_data *data, struct err *err)
                   data->ptx ? data_dataset_json(data->ptx) : json_null(), "chat_template",
                   data_template_name(data->recipe, &data->text), "prompts_per_iteration",
                   (json_int_t)recipe->per_device_train_batch_size, "answers_per_prompt",
-                  (json_int_t)recipe->num_generations, "total_steps", (json_int_t)data->steps.total),
+                  (json_int_t)ppo_keys(recipe)->num_generations, "total_steps", (json_int_t)data->steps.total),
         err);
 }
 

@@ -1,6 +1,7 @@
 #include "commands/data_summary.h"
 #include "commands/data_lengths.h"
 #include "commands/data_text.h"
+#include "sft/recipe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +82,7 @@ static void print_steps(const struct sft_data *data, const struct packing *packi
     const struct recipe *recipe = data->recipe;
     printf("training\n  chat template: %s\n", template_name(data));
     printf("  %s %lld rows of %lld tokens, %.1f %% full, up to %d examples each\n",
-           recipe->packing ? "packed into" : "packing: true would make", (long long)packing->rows,
+           sft_keys(recipe)->packing ? "packed into" : "packing: true would make", (long long)packing->rows,
            (long long)recipe->max_length, 100 * packing->fill, packing->most);
     printf("  %.1f examples and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all\n",
            (double)data->train->count / (double)data->order.steps.per_epoch,
@@ -141,7 +142,7 @@ int data_summary_json(const struct sft_data *data, struct err *err)
     json_t *summary = json_pack(
         "{s:s, s:o, s:o, s:s, s:{s:b, s:I, s:f, s:i}, s:I, s:I}", "stage", "sft", "dataset",
         data_dataset_json(data->train), "eval", data->eval ? data_dataset_json(data->eval) : json_null(),
-        "chat_template", template_name(data), "packing", "used", (int)data->recipe->packing, "rows",
+        "chat_template", template_name(data), "packing", "used", (int)sft_keys(data->recipe)->packing, "rows",
         (json_int_t)packing.rows, "fill", packing.fill, "examples_in_a_row", (int)packing.most, "steps_per_epoch",
         (json_int_t)data->order.steps.per_epoch, "total_steps", (json_int_t)data->order.steps.total);
     return data_print_json(summary, err);

@@ -17,7 +17,7 @@
 /* What attune data was asked for. */
 struct data_options {
     const char *recipe;
-    int stage;     /* enum stage, or -1: to be told from the recipe */
+    int stage;     /* index in all_stages, or -1: to be told from the recipe */
     int64_t show;  /* examples, rankings or prompts to print; 0: the summary instead */
     int64_t first; /* from 1; 0 is 1 */
     bool tokens, eval, json;

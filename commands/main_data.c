@@ -9,6 +9,9 @@
 #include "commands/data_reward.h"
 #include "commands/data_show.h"
 #include "commands/data_summary.h"
+#include "ppo/recipe.h"
+#include "reward/recipe.h"
+#include "sft/recipe.h"
 #include <stdlib.h>
 
 static int data_examples(const struct recipe *recipe, const struct data_options *options, struct err *err)
@@ -27,18 +30,22 @@ static int data_examples(const struct recipe *recipe, const struct data_options 
     return result;
 }
 
+/* How the data of each stage is shown. */
+static const struct {
+    const struct recipe_stage *stage;
+    int (*show)(const struct recipe *recipe, const struct data_options *options, struct err *err);
+} shows[] = {{&sft_stage, data_examples}, {&reward_stage, data_reward}, {&ppo_stage, data_prompts}};
+#define SHOW_COUNT (sizeof shows / sizeof shows[0])
+
 static int print_data(const struct recipe *recipe, const struct data_options *options, struct err *err)
 {
     log_set_quiet(true); /* everything it would say stands in the summary */
-    switch (recipe->stage) {
-    case STAGE_REWARD:
-        return data_reward(recipe, options, err);
-    case STAGE_PPO:
-        return data_prompts(recipe, options, err);
-    case STAGE_SFT:
-        break;
+    for (size_t i = 0; i < SHOW_COUNT; i++) {
+        if (shows[i].stage == recipe->stage) {
+            return shows[i].show(recipe, options, err);
+        }
     }
-    return data_examples(recipe, options, err);
+    return err_set(err, "attune data does not know the data of attune %s yet", recipe->stage->name);
 }
 
 int main(int argc, char **argv)
@@ -49,7 +56,10 @@ int main(int argc, char **argv)
     const struct args_operand operands[] = {
         {.name = "RECIPE", .help = "the recipe of attune sft, reward or ppo", .text = &options.recipe},
     };
-    static const char *const stages[] = {"sft", "reward", "ppo", NULL};
+    const char *stages[STAGES_MAX + 1] = {NULL};
+    for (size_t i = 0; i < all_stages.count; i++) {
+        stages[i] = all_stages.items[i]->name;
+    }
     const struct args_option table[] = {
         {.name = "stage",
          .argument = "S",
@@ -94,9 +104,10 @@ int main(int argc, char **argv)
     struct err err;
     struct recipe *recipe;
     char **given = (char **)(uintptr_t)keys.items;
-    enum stage stage =
-        options.stage >= 0 ? (enum stage)options.stage : recipe_find_stage(options.recipe, (int)keys.count, given);
-    int loaded = recipe_load(&recipe, stage, options.recipe, (int)keys.count, given, &err);
+    const struct recipe_stage *stage = options.stage >= 0
+                                           ? all_stages.items[options.stage]
+                                           : recipe_find_stage(&all_stages, options.recipe, (int)keys.count, given);
+    int loaded = recipe_load(&recipe, &all_stages, stage, options.recipe, (int)keys.count, given, &err);
     args_list_free(&keys);
     if (loaded != 0) {
         args_end(&command, -1, &err);

@@ -1,6 +1,7 @@
 /* commands/main_report.c - attune report: draws what happened in a run, or compares several. */
 #include "base/args.h"
 #include "base/mem.h"
+#include "recipe/stage.h"
 #include "report/report.h"
 #include <stdio.h>
 
@@ -9,13 +10,13 @@ static int run(const struct args_list *folders, const char *out, struct err *err
     if (folders->count == 1) {
         if (out)
             return err_set(err, "--out is for comparing several runs; the report of one stands in its folder");
-        if (report_write(folders->items[0], err) != 0)
+        if (report_write(folders->items[0], &all_stages, err) != 0)
             return -1;
         printf("%s/%s\n", folders->items[0], REPORT_FILE);
         return 0;
     }
     out = out ? out : REPORT_FILE;
-    if (report_compare(folders->items, folders->count, out, err) != 0)
+    if (report_compare(folders->items, folders->count, out, &all_stages, err) != 0)
         return -1;
     printf("%s\n", out);
     return 0;

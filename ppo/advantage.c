@@ -64,7 +64,7 @@ static double final_score(const struct episode *episode, const struct advantage_
 static void set_rewards(struct episodes *episodes, const struct advantage_options *options, double kl_coef,
                         const struct score_statistics *statistics, struct advantage_summary *summary)
 {
-    double price = options->estimator == RECIPE_ADVANTAGE_GRPO ? 0 : kl_coef;
+    double price = options->estimator == PPO_ADVANTAGE_GRPO ? 0 : kl_coef;
     for (int64_t i = 0; i < episodes->count; i++) {
         const struct episode *episode = &episodes->items[i];
         double kl = 0, non_score_reward = 0;
@@ -160,10 +160,10 @@ static void group_advantages(struct episodes *episodes, const struct advantage_o
     for (int64_t first = 0; first < episodes->count; first += size) {
         struct moments group = moments_of_answers(episodes, first, size);
         double deviation = corrected_deviation(group, size), factor = 1;
-        if (options->estimator == RECIPE_ADVANTAGE_RLOO) /* R - mean of the others = K / (K - 1) (R - mean) */
+        if (options->estimator == PPO_ADVANTAGE_RLOO) /* R - mean of the others = K / (K - 1) (R - mean) */
             factor = size > 1 ? (double)size / (double)(size - 1) : 0;
-        else if (options->scale_rewards != RECIPE_SCALE_NONE)
-            factor = 1 / ((options->scale_rewards == RECIPE_SCALE_GROUP ? deviation : of_batch) + GROUP_EPSILON);
+        else if (options->scale_rewards != PPO_SCALE_NONE)
+            factor = 1 / ((options->scale_rewards == PPO_SCALE_GROUP ? deviation : of_batch) + GROUP_EPSILON);
         for (int64_t i = first; i < first + size; i++) {
             const struct episode *episode = &episodes->items[i];
             fill(episodes->advantages, episode, (episodes->returns[episode->first] - group.mean) * factor);
@@ -194,7 +194,7 @@ void advantage_compute(struct episodes *episodes, const struct advantage_options
     if (options->use_score_norm)
         score_statistics_add(statistics, scores, (double)count);
     set_rewards(episodes, options, kl_coef, statistics, summary);
-    bool with_critic = options->estimator == RECIPE_ADVANTAGE_GAE;
+    bool with_critic = options->estimator == PPO_ADVANTAGE_GAE;
     if (with_critic) {
         if (options->whiten_rewards)
             whiten(episodes->rewards, tokens, true);

@@ -25,14 +25,14 @@
 #define ATTUNE_PPO_ADVANTAGE_H
 
 #include "ppo/episode.h"
-#include "recipe/recipe.h"
+#include "ppo/recipe.h"
 
 struct advantage_options {
-    enum recipe_advantage estimator;
-    enum recipe_kl_estimator kl_estimator;
-    enum recipe_scale_rewards scale_rewards; /* grpo */
-    double gamma, lam;                       /* gae */
-    bool whiten_rewards;                     /* gae */
+    enum ppo_advantage estimator;
+    enum ppo_kl_estimator kl_estimator;
+    enum ppo_scale_rewards scale_rewards; /* grpo */
+    double gamma, lam;                    /* gae */
+    bool whiten_rewards;                  /* gae */
     bool use_score_norm;
     double score_clip; /* 0: none */
     double missing_eos_penalty;

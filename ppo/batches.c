@@ -1,5 +1,6 @@
 /* ppo/batches.c - see batches.h. */
 #include "ppo/batches.h"
+#include "ppo/recipe.h"
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -19,8 +20,8 @@ static int64_t up(int64_t count, int64_t parts)
 /* Answers of the largest mini-batch (ppo/update.c cuts between prompts where there are enough of them). */
 static int64_t mini_batch_answers(const struct recipe *recipe)
 {
-    int64_t prompts = recipe->per_device_train_batch_size, samples = recipe->num_generations;
-    int64_t parts = recipe->num_mini_batches;
+    int64_t prompts = recipe->per_device_train_batch_size, samples = ppo_keys(recipe)->num_generations;
+    int64_t parts = ppo_keys(recipe)->num_mini_batches;
     return parts <= prompts ? up(prompts, parts) * samples : up(prompts * samples, parts);
 }
 
@@ -32,8 +33,8 @@ int64_t ppo_piece_answers(const struct recipe *recipe)
 struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank)
 {
     const struct recipe *recipe = data->recipe;
-    int64_t answers = ppo_piece_answers(recipe), together = least(answers, recipe->num_generations);
-    int64_t prompt = ppo_data_longest(data), length = recipe->response_length;
+    int64_t answers = ppo_piece_answers(recipe), together = least(answers, ppo_keys(recipe)->num_generations);
+    int64_t prompt = ppo_data_longest(data), length = ppo_keys(recipe)->response_length;
     int64_t family = prompt + together * length;                              /* the largest there can be */
     int64_t all = answers * length + up(answers, together) * prompt + prompt; /* a piece may begin within a family */
     int64_t tokens = least(most(family, PASS_TOKENS), all);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "ppo/recipe.h"
 #include "text/data/dataset_arena.h"
 #include <math.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static int64_t copies_of(const struct recipe *recipe, const struct recipe_datase
 static int choose(const struct ppo_data *data, const struct prompt *items, size_t count,
                   const struct recipe_dataset *entry, struct ppo_prompts *out, int64_t *dropped, struct err *err)
 {
-    int64_t longest = data->recipe->max_length - data->recipe->response_length;
+    int64_t longest = data->recipe->max_length - ppo_keys(data->recipe)->response_length;
     for (size_t i = 0; i < count; i++) {
         int64_t copies = items[i].count <= longest ? copies_of(data->recipe, entry, &items[i]) : 0;
         *dropped += items[i].count > longest;
@@ -97,7 +98,7 @@ static int load_prompts(struct ppo_data *data, struct prompt_list **list, const 
         return err_set(err,
                        "%s: every prompt has more than max_length - response_length = %lld tokens, so none is left; "
                        "raise max_length",
-                       what, (long long)(recipe->max_length - recipe->response_length));
+                       what, (long long)(recipe->max_length - ppo_keys(recipe)->response_length));
     return 0;
 }
 
@@ -125,7 +126,7 @@ static int load_samples(struct ppo_data *data, struct err *err)
 {
     const struct recipe *recipe = data->recipe;
     struct dataset_options options = dataset_options_of(data);
-    options.max_length = (int32_t)(recipe->max_length - recipe->response_length);
+    options.max_length = (int32_t)(recipe->max_length - ppo_keys(recipe)->response_length);
     for (size_t i = 0; i < recipe->sample_prompts.count; i++)
         if (prompt_list_add_text(&data->sample_list, recipe->sample_prompts.items[i], &options, err) != 0)
             return err_prefix(err, "sample_prompts");
@@ -144,7 +145,7 @@ static int load_samples(struct ppo_data *data, struct err *err)
 
 static int load_ptx(struct ppo_data *data, struct err *err)
 {
-    const struct recipe_datasets *entries = &data->recipe->ptx_dataset;
+    const struct recipe_datasets *entries = &ppo_keys(data->recipe)->ptx_dataset;
     struct dataset_options options = dataset_options_of(data);
     options.max_length = (int32_t)data->recipe->max_length;
     struct dataset_source *sources = mem_alloc(entries->count, sizeof *sources, err);
@@ -166,7 +167,7 @@ static void count_steps(struct ppo_data *data)
     const struct recipe *recipe = data->recipe;
     data->steps = step_counts_of(recipe, (double)data->train.count / (double)recipe->per_device_train_batch_size);
     log_info("  %lld prompts with %lld answers each in an iteration, %lld iterations",
-             (long long)recipe->per_device_train_batch_size, (long long)recipe->num_generations,
+             (long long)recipe->per_device_train_batch_size, (long long)ppo_keys(recipe)->num_generations,
              (long long)data->steps.total);
 }
 
@@ -181,7 +182,7 @@ static int load_all(struct ppo_data *data, struct err *err)
         return -1;
     if (recipe->eval_split > 0 && split(data, err) != 0)
         return -1;
-    if (load_samples(data, err) != 0 || (recipe->ptx_dataset.count && load_ptx(data, err) != 0))
+    if (load_samples(data, err) != 0 || (ppo_keys(recipe)->ptx_dataset.count && load_ptx(data, err) != 0))
         return -1;
     data->order = mem_alloc(data->train.count, sizeof *data->order, err);
     data->epoch = data->ptx_epoch = -1;
@@ -235,7 +236,7 @@ int32_t ppo_data_longest(const struct ppo_data *data)
 
 int32_t ppo_data_longest_answer(const struct ppo_data *data)
 {
-    int64_t rollout = data->recipe->response_length, sample = data->recipe->sample_max_new_tokens;
+    int64_t rollout = ppo_keys(data->recipe)->response_length, sample = data->recipe->sample_max_new_tokens;
     return (int32_t)(rollout > sample ? rollout : sample);
 }
 

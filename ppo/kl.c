@@ -7,28 +7,28 @@ double log_ratio_clamp(double log_ratio)
     return log_ratio > LOG_RATIO_MAX ? LOG_RATIO_MAX : log_ratio < -LOG_RATIO_MAX ? -LOG_RATIO_MAX : log_ratio;
 }
 
-double kl_estimate(enum recipe_kl_estimator estimator, double d)
+double kl_estimate(enum ppo_kl_estimator estimator, double d)
 {
     switch (estimator) {
-    case RECIPE_KL_K1:
+    case PPO_KL_K1:
         return d;
-    case RECIPE_KL_K2:
+    case PPO_KL_K2:
         return d * d / 2;
-    case RECIPE_KL_K3:
+    case PPO_KL_K3:
         break;
     }
     d = log_ratio_clamp(d);
     return expm1(-d) + d;
 }
 
-double kl_slope(enum recipe_kl_estimator estimator, double d)
+double kl_slope(enum ppo_kl_estimator estimator, double d)
 {
     switch (estimator) {
-    case RECIPE_KL_K1:
+    case PPO_KL_K1:
         return 1;
-    case RECIPE_KL_K2:
+    case PPO_KL_K2:
         return d;
-    case RECIPE_KL_K3:
+    case PPO_KL_K3:
         break;
     }
     return fabs(d) > LOG_RATIO_MAX ? 0 : -expm1(-d);

@@ -11,7 +11,7 @@
 #ifndef ATTUNE_PPO_KL_H
 #define ATTUNE_PPO_KL_H
 
-#include "recipe/recipe.h"
+#include "ppo/recipe.h"
 
 /* No ratio of probabilities is taken beyond exp(+-this). */
 #define LOG_RATIO_MAX 20.0
@@ -20,9 +20,9 @@
 double log_ratio_clamp(double log_ratio);
 
 /* k1, k2 or k3 of d. */
-double kl_estimate(enum recipe_kl_estimator estimator, double d);
+double kl_estimate(enum ppo_kl_estimator estimator, double d);
 /* d kl_estimate / d d, which is also d / d log p. */
-double kl_slope(enum recipe_kl_estimator estimator, double d);
+double kl_slope(enum ppo_kl_estimator estimator, double d);
 
 /*
  * The price of a nat, kl_coef. Adaptive (Ziegler et al. 2019, section 2.2): after a batch of n episodes with mean KL

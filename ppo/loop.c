@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "ppo/options.h"
+#include "ppo/recipe.h"
 #include "ppo/rollout.h"
 #include "ppo/update.h"
 #include <math.h>
@@ -63,7 +64,7 @@ static int lost(const struct ppo_loop *loop, int64_t iteration, const char *what
  */
 static int begin_critic(struct ppo_loop *loop, struct err *err)
 {
-    struct advantage_options options = ppo_advantage_options(loop->parts->recipe);
+    struct advantage_options options = ppo_advantage_options(ppo_keys(loop->parts->recipe));
     loop->critic_offset = advantage_mean_score(&loop->episodes, &options);
     return ppo_loop_set_critic_offset(loop, err);
 }
@@ -76,7 +77,7 @@ static int roll_out(struct ppo_loop *loop, int64_t iteration, struct rollout_sum
     struct scoring_occasion occasion = {.iteration = iteration};
     double moment = clock_seconds();
     struct ppo_asked asked = ask_iteration(loop, iteration);
-    if (rollout_sample(parts, &asked, (int32_t)parts->recipe->response_length, &loop->episodes, err) != 0)
+    if (rollout_sample(parts, &asked, (int32_t)ppo_keys(parts->recipe)->response_length, &loop->episodes, err) != 0)
         return -1;
     window->seconds[PPO_ROLLOUT] += lap(&moment);
     if (scoring_score(&parts->scoring, loop->prompts, &loop->episodes, &occasion, err) != 0)
@@ -131,7 +132,7 @@ static void count_update(struct ppo_loop *loop, const struct update_summary *sum
         ppo_window_add(window, PPO_GRAD_NORM, summary->grad_norm / (double)summary->updates);
     if (summary->texts > 0)
         ppo_window_add(window, PPO_PTX_LOSS,
-                       summary->ptx_loss / (double)summary->updates / loop->parts->recipe->ptx_coef);
+                       summary->ptx_loss / (double)summary->updates / ppo_keys(loop->parts->recipe)->ptx_coef);
     if (value_batches > 0) {
         ppo_window_add(window, PPO_VALUE_LOSS, summary->value_loss / value_batches);
         ppo_window_add(window, PPO_VALUE_CLIP_FRACTION, summary->value_clip_fraction / value_batches);
@@ -179,7 +180,7 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
     struct rollout_summary rollout;
     struct advantage_summary advantages;
     struct update_summary update;
-    const struct advantage_options options = ppo_advantage_options(parts->recipe);
+    const struct advantage_options options = ppo_advantage_options(ppo_keys(parts->recipe));
     const struct ppo_view view = {&loop->episodes, loop->prompts};
     if (roll_out(loop, iteration, &rollout, err) != 0)
         return -1;
@@ -194,7 +195,7 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
     count_update(loop, &update);
     if (check_leaps(loop, iteration, &update, &advantages, err) != 0)
         return -1;
-    if (iteration >= parts->recipe->critic_warmup_steps) /* before, the policy stays where its reference is */
+    if (iteration >= ppo_keys(parts->recipe)->critic_warmup_steps) /* before, the policy stays where its reference is */
         kl_controller_update(&loop->controller, advantages.kl, loop->episodes.count);
     *result = (struct loop_step){
         .loss = update.loss,
@@ -241,7 +242,7 @@ static int evaluate_prompts(struct ppo_loop *loop, double *error, struct err *er
     const struct recipe *recipe = loop->parts->recipe;
     int64_t step = loop->steps.run->state.step, ended = 0, tokens = 0;
     double start = clock_seconds(), sum = 0;
-    if (answer(loop, &loop->parts->data.eval, recipe->response_length, loop->episodes.capacity, err) != 0)
+    if (answer(loop, &loop->parts->data.eval, ppo_keys(recipe)->response_length, loop->episodes.capacity, err) != 0)
         return -1;
     double count = (double)loop->looks.count;
     for (int64_t i = 0; i < loop->looks.count; i++) {

@@ -26,11 +26,11 @@ void policy_loss_begin(struct policy_loss *loss, const struct policy_loss_option
 static double token_weight(const struct policy_loss *loss, const struct episode *episode)
 {
     switch (loss->options.loss_type) {
-    case RECIPE_LOSS_DAPO:
+    case PPO_LOSS_DAPO:
         return 1 / (double)loss->tokens;
-    case RECIPE_LOSS_GRPO:
+    case PPO_LOSS_GRPO:
         return 1 / ((double)loss->answers * (double)episode->length);
-    case RECIPE_LOSS_DR_GRPO:
+    case PPO_LOSS_DR_GRPO:
         break;
     }
     return 1 / ((double)loss->answers * (double)loss->options.response_length);

@@ -28,14 +28,14 @@
 #define ATTUNE_PPO_LOSS_H
 
 #include "ppo/episode.h"
-#include "recipe/recipe.h"
+#include "ppo/recipe.h"
 
 struct policy_loss_options {
-    enum recipe_policy_loss loss_type;
+    enum ppo_policy_loss loss_type;
     int64_t response_length; /* dr_grpo */
     double cliprange;        /* > 0 */
     double epsilon_high;     /* 0: as cliprange */
-    enum recipe_kl_estimator kl_estimator;
+    enum ppo_kl_estimator kl_estimator;
     double kl_coef; /* inside the loss; 0: there is none */
     double entropy_coef;
     double target_kl, ratio_threshold; /* 0: there is none */

@@ -5,6 +5,7 @@
 #include "ppo/batches.h"
 #include "ppo/loop.h"
 #include "ppo/options.h"
+#include "ppo/recipe.h"
 #include "ppo/rollout.h"
 #include "roles/folder.h"
 #include "train/device.h"
@@ -59,7 +60,7 @@ static int check_template(const struct recipe *recipe, struct err *err)
 
 static void warn(const struct recipe *recipe)
 {
-    if (recipe->top_k > 0 || recipe->top_p < 1)
+    if (ppo_keys(recipe)->top_k > 0 || ppo_keys(recipe)->top_p < 1)
         log_warn("top_k and top_p leave tokens out that the policy could say: the KL and the ratios are those of "
                  "another distribution than the sampled one");
 }
@@ -131,7 +132,7 @@ static int check(void *context, struct err *err)
 
 static struct judge_most most_to_judge(const struct ppo_data *data)
 {
-    return (struct judge_most){.group = data->recipe->num_generations,
+    return (struct judge_most){.group = ppo_keys(data->recipe)->num_generations,
                                .prompt = ppo_data_longest(data),
                                .length = ppo_data_longest_answer(data)};
 }
@@ -143,10 +144,11 @@ static size_t answers_size(const struct ppo *ppo)
     const struct ppo_data *data = &ppo->parts.data;
     const struct recipe *recipe = ppo->recipe;
     const struct judge_most most = most_to_judge(data);
-    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
+    int64_t answers = recipe->per_device_train_batch_size * ppo_keys(recipe)->num_generations;
     int64_t looks = ppo_loop_most_prompts(data);
-    size_t sampled = rollout_size(answers, recipe->response_length), looked_at = rollout_size(looks, most.length);
-    return (size_t)episodes_size(answers, answers * recipe->response_length) +
+    size_t sampled = rollout_size(answers, ppo_keys(recipe)->response_length),
+           looked_at = rollout_size(looks, most.length);
+    return (size_t)episodes_size(answers, answers * ppo_keys(recipe)->response_length) +
            (size_t)episodes_size(looks, looks * most.length) + (sampled > looked_at ? sampled : looked_at) +
            scoring_size(&ppo->parts.scoring, &most);
 }
@@ -194,7 +196,7 @@ static int make_numbers(struct ppo *ppo, struct err *err)
         if (!*arrays[i])
             return -1;
     }
-    size_t longest = (size_t)ppo->recipe->response_length;
+    size_t longest = (size_t)ppo_keys(ppo->recipe)->response_length;
     ppo->parts.trained = mem_alloc(longest, sizeof *ppo->parts.trained, err);
     if (ppo->parts.trained)
         memset(ppo->parts.trained, 1, longest);
@@ -226,8 +228,8 @@ static int start_scoring(struct ppo *ppo, struct err *err)
     char *journal = run_path(run, JOURNAL, err);
     if (!journal)
         return -1;
-    struct reward_command_options options = {.command = recipe->reward_command,
-                                             .timeout = recipe->reward_timeout,
+    struct reward_command_options options = {.command = ppo_keys(recipe)->reward_command,
+                                             .timeout = ppo_keys(recipe)->reward_timeout,
                                              .journal = journal,
                                              .fresh = strcmp(recipe->resume_from_checkpoint, "never") == 0,
                                              .first_iteration = run->state.step};
@@ -243,15 +245,15 @@ static int make(void *context, struct err *err)
     struct ppo_loop *loop = &ppo->loop;
     const struct recipe *recipe = ppo->recipe;
     struct generator_limits generator = rollout_limits(&parts->data, ppo->limits.max_rank);
-    int64_t prompts = recipe->per_device_train_batch_size, answers = prompts * recipe->num_generations;
+    int64_t prompts = recipe->per_device_train_batch_size, answers = prompts * ppo_keys(recipe)->num_generations;
     int64_t most_prompts = ppo_loop_most_prompts(&parts->data);
     if (ppo_roles_load(&parts->roles, parts->backend, err) != 0 || make_optimizers(ppo, err) != 0 ||
         pass_create(&parts->pass, parts->roles.policy.model, &ppo->limits, err) != 0 ||
         batch_create(&parts->batch, ppo->limits.tokens, ppo->limits.segments, ppo->limits.predictions, err) != 0 ||
         generator_create(&parts->generator, parts->roles.policy.model, &generator, err) != 0 ||
         make_numbers(ppo, err) != 0 ||
-        episodes_create(&loop->episodes, answers, answers * recipe->response_length, recipe->num_generations, err) !=
-            0 ||
+        episodes_create(&loop->episodes, answers, answers * ppo_keys(recipe)->response_length,
+                        ppo_keys(recipe)->num_generations, err) != 0 ||
         episodes_create(&loop->looks, most_prompts, most_prompts * generator.max_new, 1, err) != 0)
         return -1;
     loop->prompts = mem_alloc((size_t)most_prompts, sizeof *loop->prompts, err);
@@ -272,7 +274,7 @@ static int identify(void *context, struct run_identity *identity, struct run_num
     if (ppo_roles_identify(&ppo->parts.roles, identity, err) != 0)
         return -1;
     hash_text(identity->data, ppo_data_fingerprint(&ppo->parts.data));
-    ppo->loop.controller = ppo_kl_controller(ppo->recipe);
+    ppo->loop.controller = ppo_kl_controller(ppo_keys(ppo->recipe));
     ppo_loop_numbers(&ppo->loop, numbers);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "ppo/recipe.h"
 #include <assert.h>
 #include <string.h>
 
@@ -89,9 +90,9 @@ static int open_critic(struct ppo_roles *roles, const struct recipe *recipe, str
     const char *obstacle;
     if (find_obstacle(roles, recipe, &obstacle, err) != 0)
         return -1;
-    if (obstacle && recipe->critic_init == RECIPE_CRITIC_REWARD)
+    if (obstacle && ppo_keys(recipe)->critic_init == PPO_CRITIC_REWARD)
         return err_set(err, "critic_init: the critic cannot begin as the reward model: %s; write fresh", obstacle);
-    roles->critic_is_fresh = obstacle || recipe->critic_init == RECIPE_CRITIC_FRESH;
+    roles->critic_is_fresh = obstacle || ppo_keys(recipe)->critic_init == PPO_CRITIC_FRESH;
     const struct scorer *reward = &roles->reward;
     /* Another seed than the policy's, or their fresh adapters would begin alike. */
     struct trainable_role critic = {.scorer = true, .seed = random_u64((uint64_t)recipe->seed, RANDOM_MIX, 2, 0)};
@@ -107,7 +108,7 @@ static int open_critic(struct ppo_roles *roles, const struct recipe *recipe, str
         return err_prefix(err, "critic");
     roles->has_critic = true;
     log_info("critic: begins as %s%s", roles->critic_is_fresh ? "the base with a fresh head" : "the reward model ",
-             roles->critic_is_fresh ? "" : recipe->reward_model);
+             roles->critic_is_fresh ? "" : ppo_keys(recipe)->reward_model);
     return 0;
 }
 
@@ -126,13 +127,13 @@ static int open_all(struct ppo_roles *roles, const struct recipe *recipe, struct
 {
     if (open_policy(roles, recipe, err) != 0)
         return -1;
-    if (recipe->reward_model) {
-        struct scorer_options options = {.folder = recipe->reward_model};
+    if (ppo_keys(recipe)->reward_model) {
+        struct scorer_options options = {.folder = ppo_keys(recipe)->reward_model};
         if (scorer_open(&roles->reward, &options, &roles->models, err) != 0)
             return err_prefix(err, "reward_model");
         roles->has_reward = true;
     }
-    if (recipe->advantage_estimator != RECIPE_ADVANTAGE_GAE)
+    if (ppo_keys(recipe)->advantage_estimator != PPO_ADVANTAGE_GAE)
         return 0;
     return open_critic(roles, recipe, err) == 0 ? mark_critic_base(roles, recipe, err) : -1;
 }

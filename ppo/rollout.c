@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "ppo/batches.h"
+#include "ppo/recipe.h"
 #include "train/stop_tokens.h"
 #include <math.h>
 #include <string.h>
@@ -10,10 +11,11 @@
 struct generator_limits rollout_limits(const struct ppo_data *data, int32_t max_rank)
 {
     const struct recipe *recipe = data->recipe;
-    int64_t answers = recipe->per_device_train_batch_size * recipe->num_generations;
+    int64_t answers = recipe->per_device_train_batch_size * ppo_keys(recipe)->num_generations;
     return (struct generator_limits){
-        .sequences = (int32_t)(recipe->rollout_batch_size < answers ? recipe->rollout_batch_size : answers),
-        .samples = (int32_t)recipe->num_generations,
+        .sequences =
+            (int32_t)(ppo_keys(recipe)->rollout_batch_size < answers ? ppo_keys(recipe)->rollout_batch_size : answers),
+        .samples = (int32_t)ppo_keys(recipe)->num_generations,
         .max_prompt = ppo_data_longest(data),
         .max_new = ppo_data_longest_answer(data),
         .max_rank = max_rank,
@@ -64,9 +66,9 @@ static int generate(struct ppo_parts *parts, const struct ppo_asked *asked, stru
         requests[i] = (struct generate_request){asked->prompts[i]->ids, asked->prompts[i]->count,
                                                 (int32_t)arrivals->group_size, asked->keys[i]};
     struct generate_options options = {
-        .sampling = {.temperature = (float)recipe->temperature,
-                     .top_k = (int32_t)recipe->top_k,
-                     .top_p = (float)recipe->top_p,
+        .sampling = {.temperature = (float)ppo_keys(recipe)->temperature,
+                     .top_k = (int32_t)ppo_keys(recipe)->top_k,
+                     .top_p = (float)ppo_keys(recipe)->top_p,
                      .repetition_penalty = 1},
         .max_new_tokens = arrivals->most,
         .stop_tokens = stop_tokens.ids,
@@ -117,7 +119,7 @@ static int predict(struct ppo_parts *parts, struct model *model, const struct ov
     struct predictions out = {.logprob = logprobs};
     pass_use(parts->pass, model);
     pass_forward(parts->pass, overlay, false);
-    return pass_predict(parts->pass, overlay, (float)(1 / parts->recipe->temperature), &out, err);
+    return pass_predict(parts->pass, overlay, (float)(1 / ppo_keys(parts->recipe)->temperature), &out, err);
 }
 
 /* The answers of one pass, whose numbers stand at `first` of every array by token. */

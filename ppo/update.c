@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "ppo/options.h"
+#include "ppo/recipe.h"
 #include <math.h>
 
 /* The update under way. */
@@ -49,7 +50,7 @@ static int policy_pass(struct updater *updater, const int64_t *answers, int64_t 
     const struct trainable *policy = &parts->roles.policy;
     const struct ppo_numbers *numbers = &parts->numbers;
     struct predictions out = {.logprob = numbers->logprobs, .entropy = numbers->entropies};
-    float inverse_temperature = (float)(1 / parts->recipe->temperature);
+    float inverse_temperature = (float)(1 / ppo_keys(parts->recipe)->temperature);
     pass_use(parts->pass, policy->model);
     pass_forward(parts->pass, policy->overlay, true);
     if (pass_predict(parts->pass, policy->overlay, inverse_temperature, &out, err) != 0)
@@ -61,7 +62,7 @@ static int policy_pass(struct updater *updater, const int64_t *answers, int64_t 
         place += updater->view->episodes->items[answers[i]].length;
     }
     pass_backward(parts->pass, policy->overlay, inverse_temperature, numbers->dlogprobs,
-                  parts->recipe->entropy_coef > 0 ? numbers->dentropies : NULL);
+                  ppo_keys(parts->recipe)->entropy_coef > 0 ? numbers->dentropies : NULL);
     return 0;
 }
 
@@ -93,9 +94,9 @@ static int add_texts(struct updater *updater, int64_t count, double *loss, struc
     const struct trainable *policy = &parts->roles.policy;
     struct predictions out = {.logprob = parts->numbers.logprobs};
     const struct recipe *recipe = parts->recipe;
-    int64_t first =
-        updater->iteration * recipe->num_ppo_epochs * recipe->per_device_train_batch_size * recipe->num_generations +
-        updater->summary->texts;
+    int64_t first = updater->iteration * ppo_keys(recipe)->num_ppo_epochs * recipe->per_device_train_batch_size *
+                        ppo_keys(recipe)->num_generations +
+                    updater->summary->texts;
     int64_t trained = 0;
     for (int64_t i = 0; i < count; i++)
         trained += ppo_data_ptx(&parts->data, first + i)->trained_count;
@@ -107,7 +108,7 @@ static int add_texts(struct updater *updater, int64_t count, double *loss, struc
         pass_forward(parts->pass, policy->overlay, true);
         if (pass_predict(parts->pass, policy->overlay, 1, &out, err) != 0)
             return -1;
-        *loss += ptx_loss_add(recipe->ptx_coef, trained, out.logprob, parts->batch.prediction_count,
+        *loss += ptx_loss_add(ppo_keys(recipe)->ptx_coef, trained, out.logprob, parts->batch.prediction_count,
                               parts->numbers.dlogprobs);
         pass_backward(parts->pass, policy->overlay, 1, parts->numbers.dlogprobs, NULL);
     }
@@ -145,7 +146,7 @@ static int train_policy(struct updater *updater, const struct mini_batch *mini_b
     struct ppo_parts *parts = updater->parts;
     struct update_summary *summary = updater->summary;
     optimizer_clear_gradients(parts->policy_optimizer);
-    struct policy_loss_options options = ppo_policy_loss_options(parts->recipe, updater->kl_coef);
+    struct policy_loss_options options = ppo_policy_loss_options(ppo_keys(parts->recipe), updater->kl_coef);
     policy_loss_begin(&updater->policy, &options, updater->view->episodes, mini_batch->answers, mini_batch->count);
     if (over_passes(updater, mini_batch, policy_pass, err) != 0)
         return -1;
@@ -168,7 +169,7 @@ static int train_critic(struct updater *updater, const struct mini_batch *mini_b
     struct ppo_parts *parts = updater->parts;
     struct update_summary *summary = updater->summary;
     optimizer_clear_gradients(parts->critic_optimizer);
-    struct value_loss_options options = ppo_value_loss_options(parts->recipe);
+    struct value_loss_options options = ppo_value_loss_options(ppo_keys(parts->recipe));
     value_loss_begin(&updater->value, &options, updater->view->episodes, mini_batch->answers, mini_batch->count);
     if (over_passes(updater, mini_batch, critic_pass, err) != 0)
         return -1;
@@ -176,7 +177,7 @@ static int train_critic(struct updater *updater, const struct mini_batch *mini_b
     summary->value_loss += loss;
     summary->value_clip_fraction += value_loss_clip_fraction(&updater->value);
     summary->value_batches++;
-    summary->loss += parts->recipe->vf_coef * loss;
+    summary->loss += ppo_keys(parts->recipe)->vf_coef * loss;
     return take_step(updater, parts->critic_optimizer, loss, &summary->critic_grad_norm, err);
 }
 
@@ -184,7 +185,7 @@ static int train(struct updater *updater, const struct mini_batch *mini_batch, s
 {
     const struct recipe *recipe = updater->parts->recipe;
     enum update_verdict verdict = UPDATE_STEP;
-    bool warming_up = updater->parts->roles.has_critic && updater->iteration < recipe->critic_warmup_steps;
+    bool warming_up = updater->parts->roles.has_critic && updater->iteration < ppo_keys(recipe)->critic_warmup_steps;
     if (!warming_up && train_policy(updater, mini_batch, &verdict, err) != 0)
         return -1;
     updater->summary->skipped += verdict == UPDATE_SKIP;
@@ -211,7 +212,7 @@ static void order_answers(const struct updater *updater, int64_t epoch, int64_t 
 static int train_epoch(struct updater *updater, const int64_t *answers, struct err *err)
 {
     const struct episodes *episodes = updater->view->episodes;
-    int64_t parts = updater->parts->recipe->num_mini_batches, group = episodes->group_size;
+    int64_t parts = ppo_keys(updater->parts->recipe)->num_mini_batches, group = episodes->group_size;
     int64_t unit = parts <= episodes->count / group ? group : 1, units = episodes->count / unit;
     for (int64_t m = 0; m < parts && !updater->summary->stopped; m++) {
         int64_t first = m * units / parts * unit, end = (m + 1) * units / parts * unit;
@@ -232,7 +233,7 @@ int update_run(struct ppo_parts *parts, struct loop *loop, const struct ppo_view
     int64_t *prompts = answers ? mem_alloc(count, sizeof *prompts, err) : NULL;
     int rc = prompts ? 0 : -1;
     *summary = (struct update_summary){.finite = true};
-    for (int64_t epoch = 0; rc == 0 && epoch < parts->recipe->num_ppo_epochs && !summary->stopped; epoch++) {
+    for (int64_t epoch = 0; rc == 0 && epoch < ppo_keys(parts->recipe)->num_ppo_epochs && !summary->stopped; epoch++) {
         order_answers(&updater, epoch, prompts, answers);
         rc = train_epoch(&updater, answers, err);
     }

@@ -49,9 +49,6 @@ struct reward_set_options reward_set_options(const struct recipe *recipe, const 
                  .max_length = (int32_t)recipe->max_length,
                  .too_long = recipe->on_too_long == RECIPE_TOO_LONG_KEEP_END ? FAMILY_KEEP_END : FAMILY_DROP},
         .skip_bad_records = recipe->on_bad_record == RECIPE_BAD_RECORD_SKIP,
-        .margin = recipe->margin,
-        .margin_scale = recipe->margin_scale,
-        .ties = recipe->ties == RECIPE_TIES_HALF,
         .pool = pool,
         .show_progress = true,
     };
@@ -143,7 +140,7 @@ static const char *keep_text(struct loader *loader, const char *text, size_t len
 static bool find_levels(const struct reward_set_options *options, const struct reward_judgment *judgment,
                         float levels[REWARD_ANSWERS_MAX])
 {
-    bool two = judgment->count == 2, column = options->margin == RECIPE_MARGIN_COLUMN;
+    bool two = judgment->count == 2, column = options->margin == RANKING_MARGIN_COLUMN;
     double margin = column ? judgment->margin : judgment->strength >= 0 ? (double)judgment->strength : NAN;
     if (two && !isnan(margin)) {
         levels[0] = (float)(options->margin_scale * margin);
@@ -227,7 +224,7 @@ static int keep_levels(struct loader *loader, struct reward_ranking *ranking, co
                        struct err *err)
 {
     float levels[REWARD_ANSWERS_MAX];
-    if (loader->options->margin == RECIPE_MARGIN_NONE) {
+    if (loader->options->margin == RANKING_MARGIN_NONE) {
         return 0;
     }
     if (!find_levels(loader->options, judgment, levels)) {

@@ -112,10 +112,13 @@ struct reward_set {
     struct dataset_arena *arena; /* private */
 };
 
+/* What the margin asked for between two scores is taken from: the label's strength, or the file. */
+enum ranking_margin { RANKING_MARGIN_NONE, RANKING_MARGIN_STRENGTH, RANKING_MARGIN_COLUMN };
+
 struct reward_set_options {
     struct family_options text;
     bool skip_bad_records;
-    enum recipe_margin margin;
+    enum ranking_margin margin;
     double margin_scale;
     bool ties;          /* rankings of ties alone are kept */
     struct pool *pool;  /* NULL: the calling thread alone. Results are the same. */

@@ -1,50 +1,85 @@
 /* The table of keys for people: --help of a stage, attune-help, and docs/recipes.md. */
-#include "recipe/keys.h"
+#include "recipe/internal.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* "" or "; in ppo: 1e-6 with advantage_estimator: grpo" for each default that differs. */
-static void put_default(struct strbuf *out, const struct key *key)
+/* Whether the stage has this default of the key, and as which of them: among the first `count`. */
+static bool has_default(const struct recipe_stage *stage, const struct key *key, const struct key_default *value,
+                        size_t count)
+{
+    const struct key_default *own;
+    for (size_t i = 0; i < count && (own = key_instead(key, stage, i)); i++) {
+        if (key_default_equal(own, value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* " in reward and ppo", unless all stages that have the key have this default. */
+static void put_stages_of_default(struct strbuf *out, const struct key *key, const struct key_default *value,
+                                  const struct recipe_stages *stages)
+{
+    bool all = true;
+    for (size_t i = 0; i < stages->count; i++) {
+        const struct recipe_stage *stage = stages->items[i];
+        all = all && (!stage_has_key(stage, key) || has_default(stage, key, value, SIZE_MAX));
+    }
+    const struct recipe_stage *some[STAGES_MAX];
+    struct recipe_stages with = {.items = some};
+    for (size_t i = 0; i < stages->count && !all; i++) {
+        if (stage_has_key(stages->items[i], key) && has_default(stages->items[i], key, value, SIZE_MAX)) {
+            some[with.count++] = stages->items[i];
+        }
+    }
+    strbuf_puts(out, with.count > 0 ? " in " : "");
+    stages_put_names(out, &with, "", ", ", " and ");
+}
+
+/* "2e-4", with "; 1e-6 in ppo with advantage_estimator: grpo" for each default that differs. */
+static void put_default(struct strbuf *out, const struct key *key, const struct recipe_stages *stages)
 {
     strbuf_puts(out, key->required ? "required" : key->initial ? key->initial : "not set");
-    for (size_t i = 0; i < KEY_DEFAULTS_MAX && key->instead[i].stages; i++) {
-        const struct key_default *instead = &key->instead[i];
-        strbuf_printf(out, "; %s", instead->text);
-        const char *before = " in ";
-        for (int stage = 0; stage < STAGE_COUNT && key->stages != instead->stages; stage++) {
-            if (instead->stages & (1u << stage)) {
-                strbuf_printf(out, "%s%s", before, stage_name((enum stage)stage));
-                before = " and ";
-            }
+    for (size_t s = 0; s < stages->count; s++) {
+        const struct key_default *value;
+        if (!stage_has_key(stages->items[s], key)) {
+            continue;
         }
-        before = " with ";
-        for (size_t c = 0; c < KEY_CONDITIONS_MAX && instead->when[c].key; c++) {
-            const struct key *other = key_find(recipe_keys, recipe_key_count, instead->when[c].key);
-            const struct key_choice *choice = other->choices;
-            while (choice->value != instead->when[c].value) {
-                choice++;
+        for (size_t i = 0; (value = key_instead(key, stages->items[s], i)); i++) {
+            bool said = has_default(stages->items[s], key, value, i);
+            for (size_t other = 0; other < s && !said; other++) {
+                said =
+                    stage_has_key(stages->items[other], key) && has_default(stages->items[other], key, value, SIZE_MAX);
             }
-            strbuf_printf(out, "%s%s: %s", before, other->name, choice->name);
-            before = " and ";
+            if (said) {
+                continue;
+            }
+            strbuf_printf(out, "; %s", value->text);
+            put_stages_of_default(out, key, value, stages);
+            for (size_t c = 0; c < KEY_CONDITIONS_MAX && value->when[c].key; c++) {
+                strbuf_printf(out, "%s%s: %s", c == 0 ? " with " : " and ", value->when[c].key, value->when[c].value);
+            }
         }
     }
 }
 
-static void put_stages(struct strbuf *out, const struct key *key)
+static void put_stages(struct strbuf *out, const struct key *key, const struct recipe_stages *stages)
 {
-    const char *before = "";
-    for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        if (key_in_stage(key, (enum stage)stage)) {
-            strbuf_printf(out, "%s%s", before, stage_name((enum stage)stage));
-            before = ", ";
+    const struct recipe_stage *some[STAGES_MAX];
+    struct recipe_stages with = {.items = some};
+    for (size_t i = 0; i < stages->count; i++) {
+        if (stage_has_key(stages->items[i], key)) {
+            some[with.count++] = stages->items[i];
         }
     }
+    stages_put_names(out, &with, "", ", ", ", ");
 }
 
 /* "a whole number in [1, 65536] (tokens)" */
-static void put_value(struct strbuf *out, const struct key *key)
+static void put_value(struct strbuf *out, const struct key *key, const struct recipe_stages *stages)
 {
+    (void)stages;
     key_describe(out, key);
     if (key->unit) {
         strbuf_printf(out, " (%s)", key->unit);
@@ -52,8 +87,9 @@ static void put_value(struct strbuf *out, const struct key *key)
 }
 
 /* The names other tools use: "axolotl base_model; torchtune lr". */
-static void put_elsewhere(struct strbuf *out, const struct key *key)
+static void put_elsewhere(struct strbuf *out, const struct key *key, const struct recipe_stages *stages)
 {
+    (void)stages;
     const char *list = key->elsewhere ? key->elsewhere : "", *before = "";
     for (size_t length; list += strspn(list, " "), (length = strcspn(list, " ")) > 0; list += length) {
         const char *colon = memchr(list, ':', length);
@@ -92,7 +128,7 @@ static void put_wrapped(struct strbuf *out, const char *text, int column, int in
 static void put_option(struct strbuf *out, const struct key *key, const char *initial)
 {
     struct strbuf line = {0};
-    put_value(&line, key);
+    put_value(&line, key, NULL);
     strbuf_printf(&line, "; %s%s",
                   key->required ? "required"
                   : initial     ? "default "
@@ -107,30 +143,29 @@ static void put_option(struct strbuf *out, const struct key *key, const char *in
     strbuf_free(&line);
 }
 
-void recipe_print_help(FILE *out, enum stage stage)
+void keys_print_help(FILE *out, const struct recipe_stage *stage)
 {
-    /* Defaults of this stage as they are without any other key. */
-    const struct recipe plain = {.stage = stage};
+    struct key_table keys;
     struct strbuf text = {0};
-    for (size_t i = 0, shown = KEY_COUNT_MAX; i < recipe_key_count; i++) {
-        const struct key *key = &recipe_keys[i];
-        if (!key_in_stage(key, stage)) {
-            continue;
+    keys_of_stage(&keys, stage);
+    for (size_t i = 0; i < keys.count; i++) {
+        const struct key *key = keys.rows[i];
+        if (i == 0 || strcmp(keys.rows[i - 1]->group, key->group) != 0) {
+            strbuf_printf(&text, "\n%s\n", key->group);
         }
-        if (shown == KEY_COUNT_MAX || recipe_keys[shown].group != key->group) {
-            strbuf_printf(&text, "\n%s\n", key_group_title(key->group));
-        }
-        shown = i;
-        put_option(&text, key, key_default_text(key, &plain));
+        put_option(&text, key, key_default_text(key, stage, NULL));
     }
     print_and_free(out, &text);
 }
 
-void key_print(FILE *out, const struct key *key)
+/* Part of a key's description. */
+typedef void key_part(struct strbuf *out, const struct key *key, const struct recipe_stages *stages);
+
+void key_print(FILE *out, const struct key *key, const struct recipe_stages *stages)
 {
     static const struct {
         const char *label;
-        void (*put)(struct strbuf *out, const struct key *key);
+        key_part *put;
     } lines[] = {{"value", put_value}, {"default", put_default}, {"stages", put_stages}, {"elsewhere", put_elsewhere}};
     struct strbuf text = {0};
     strbuf_printf(&text, "%s\n    ", key->name);
@@ -138,7 +173,7 @@ void key_print(FILE *out, const struct key *key)
     strbuf_putc(&text, '\n');
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct strbuf line = {0};
-        lines[i].put(&line, key);
+        lines[i].put(&line, key, stages);
         if (line.length > 0) {
             strbuf_printf(&text, "\n    %-11s", lines[i].label);
             put_wrapped(&text, strbuf_text(&line), 15, 15);
@@ -149,7 +184,7 @@ void key_print(FILE *out, const struct key *key)
     if (key->synonyms) {
         strbuf_printf(&text, "\n    %-11s%s", "also", key->synonyms);
     }
-    if (key->group != GROUP_DATASET_ENTRY) {
+    if (strcmp(key->group, GROUP_DATASET_ENTRY) != 0) {
         strbuf_printf(&text, "\n    %-11s%s", "resuming", key->may_change ? "may be changed" : "must stay as it was");
     }
     strbuf_putc(&text, '\n');
@@ -157,10 +192,10 @@ void key_print(FILE *out, const struct key *key)
 }
 
 /* A cell of a Markdown table: '|' would end it. */
-static void put_cell(struct strbuf *out, const struct key *key, void (*put)(struct strbuf *, const struct key *))
+static void put_cell(struct strbuf *out, const struct key *key, const struct recipe_stages *stages, key_part *put)
 {
     struct strbuf cell = {0};
-    put(&cell, key);
+    put(&cell, key, stages);
     for (const char *at = strbuf_text(&cell); *at; at++) {
         strbuf_puts(out, *at == '|' ? "\\" : "");
         strbuf_putc(out, *at);
@@ -169,41 +204,45 @@ static void put_cell(struct strbuf *out, const struct key *key, void (*put)(stru
     strbuf_free(&cell);
 }
 
-static void put_row(struct strbuf *out, const struct key *key)
+static void put_row(struct strbuf *out, const struct key *key, const struct recipe_stages *stages)
 {
     strbuf_printf(out, "| `%s` | ", key->name);
-    put_cell(out, key, put_value);
+    put_cell(out, key, stages, put_value);
     strbuf_puts(out, " | ");
-    put_cell(out, key, put_default);
+    put_cell(out, key, stages, put_default);
     strbuf_puts(out, " | ");
-    put_cell(out, key, put_stages);
+    put_cell(out, key, stages, put_stages);
     strbuf_printf(out, " | %c%s.", key->help[0] >= 'a' && key->help[0] <= 'z' ? key->help[0] - 'a' + 'A' : key->help[0],
                   key->help + 1);
     if (key->synonyms) {
         strbuf_printf(out, " Also understood: `%s`.", key->synonyms);
     }
     strbuf_printf(out, "%s | ", key->may_change ? " *May change on resume.*" : "");
-    put_cell(out, key, put_elsewhere);
+    put_cell(out, key, stages, put_elsewhere);
     strbuf_puts(out, " |\n");
 }
 
-static void put_table(struct strbuf *out, const struct key *rows, size_t count)
+static void put_table(struct strbuf *out, const struct key_table *table)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || rows[i - 1].group != rows[i].group) {
-            strbuf_printf(out, "\n## %s\n\n", key_group_title(rows[i].group));
+    for (size_t i = 0; i < table->count; i++) {
+        const char *group = table->rows[i]->group;
+        if (i == 0 || strcmp(table->rows[i - 1]->group, group) != 0) {
+            strbuf_printf(out, "\n## %s\n\n", group);
             strbuf_puts(out, "| key | value | default | stages | meaning | elsewhere |\n|---|---|---|---|---|---|\n");
         }
-        put_row(out, &rows[i]);
+        put_row(out, table->rows[i], table->stages);
     }
 }
 
-void keys_print_markdown(FILE *out)
+void keys_print_markdown(FILE *out, const struct recipe_stages *stages)
 {
+    struct key_table keys, members;
     struct strbuf text = {0};
+    keys_of_stages(&keys, stages);
+    members_of_stages(&members, stages);
     strbuf_puts(
         &text,
-        "<!-- Made by `attune-help --markdown` from recipe/keys.c; change it there. -->\n"
+        "<!-- Made by `attune-help --markdown` from recipe/keys.c and <stage>/recipe.c; change it there. -->\n"
         "# Recipes\n"
         "\n"
         "A recipe is a YAML file of `key: value` lines. Every key can also be set on the command line, where it wins:\n"
@@ -222,7 +261,7 @@ void keys_print_markdown(FILE *out)
         "differ.\n"
         "\n"
         "`attune help KEY` prints one of these rows, also for another tool's name.\n");
-    put_table(&text, recipe_keys, recipe_key_count);
-    put_table(&text, dataset_keys, dataset_key_count);
+    put_table(&text, &keys);
+    put_table(&text, &members);
     print_and_free(out, &text);
 }

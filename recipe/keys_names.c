@@ -4,9 +4,10 @@
  * TRL's and transformers' argument classes, old and new.
  */
 #include "base/suggest.h"
-#include "recipe/keys.h"
+#include "recipe/internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Names that need no key here, or a key with a certain value. Several names of one meaning are separated by blanks. */
@@ -14,8 +15,7 @@ static const struct {
     const char *names;
     const char *advice;
 } advices[] = {
-    {"stage do_train do_eval do_predict rl recipe",
-     "the stage is the command: attune sft, attune reward or attune ppo"},
+    {"stage do_train do_eval do_predict rl recipe", NULL}, /* the list of stages is the answer */
     {"bf16 pure_bf16 bf16_full_eval fp16 fp16_full_eval tf32", "write dtype: bf16, f32 or auto"},
     {"use_cpu no_cuda", "write device: cpu"},
     {"load_in_8bit load_in_4bit quantization_bit quantization_method bnb_4bit_quant_type bnb_config gptq "
@@ -78,7 +78,7 @@ static bool is_word(const char *word, size_t length, const char *name)
     return strlen(name) == length && memcmp(word, name, length) == 0;
 }
 
-static bool lists_word(const char *list, const char *name)
+bool name_among(const char *list, const char *name)
 {
     const char *word;
     for (size_t length; list && (length = next_word(&list, &word)) > 0;) {
@@ -89,24 +89,14 @@ static bool lists_word(const char *list, const char *name)
     return false;
 }
 
-const struct key *key_find(const struct key *rows, size_t count, const char *name)
+bool key_has_name(const struct key *key, const char *name)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(rows[i].name, name) == 0 || lists_word(rows[i].synonyms, name)) {
-            return &rows[i];
-        }
-    }
-    return NULL;
-}
-
-bool key_in_stage(const struct key *key, enum stage stage)
-{
-    return (key->stages & (1u << stage)) != 0;
+    return strcmp(key->name, name) == 0 || name_among(key->synonyms, name);
 }
 
 bool key_is_of_lora(const struct key *key)
 {
-    return key->group == GROUP_LORA && strcmp(key->name, "finetuning_type") != 0;
+    return strcmp(key->group, GROUP_LORA) == 0 && strcmp(key->name, "finetuning_type") != 0;
 }
 
 /* Looks `name` up among the "tool:name" words of a row. */
@@ -127,61 +117,55 @@ static bool called_elsewhere(const struct key *key, const char *name, struct key
     return false;
 }
 
-static bool exact_meaning(const struct key *rows, size_t count, const char *name, struct key_meaning *meaning)
+static void advise(struct key_meaning *meaning, const struct key_table *table, const char *advice)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (called_elsewhere(&rows[i], name, meaning)) {
+    *meaning = (struct key_meaning){0};
+    if (advice) {
+        assert(strlen(advice) < sizeof meaning->advice);
+        strcpy(meaning->advice, advice);
+        return;
+    }
+    struct strbuf text = {0};
+    strbuf_puts(&text, "the stage is the command: ");
+    stages_put_names(&text, table->stages, "attune ", ", ", " or ");
+    snprintf(meaning->advice, sizeof meaning->advice, "%s",
+             text.failed ? "the stage is the command" : strbuf_text(&text));
+    strbuf_free(&text);
+}
+
+static bool exact_meaning(const struct key_table *table, const char *name, struct key_meaning *meaning)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (called_elsewhere(table->rows[i], name, meaning)) {
             return true;
         }
     }
-    for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++) {
-        if (lists_word(advices[i].names, name)) {
-            *meaning = (struct key_meaning){.advice = advices[i].advice};
+    for (size_t i = 0; table->stages && i < sizeof advices / sizeof advices[0]; i++) {
+        if (name_among(advices[i].names, name)) {
+            advise(meaning, table, advices[i].advice);
             return true;
         }
     }
     return false;
 }
 
-bool key_meaning_of(const struct key *rows, size_t count, const char *name, struct key_meaning *meaning)
+bool key_meaning_of(const struct key_table *table, const char *name, struct key_meaning *meaning)
 {
     const char *dot = strrchr(name, '.');
-    return exact_meaning(rows, count, name, meaning) || (dot && exact_meaning(rows, count, dot + 1, meaning));
+    return exact_meaning(table, name, meaning) || (dot && exact_meaning(table, dot + 1, meaning));
 }
 
-const struct key *key_nearest(const struct key *rows, size_t count, const char *name, unsigned stages)
+const struct key *key_nearest(const struct key_table *table, const char *name)
 {
     const char *names[KEY_COUNT_MAX] = {0};
-    const struct key *named[KEY_COUNT_MAX] = {0};
-    size_t candidates = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].stages & stages) {
-            named[candidates] = &rows[i];
-            names[candidates++] = rows[i].name;
-        }
+    for (size_t i = 0; i < table->count; i++) {
+        names[i] = table->rows[i]->name;
     }
-    const char *nearest = suggest_nearest(name, names, candidates);
-    for (size_t i = 0; nearest && i < candidates; i++) {
+    const char *nearest = suggest_nearest(name, names, table->count);
+    for (size_t i = 0; nearest && i < table->count; i++) {
         if (names[i] == nearest) {
-            return named[i];
+            return table->rows[i];
         }
     }
     return NULL;
-}
-
-const char *key_default_text(const struct key *key, const struct recipe *recipe)
-{
-    for (size_t i = 0; i < KEY_DEFAULTS_MAX && key->instead[i].stages; i++) {
-        const struct key_default *instead = &key->instead[i];
-        bool holds = true;
-        for (size_t c = 0; c < KEY_CONDITIONS_MAX && instead->when[c].key; c++) {
-            const struct key *other = key_find(recipe_keys, recipe_key_count, instead->when[c].key);
-            assert(other && other->type == KEY_CHOICE);
-            holds = holds && *(const int *)((const char *)recipe + other->offset) == instead->when[c].value;
-        }
-        if (holds && (instead->stages & (1u << recipe->stage))) {
-            return instead->text;
-        }
-    }
-    return key->initial;
 }

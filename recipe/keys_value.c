@@ -1,7 +1,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/utf8.h"
-#include "recipe/keys.h"
+#include "recipe/internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -319,6 +319,26 @@ const char *key_choice_name(const struct key *key, const void *base)
     return choice->name;
 }
 
+bool key_is_on(const struct key *key, const void *base)
+{
+    assert(key->type == KEY_SWITCH);
+    return *(const bool *)field_of(base, key);
+}
+
+char *key_take_text(const struct key *key, void *base)
+{
+    assert(key->type == KEY_TEXT);
+    char **field = field_of(base, key), *text = *field;
+    *field = NULL;
+    return text;
+}
+
+struct recipe_datasets *key_datasets(const struct key *key, struct recipe *recipe)
+{
+    assert(key->type == KEY_DATASETS);
+    return field_of(recipe, key);
+}
+
 static void format_texts(struct strbuf *out, const struct recipe_strings *strings)
 {
     strbuf_putc(out, '[');
@@ -329,7 +349,8 @@ static void format_texts(struct strbuf *out, const struct recipe_strings *string
     strbuf_putc(out, ']');
 }
 
-static void format_datasets(struct strbuf *out, const struct recipe_datasets *datasets, enum stage stage)
+static void format_datasets(struct strbuf *out, const struct recipe_datasets *datasets,
+                            const struct recipe_stage *stage)
 {
     if (datasets->count == 0) {
         strbuf_puts(out, "null");
@@ -339,7 +360,7 @@ static void format_datasets(struct strbuf *out, const struct recipe_datasets *da
     for (size_t i = 0; i < datasets->count; i++) {
         const char *before = i > 0 ? ", {" : "{";
         for (size_t k = 0; k < dataset_key_count; k++) {
-            if (key_in_stage(&dataset_keys[k], stage)) {
+            if (stage_has_key(stage, &dataset_keys[k])) {
                 strbuf_printf(out, "%s%s: ", before, dataset_keys[k].name);
                 key_format(out, &datasets->items[i], &dataset_keys[k]);
                 before = ", ";

@@ -1,4 +1,4 @@
-#include "recipe/loader.h"
+#include "recipe/internal.h"
 
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -81,46 +81,63 @@ int loader_verdict(struct loader *loader, struct err *err)
     return -1;
 }
 
-size_t loader_row(const struct key *key)
+size_t loader_row(const struct loader *loader, const struct key *key)
 {
-    assert(key >= recipe_keys && key < recipe_keys + recipe_key_count);
-    return (size_t)(key - recipe_keys);
+    size_t row = 0;
+    while (row < loader->keys.own.count && loader->keys.own.rows[row] != key) {
+        row++;
+    }
+    assert(row < loader->keys.own.count);
+    return row;
 }
 
 struct place loader_place(const struct loader *loader, const char *key)
 {
-    const struct key *row = key_find(recipe_keys, recipe_key_count, key);
+    const struct key *row = key_find(&loader->keys.own, key);
     assert(row);
-    return loader->places[loader_row(row)];
+    return loader->places[loader_row(loader, row)];
 }
 
-/* "attune sft and attune reward" */
-static const char *stages_of(const struct key *key, char out[64])
+/* Whether the stage has a key of this scope by that name. */
+static bool has_name(const struct recipe_stage *stage, const struct loader *loader, const struct key_scope *scope,
+                     const char *name)
 {
-    size_t length = 0;
-    out[0] = '\0';
-    for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        if (key_in_stage(key, (enum stage)stage)) {
-            length += (size_t)snprintf(out + length, 64 - length, "%sattune %s", length ? " and " : "",
-                                       stage_name((enum stage)stage));
+    if (scope == &loader->keys) {
+        return stage_find_key(stage, name) != NULL;
+    }
+    return stage_has_key(stage, key_find(&scope->all, name));
+}
+
+/* Appends "attune sft and attune reward": the stages that have a key of this scope by that name. */
+static void put_stages_with(struct strbuf *out, const struct loader *loader, const struct key_scope *scope,
+                            const char *name)
+{
+    const struct recipe_stage *some[STAGES_MAX];
+    struct recipe_stages with = {.items = some};
+    for (size_t i = 0; i < loader->stages->count; i++) {
+        if (has_name(loader->stages->items[i], loader, scope, name)) {
+            some[with.count++] = loader->stages->items[i];
         }
     }
-    return out;
+    stages_put_names(out, &with, "attune ", ", ", " and ");
 }
 
 /* Says whose name an unknown key is, or which key it may have meant. */
-static void note_unknown(struct loader *loader, const struct key *rows, size_t count, const char *name,
-                         struct place place)
+static void note_unknown(struct loader *loader, const struct key_scope *scope, const char *name, struct place place)
 {
     struct key_meaning meaning;
-    enum stage stage = loader->recipe->stage;
-    const struct key *nearest = key_nearest(rows, count, name, 1u << stage);
-    if (key_meaning_of(rows, count, name, &meaning) && meaning.key) {
-        char stages[64];
-        loader_mistake(loader, place, "'%.80s' is the name in %s; here it is %s%s%s", name, meaning.tool,
-                       meaning.key->name, key_in_stage(meaning.key, stage) ? "" : ", a key of ",
-                       key_in_stage(meaning.key, stage) ? "" : stages_of(meaning.key, stages));
-    } else if (key_meaning_of(rows, count, name, &meaning)) {
+    const struct key *nearest = key_nearest(&scope->own, name);
+    bool known = key_meaning_of(&scope->own, name, &meaning) || key_meaning_of(&scope->all, name, &meaning);
+    if (known && meaning.key) {
+        struct strbuf whose = {0};
+        if (!stage_has_key(loader->recipe->stage, meaning.key)) {
+            strbuf_puts(&whose, ", a key of ");
+            put_stages_with(&whose, loader, scope, meaning.key->name);
+        }
+        loader_mistake(loader, place, "'%.80s' is the name in %s; here it is %s%s", name, meaning.tool,
+                       meaning.key->name, strbuf_text(&whose));
+        strbuf_free(&whose);
+    } else if (known) {
         loader_mistake(loader, place, "'%.80s' is no key here: %s", name, meaning.advice);
     } else if (nearest) {
         loader_mistake(loader, place, "unknown key '%.80s'; did you mean %s?", name, nearest->name);
@@ -129,29 +146,29 @@ static void note_unknown(struct loader *loader, const struct key *rows, size_t c
     }
 }
 
-const struct key *loader_key(struct loader *loader, const struct key *rows, size_t count, const char *name,
-                             struct place place)
+const struct key *loader_key(struct loader *loader, const struct key_scope *scope, const char *name, struct place place)
 {
-    const struct key *key = key_find(rows, count, name);
+    const struct key *key = key_find(&scope->own, name), *any = key ? key : key_find(&scope->all, name);
+    if (!any) {
+        note_unknown(loader, scope, name, place);
+        return NULL;
+    }
+    for (size_t i = 0; i < loader->stages->count; i++) {
+        loader->foreign[i] += !has_name(loader->stages->items[i], loader, scope, name);
+    }
     if (!key) {
-        note_unknown(loader, rows, count, name, place);
-        return NULL;
-    }
-    for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        loader->foreign[stage] += !key_in_stage(key, (enum stage)stage);
-    }
-    if (!key_in_stage(key, loader->recipe->stage)) {
-        char stages[64];
-        loader_mistake(loader, place, "%s is a key of %s, not of attune %s", key->name, stages_of(key, stages),
-                       stage_name(loader->recipe->stage));
-        return NULL;
+        struct strbuf whose = {0};
+        put_stages_with(&whose, loader, scope, any->name);
+        loader_mistake(loader, place, "%s is a key of %s, not of attune %s", any->name, strbuf_text(&whose),
+                       loader->recipe->stage->name);
+        strbuf_free(&whose);
     }
     return key;
 }
 
 void loader_given(struct loader *loader, const struct key *key, struct place place, bool filled)
 {
-    size_t row = loader_row(key);
+    size_t row = loader_row(loader, key);
     loader->places[row] = place;
     loader->filled[row] = filled;
 }
@@ -177,8 +194,7 @@ int loader_set(struct loader *loader, void *base, const struct key *key, const c
 int loader_add_dataset(struct loader *loader, struct recipe_dataset **out, const struct key *key, struct place place,
                        struct err *err)
 {
-    assert(key->type == KEY_DATASETS);
-    struct recipe_datasets *list = (struct recipe_datasets *)((char *)loader->recipe + key->offset);
+    struct recipe_datasets *list = key_datasets(key, loader->recipe);
     *out = NULL;
     if (list->count == DATASETS_MAX) {
         loader_mistake(loader, place, "%s has more than %d entries; put the files together", key->name, DATASETS_MAX);
@@ -192,10 +208,9 @@ int loader_add_dataset(struct loader *loader, struct recipe_dataset **out, const
     list->items = grown;
     struct recipe_dataset *entry = &grown[list->count++];
     *entry = (struct recipe_dataset){0};
-    for (size_t i = 0; i < dataset_key_count; i++) {
-        const struct key *member = &dataset_keys[i];
-        if (member->initial && key_in_stage(member, loader->recipe->stage) &&
-            key_set(entry, member, member->initial, err) < 0) {
+    for (size_t i = 0; i < loader->members.own.count; i++) {
+        const struct key *member = loader->members.own.rows[i];
+        if (member->initial && key_set(entry, member, member->initial, err) < 0) {
             return -1;
         }
     }

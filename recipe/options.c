@@ -1,6 +1,6 @@
 /* Keys from the command line: --key value, --key=value, --switch, --dataset.0.path value. */
 #include "base/number.h"
-#include "recipe/loader.h"
+#include "recipe/internal.h"
 
 #include <string.h>
 
@@ -34,13 +34,13 @@ static int set_member(struct loader *loader, const struct key *key, const char *
             index = -1;
         }
     }
-    struct recipe_datasets *list = (struct recipe_datasets *)((char *)loader->recipe + key->offset);
+    struct recipe_datasets *list = key_datasets(key, loader->recipe);
     if (index < 0 || (size_t)index > list->count) {
         loader_mistake(loader, place, "write --%s.N.path with N from 0 to %zu, which adds an entry", key->name,
                        list->count);
         return 0;
     }
-    const struct key *member = loader_key(loader, dataset_keys, dataset_key_count, rest + length + 1, place);
+    const struct key *member = loader_key(loader, &loader->members, rest + length + 1, place);
     struct recipe_dataset *entry = (size_t)index < list->count ? &list->items[index] : NULL;
     if (!member || (!entry && loader_add_dataset(loader, &entry, key, place, err) != 0)) {
         return member ? -1 : 0;
@@ -99,13 +99,13 @@ static int read_option(struct loader *loader, int argc, char **argv, int *used, 
     char *dot = strchr(name, '.');
     if (dot) {
         *dot = '\0';
-        const struct key *list = key_find(recipe_keys, recipe_key_count, name);
-        if (list && list->type == KEY_DATASETS && value && key_in_stage(list, loader->recipe->stage)) {
+        const struct key *list = key_find(&loader->keys.own, name);
+        if (list && list->type == KEY_DATASETS && value) {
             return set_member(loader, list, dot + 1, value, place, err);
         }
         *dot = '.';
     }
-    const struct key *key = loader_key(loader, recipe_keys, recipe_key_count, name, place);
+    const struct key *key = loader_key(loader, &loader->keys, name, place);
     if (key && !value && key->type == KEY_SWITCH) {
         value = "true";
     }

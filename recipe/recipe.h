@@ -3,13 +3,14 @@
  * defaults.
  *
  *     struct recipe *recipe;
- *     if (recipe_load(&recipe, STAGE_SFT, argv[1], argc - 2, argv + 2, &err) != 0) ...
+ *     if (recipe_load(&recipe, stages, stage, argv[1], argc - 2, argv + 2, &err) != 0) ...
  *     ... recipe->learning_rate ...
  *     recipe_free(recipe);
  *
  * Every field is one key of the same name; what it means, its unit, range and default stand in one table
  * (recipe/keys.c), which also feeds the help and docs/recipes.md. Fields of keys that the stage does not have hold
- * their zero.
+ * their zero. A stage that has keys of its own has a struct that begins with this one (recipe/stage.h): what is loaded
+ * for it is of that struct.
  *
  * Paths are relative to the current directory, as TRL users expect. Text that was not given is NULL.
  */
@@ -23,10 +24,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum stage { STAGE_SFT, STAGE_REWARD, STAGE_PPO };
-#define STAGE_COUNT 3
-/* "sft", "reward", "ppo". */
-const char *stage_name(enum stage stage);
+struct recipe_stage;  /* recipe/stage.h */
+struct recipe_stages; /* recipe/stage.h */
+struct recipe_given;  /* private */
 
 /* The curves of train/schedule.h. */
 enum schedule_kind {
@@ -43,13 +43,6 @@ enum recipe_device { RECIPE_DEVICE_AUTO, RECIPE_DEVICE_CPU, RECIPE_DEVICE_CUDA }
 enum recipe_finetuning { RECIPE_LORA, RECIPE_FULL };
 enum recipe_bad_record { RECIPE_BAD_RECORD_STOP, RECIPE_BAD_RECORD_SKIP };
 enum recipe_too_long { RECIPE_TOO_LONG_DROP, RECIPE_TOO_LONG_KEEP_END, RECIPE_TOO_LONG_TRUNCATE };
-enum recipe_margin { RECIPE_MARGIN_NONE, RECIPE_MARGIN_STRENGTH, RECIPE_MARGIN_COLUMN };
-enum recipe_ties { RECIPE_TIES_SKIP, RECIPE_TIES_HALF };
-enum recipe_advantage { RECIPE_ADVANTAGE_GAE, RECIPE_ADVANTAGE_GRPO, RECIPE_ADVANTAGE_RLOO };
-enum recipe_scale_rewards { RECIPE_SCALE_GROUP, RECIPE_SCALE_BATCH, RECIPE_SCALE_NONE };
-enum recipe_policy_loss { RECIPE_LOSS_DAPO, RECIPE_LOSS_GRPO, RECIPE_LOSS_DR_GRPO };
-enum recipe_kl_estimator { RECIPE_KL_K1, RECIPE_KL_K2, RECIPE_KL_K3 };
-enum recipe_critic { RECIPE_CRITIC_AUTO, RECIPE_CRITIC_REWARD, RECIPE_CRITIC_FRESH };
 
 struct recipe_strings {
     char **items; /* zero-terminated, not NULL */
@@ -73,7 +66,8 @@ struct recipe_datasets {
 };
 
 struct recipe {
-    enum stage stage;
+    const struct recipe_stage *stage;
+    const struct recipe_stages *stages; /* all there are, as they were given to recipe_load() */
 
     /* Model and adapter */
     char *model_name_or_path;
@@ -95,9 +89,6 @@ struct recipe {
     char *chat_template;
     int64_t max_length;
     enum recipe_too_long on_too_long;
-    bool packing;
-    bool train_on_prompt;
-    struct recipe_strings train_roles;
     enum recipe_bad_record on_bad_record;
 
     /* Batches and steps */
@@ -121,59 +112,6 @@ struct recipe {
     double max_grad_norm; /* 0: no clipping */
     int64_t max_skipped_steps;
 
-    /* Reward model */
-    enum recipe_margin margin;
-    double margin_scale;
-    enum recipe_ties ties;
-    double label_smoothing;
-    double center_rewards_coefficient;
-    bool weight_by_agreement;
-    bool normalize_scores;
-
-    /* PPO: rewards */
-    char *reward_model;
-    char *reward_command;
-    double reward_timeout; /* seconds */
-    double missing_eos_penalty;
-    double score_clip; /* 0: off */
-    bool use_score_norm;
-    bool whiten_rewards;
-
-    /* PPO: rollouts */
-    int64_t response_length;
-    int64_t num_generations;
-    int64_t rollout_batch_size;
-    double temperature;
-    int64_t top_k; /* 0: off */
-    double top_p;
-
-    /* PPO: the update */
-    enum recipe_advantage advantage_estimator;
-    enum recipe_scale_rewards scale_rewards;
-    enum recipe_policy_loss loss_type;
-    int64_t num_ppo_epochs;
-    int64_t num_mini_batches;
-    double cliprange;
-    double epsilon_high; /* 0: the same as cliprange */
-    double cliprange_value;
-    double vf_coef;
-    double gamma;
-    double lam;
-    double entropy_coef;
-    double target_kl;       /* 0: off */
-    double ratio_threshold; /* 0: off */
-    enum recipe_critic critic_init;
-    int64_t critic_warmup_steps;
-    double ptx_coef;
-    struct recipe_datasets ptx_dataset;
-
-    /* PPO: distance to the reference */
-    double kl_coef;
-    enum recipe_kl_estimator kl_estimator;
-    bool adaptive_kl;
-    double kl_target;
-    double kl_horizon; /* episodes */
-
     /* Evaluation */
     int64_t eval_steps;              /* 0: before the first step and after the last only */
     int64_t early_stopping_patience; /* evaluations; 0: off */
@@ -196,28 +134,35 @@ struct recipe {
     int64_t threads;        /* 0: as many as the process may use */
     int64_t max_memory_mib; /* 0: what the machine has free */
 
-    /* Which keys the user gave, for recipe_is_set(): one origin a row of the table. */
-    unsigned char *origins;
+    struct recipe_given *given; /* the keys of the stage, and which of them the user gave */
 };
 
 /*
- * Makes *out for `stage` from the YAML file `path` (NULL: none, all keys come from the command line), then from `argv`:
+ * Makes *out for `stage`, one of `stages`, from the YAML file `path` (NULL: none, all keys come from the command line),
+ * then from `argv`:
  * "--key value", "--key=value", "--switch" for a yes, "--dataset.0.path value" for a member of an entry.
  *
  * All mistakes are reported at once in *err, one a line, each with file:line:column, or with the option where it came
  * from the command line; an unknown key with the nearest known one, another tool's name with ours. Free with
  * recipe_free().
  */
-int recipe_load(struct recipe **out, enum stage stage, const char *path, int argc, char **argv, struct err *err);
+int recipe_load(struct recipe **out, const struct recipe_stages *stages, const struct recipe_stage *stage,
+                const char *path, int argc, char **argv, struct err *err);
 /* The same with the YAML text given; `name` is what messages call it. */
-int recipe_load_text(struct recipe **out, enum stage stage, const char *name, const char *text, size_t length, int argc,
-                     char **argv, struct err *err);
+int recipe_load_text(struct recipe **out, const struct recipe_stages *stages, const struct recipe_stage *stage,
+                     const char *name, const char *text, size_t length, int argc, char **argv, struct err *err);
 void recipe_free(struct recipe *recipe);
 /*
  * A recipe does not say which stage it is for. The first one to which all its keys belong, or the one that misses the
  * fewest of them; what else is wrong with it recipe_load() tells.
  */
-enum stage recipe_find_stage(const char *path, int argc, char **argv);
+const struct recipe_stage *recipe_find_stage(const struct recipe_stages *stages, const char *path, int argc,
+                                             char **argv);
+/*
+ * One key that every stage has, and that is a text, from a recipe of any stage; the rest of the file is not looked at.
+ * *out is NULL where it is not set, else to be freed.
+ */
+int recipe_read_text(char **out, const char *path, const char *key, struct err *err);
 
 /*
  * Whether the user gave `key`, in the file or on the command line; a name that is no key is a bug. In a recipe loaded
@@ -231,7 +176,7 @@ const char *recipe_choice(const struct recipe *recipe, const char *key);
 /*
  * Writes recipe.resolved.yaml: every key that applies, in the order of the table, so that loading it gives the same
  * values. Keys that this run does not look at (lora_* in full tuning; lora_* not given beside adapter_name_or_path,
- * whose own hold) are left out.
+ * whose own hold; what key.unless rules out) are left out.
  */
 int recipe_write(const struct recipe *recipe, const char *path, struct err *err);
 
@@ -240,8 +185,5 @@ int recipe_fingerprint(const struct recipe *recipe, struct hash *out, struct err
 /* Fails when a key that may not change differs, naming each with both values; `then` is the recipe of the run's folder.
  */
 int recipe_check_resume(const struct recipe *now, const struct recipe *then, struct err *err);
-
-/* The keys of a stage for its --help, grouped, with defaults. */
-void recipe_print_help(FILE *out, enum stage stage);
 
 #endif

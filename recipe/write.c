@@ -1,8 +1,7 @@
 /* The resolved recipe, and what two recipes of one run must have in common. */
 #include "base/file.h"
 #include "base/strbuf.h"
-#include "recipe/keys.h"
-#include "recipe/recipe.h"
+#include "recipe/internal.h"
 
 #include <string.h>
 
@@ -14,10 +13,7 @@ static bool applies(const struct recipe *recipe, const struct key *key)
         bool own = !recipe->adapter_name_or_path || key->type == KEY_TEXT || recipe_is_set(recipe, key->name);
         return recipe->finetuning_type == RECIPE_LORA && own;
     }
-    if (strcmp(key->name, "train_roles") == 0) {
-        return !recipe->train_on_prompt;
-    }
-    return true;
+    return !key->unless || !key_is_on(key_find(&recipe->given->keys, key->unless), recipe);
 }
 
 /* A dataset entry a line; everything else behind its name. */
@@ -33,14 +29,15 @@ int recipe_write(const struct recipe *recipe, const char *path, struct err *err)
     struct strbuf text = {0};
     strbuf_printf(&text,
                   "# The recipe of this run with every default written out (attune %s). Run it again: attune %s %s\n",
-                  ATTUNE_VERSION, stage_name(recipe->stage), "recipe.resolved.yaml");
-    for (size_t i = 0; i < recipe_key_count; i++) {
-        const struct key *key = &recipe_keys[i];
-        if (!key_in_stage(key, recipe->stage) || !applies(recipe, key)) {
+                  ATTUNE_VERSION, recipe->stage->name, "recipe.resolved.yaml");
+    const struct key_table *keys = &recipe->given->keys;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct key *key = keys->rows[i];
+        if (!applies(recipe, key)) {
             continue;
         }
-        if (i == 0 || recipe_keys[i - 1].group != key->group) {
-            strbuf_printf(&text, "\n# %s\n", key_group_title(key->group));
+        if (i == 0 || strcmp(keys->rows[i - 1]->group, key->group) != 0) {
+            strbuf_printf(&text, "\n# %s\n", key->group);
         }
         put_key(&text, recipe, key);
     }
@@ -55,10 +52,11 @@ int recipe_write(const struct recipe *recipe, const char *path, struct err *err)
 int recipe_fingerprint(const struct recipe *recipe, struct hash *out, struct err *err)
 {
     struct strbuf text = {0};
-    strbuf_printf(&text, "stage: %s\n", stage_name(recipe->stage));
-    for (size_t i = 0; i < recipe_key_count; i++) {
-        if (key_in_stage(&recipe_keys[i], recipe->stage) && !recipe_keys[i].may_change) {
-            put_key(&text, recipe, &recipe_keys[i]);
+    strbuf_printf(&text, "stage: %s\n", recipe->stage->name);
+    const struct key_table *keys = &recipe->given->keys;
+    for (size_t i = 0; i < keys->count; i++) {
+        if (!keys->rows[i]->may_change) {
+            put_key(&text, recipe, keys->rows[i]);
         }
     }
     int status = strbuf_check(&text, err);
@@ -90,13 +88,13 @@ int recipe_check_resume(const struct recipe *now, const struct recipe *then, str
     if (now->stage != then->stage) {
         return err_set(err,
                        "the run was begun by attune %s, so attune %s cannot go on with it; choose another output_dir",
-                       stage_name(then->stage), stage_name(now->stage));
+                       then->stage->name, now->stage->name);
     }
     struct strbuf changes = {0};
     int status = 0;
-    for (size_t i = 0; i < recipe_key_count && status == 0; i++) {
-        const struct key *key = &recipe_keys[i];
-        if (key_in_stage(key, now->stage) && !key->may_change) {
+    for (size_t i = 0; i < now->given->keys.count && status == 0; i++) {
+        const struct key *key = now->given->keys.rows[i];
+        if (!key->may_change) {
             status = note_change(&changes, key, now, then, err);
         }
     }

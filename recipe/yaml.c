@@ -3,7 +3,7 @@
  * dataset entries. An alias stands for what its anchor holds. The tree is walked only as deep as the keys go, so an
  * alias that holds itself does no harm.
  */
-#include "recipe/loader.h"
+#include "recipe/internal.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ struct reader {
     struct loader *loader;
     yaml_document_t *document;
     struct place whole; /* an option's place, which holds for every node; ORIGIN_FILE: nodes have their own */
-    struct place seen[KEY_COUNT_MAX]; /* by row of recipe_keys: where the file has it */
+    struct place seen[KEY_COUNT_MAX]; /* by row of the stage's keys: where the file has it */
     int foreign_budget;
 };
 
@@ -137,13 +137,12 @@ static int read_entry_member(struct reader *reader, struct recipe_dataset *entry
     struct key_meaning meaning;
     char path[128];
     snprintf(path, sizeof path, "dataset.%s", name);
-    if (!key_find(dataset_keys, dataset_key_count, name) &&
-        key_meaning_of(recipe_keys, recipe_key_count, path, &meaning)) {
-        loader_key(reader->loader, recipe_keys, recipe_key_count, path, place_of(reader, name_node));
+    struct loader *loader = reader->loader;
+    if (!key_find(&loader->members.all, name) && key_meaning_of(&loader->keys.all, path, &meaning)) {
+        loader_key(loader, &loader->keys, path, place_of(reader, name_node));
         return 0;
     }
-    const struct key *key =
-        loader_key(reader->loader, dataset_keys, dataset_key_count, name, place_of(reader, name_node));
+    const struct key *key = loader_key(loader, &loader->members, name, place_of(reader, name_node));
     if (!key || seen_before(reader, &seen[key - dataset_keys], key, place_of(reader, name_node)) || is_null(value)) {
         return 0;
     }
@@ -225,8 +224,8 @@ static int note_nested(struct reader *reader, const char *path, const yaml_node_
         char nested[128];
         struct key_meaning meaning;
         snprintf(nested, sizeof nested, "%s.%s", path, (const char *)name_node->data.scalar.value);
-        if (key_meaning_of(recipe_keys, recipe_key_count, nested, &meaning)) {
-            loader_key(reader->loader, recipe_keys, recipe_key_count, nested, place_of(reader, name_node));
+        if (key_meaning_of(&reader->loader->keys.all, nested, &meaning)) {
+            loader_key(reader->loader, &reader->loader->keys, nested, place_of(reader, name_node));
             noted++;
         } else if (value->type == YAML_MAPPING_NODE && depth < FOREIGN_DEPTH_MAX) {
             noted += note_nested(reader, nested, value, depth + 1);
@@ -243,12 +242,15 @@ static int read_pair(struct reader *reader, const yaml_node_t *name_node, const 
     if (!name) {
         return 0;
     }
-    if (!key_find(recipe_keys, recipe_key_count, name) && value->type == YAML_MAPPING_NODE &&
+    if (loader->only && !key_has_name(loader->only, name)) {
+        return 0;
+    }
+    if (!key_find(&loader->keys.all, name) && value->type == YAML_MAPPING_NODE &&
         note_nested(reader, name, value, 1) > 0) {
         return 0;
     }
-    const struct key *key = loader_key(loader, recipe_keys, recipe_key_count, name, place);
-    if (!key || seen_before(reader, &reader->seen[loader_row(key)], key, place)) {
+    const struct key *key = loader_key(loader, &loader->keys, name, place);
+    if (!key || seen_before(reader, &reader->seen[loader_row(loader, key)], key, place)) {
         return 0;
     }
     if (is_null(value)) {

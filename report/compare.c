@@ -1,17 +1,17 @@
 /* report/compare.c - several runs on one page; see report.h. */
 #include "base/mem.h"
 #include "report/axis.h"
-#include "report/chart.h"
+#include "report/internal.h"
 #include "report/report.h"
-#include "report/sections.h"
 #include <math.h>
 #include <string.h>
 
 struct comparison {
     struct report_data *runs; /* [count] */
     size_t count, read;
-    const char **names;   /* [count] what the page calls them: the last part of the folder, or all of it */
-    const char **metrics; /* what any of them measured: in the order of metric_names, then the others as they come */
+    const char **names;        /* [count] what the page calls them: the last part of the folder, or all of it */
+    struct metric_table table; /* of all stages */
+    const char **metrics;      /* what any of them measured: in the order of the table, then the others as they come */
     size_t metric_count;
     const char **keys; /* of any of their recipes, as they come */
     size_t key_count;
@@ -19,7 +19,8 @@ struct comparison {
 
 /* ---- reading ---- */
 
-static int read_runs(struct comparison *comparison, const char *const *folders, size_t count, struct err *err)
+static int read_runs(struct comparison *comparison, const char *const *folders, size_t count,
+                     const struct recipe_stages *stages, struct err *err)
 {
     comparison->count = count;
     comparison->runs = mem_alloc(count, sizeof *comparison->runs, err);
@@ -27,7 +28,7 @@ static int read_runs(struct comparison *comparison, const char *const *folders, 
     if (!comparison->names)
         return -1;
     for (; comparison->read < count; comparison->read++)
-        if (report_data_read(&comparison->runs[comparison->read], folders[comparison->read], err) != 0)
+        if (report_data_read(&comparison->runs[comparison->read], folders[comparison->read], stages, err) != 0)
             return -1;
     for (size_t i = 0; i < count; i++) {
         comparison->names[i] = comparison->runs[i].name;
@@ -49,19 +50,21 @@ static bool measured_before(const struct comparison *comparison, size_t n, const
 
 static int list_metrics(struct comparison *comparison, struct err *err)
 {
-    size_t most = metric_name_count;
+    size_t most = comparison->table.count;
     for (size_t r = 0; r < comparison->count; r++)
         most += comparison->runs[r].series_count;
     comparison->metrics = mem_alloc(most, sizeof *comparison->metrics, err);
     if (!comparison->metrics)
         return -1;
-    for (size_t i = 0; i < metric_name_count; i++)
-        if (measured_before(comparison, comparison->count, metric_names[i].name))
-            comparison->metrics[comparison->metric_count++] = metric_names[i].name;
+    for (size_t i = 0; i < comparison->table.count; i++) {
+        const char *name = comparison->table.metrics[i].name->name;
+        if (measured_before(comparison, comparison->count, name))
+            comparison->metrics[comparison->metric_count++] = name;
+    }
     for (size_t r = 0; r < comparison->count; r++) {
         for (size_t i = 0; i < comparison->runs[r].series_count; i++) {
             const char *name = comparison->runs[r].series[i].name;
-            if (!metric_find(name) && !measured_before(comparison, r, name))
+            if (!metric_find(&comparison->table, name) && !measured_before(comparison, r, name))
                 comparison->metrics[comparison->metric_count++] = name;
         }
     }
@@ -198,8 +201,8 @@ static void add_differences(struct html_page *page, const struct comparison *com
 static int put_curves(struct strbuf *out, const struct comparison *comparison, const char *name, struct err *err)
 {
     struct chart_series series[REPORT_RUNS_MAX];
-    const struct metric_name *metric = metric_find(name);
-    const struct metric_panel *panel = metric ? &metric_panels[metric->panel] : NULL;
+    const struct metric *metric = metric_find(&comparison->table, name);
+    const struct metric_panel *panel = metric ? metric->panel : NULL;
     struct chart chart = {.title = name,
                           .x_label = "step",
                           .series = series,
@@ -215,7 +218,8 @@ static int put_curves(struct strbuf *out, const struct comparison *comparison, c
     strbuf_printf(out, " <span class=\"unit\">%s</span></h3></figcaption>\n", panel ? panel->unit : "");
     report_put_legend(out, &chart);
     int rc = chart_draw(out, &chart, err);
-    strbuf_printf(out, "<p class=\"why\">%s</p>\n</figure>\n", metric && metric->sentence ? metric->sentence : "");
+    strbuf_printf(out, "<p class=\"why\">%s</p>\n</figure>\n",
+                  metric && metric->name->sentence ? metric->name->sentence : "");
     return rc;
 }
 
@@ -225,8 +229,8 @@ static int add_curves(struct html_page *page, const struct comparison *compariso
     html_begin_section(page, "Curves");
     strbuf_puts(&page->body, "<div class=\"grid panels\">\n");
     for (size_t i = 0; rc == 0 && i < comparison->metric_count; i++) {
-        const struct metric_name *metric = metric_find(comparison->metrics[i]);
-        if (!metric || metric->role == METRIC_CURVE) /* bounds are in the table */
+        const struct metric *metric = metric_find(&comparison->table, comparison->metrics[i]);
+        if (!metric || metric->name->role == METRIC_CURVE) /* bounds are in the table */
             rc = put_curves(&page->body, comparison, comparison->metrics[i], err);
     }
     strbuf_puts(&page->body, "</div>\n");
@@ -247,13 +251,15 @@ static void put_head(struct strbuf *out, const struct comparison *comparison, co
     strbuf_puts(out, "</div>\n");
 }
 
-int report_compare(const char *const *folders, size_t count, const char *path, struct err *err)
+int report_compare(const char *const *folders, size_t count, const char *path, const struct recipe_stages *stages,
+                   struct err *err)
 {
     struct comparison comparison = {0};
     struct html_page page = {0};
     if (count < 2 || count > REPORT_RUNS_MAX)
         return err_set(err, "a comparison is made of 2 to %zu runs, not of %zu", REPORT_RUNS_MAX, count);
-    int rc = read_runs(&comparison, folders, count, err);
+    metric_table_make(&comparison.table, stages);
+    int rc = read_runs(&comparison, folders, count, stages, err);
     if (rc == 0)
         rc = list_metrics(&comparison, err) == 0 ? list_keys(&comparison, err) : -1;
     if (rc == 0) {

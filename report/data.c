@@ -1,7 +1,7 @@
-/* report/data.c - see data.h. */
-#include "report/data.h"
+/* report/data.c - see internal.h. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "report/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,7 +130,7 @@ double report_data_last(const struct report_data *data, const char *name)
 
 /* ---- the folder ---- */
 
-static int read_parts(struct report_data *data, struct err *err)
+static int read_parts(struct report_data *data, const struct recipe_stages *stages, struct err *err)
 {
     char *metrics = file_join(data->folder, "metrics.jsonl", err), *state = file_join(data->folder, "state.json", err);
     char *recipe = file_join(data->folder, "recipe.resolved.yaml", err);
@@ -142,8 +142,10 @@ static int read_parts(struct report_data *data, struct err *err)
                      data->folder);
     if (rc == 0) {
         data->finished = file_exists(state);
-        rc = report_recipe_read(&data->recipe, recipe, err);
+        rc = report_recipe_read(&data->recipe, recipe, stages, err);
     }
+    const struct recipe_stages own = {.items = &data->recipe.stage, .count = 1};
+    metric_table_make(&data->metrics, data->recipe.stage ? &own : stages);
     if (rc == 0)
         rc = report_read_records(metrics, add_metrics, data, err);
     mem_free(metrics);
@@ -152,14 +154,14 @@ static int read_parts(struct report_data *data, struct err *err)
     return rc;
 }
 
-int report_data_read(struct report_data *data, const char *folder, struct err *err)
+int report_data_read(struct report_data *data, const char *folder, const struct recipe_stages *stages, struct err *err)
 {
     *data = (struct report_data){.last_epoch = NAN};
     if (!file_is_dir(folder))
         return err_set(err, "there is no folder '%s'; give the output_dir of a run", folder);
     data->folder = mem_copy_string(folder, strlen(folder), err);
     data->name = data->folder ? report_base_name(folder, err) : NULL;
-    if (data->name && read_parts(data, err) == 0)
+    if (data->name && read_parts(data, stages, err) == 0)
         return 0;
     report_data_free(data);
     return -1;

@@ -1,8 +1,7 @@
-/* report/figures.c - the figures of sections.h, from figures.json (report/report.h has its form). */
+/* report/figures.c - the figures of internal.h, from figures.json (report/report.h has its form). */
 #include "base/file.h"
 #include "base/mem.h"
-#include "report/chart.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "report/axis.h"
-#include "report/style.h"
+#include "report/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,7 @@
-/* report/panels.c - the metrics of sections.h. */
+/* report/panels.c - the metrics of internal.h. */
 #include "base/minmax.h"
 #include "report/axis.h"
-#include "report/chart.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -62,7 +61,7 @@ void report_put_legend(struct strbuf *out, const struct chart *chart)
 
 /* The curve of a metric with its bounds, where those are measured. */
 struct bounded {
-    const struct metric_name *metric; /* NULL: not in the table */
+    const struct metric *metric; /* NULL: not in the table */
     const char *name;
     struct curve curve;
     bool has_bounds;
@@ -71,9 +70,11 @@ struct bounded {
 /* The series that is the lower or upper bound of `name`, or NULL. */
 static const struct report_series *find_bound(const struct report_data *data, const char *name, enum metric_role role)
 {
-    for (size_t i = 0; i < metric_name_count; i++)
-        if (metric_names[i].role == role && strcmp(metric_names[i].of, name) == 0)
-            return report_data_series(data, metric_names[i].name);
+    for (size_t i = 0; i < data->metrics.count; i++) {
+        const struct metric_name *bound = data->metrics.metrics[i].name;
+        if (bound->role == role && strcmp(bound->of, name) == 0)
+            return report_data_series(data, bound->name);
+    }
     return NULL;
 }
 
@@ -103,7 +104,7 @@ static int make_bounded(struct bounded *out, const struct report_data *data, con
 {
     const struct report_series *low = find_bound(data, series->name, METRIC_LOW);
     const struct report_series *high = find_bound(data, series->name, METRIC_HIGH);
-    *out = (struct bounded){.metric = metric_find(series->name), .name = series->name};
+    *out = (struct bounded){.metric = metric_find(&data->metrics, series->name), .name = series->name};
     for (size_t i = 0; i < series->curve.count; i++)
         if (curve_add(&out->curve, series->curve.points[i], err) != 0)
             return -1;
@@ -140,8 +141,8 @@ static int put_panel(struct strbuf *out, const char *title, const char *unit, en
         return -1;
     strbuf_puts(out, "<div>\n");
     for (size_t i = 0; i < count; i++)
-        if (curves[i].metric && curves[i].metric->sentence)
-            strbuf_printf(out, "<p class=\"why\"><b>%s</b> %s</p>\n", curves[i].name, curves[i].metric->sentence);
+        if (curves[i].metric && curves[i].metric->name->sentence)
+            strbuf_printf(out, "<p class=\"why\"><b>%s</b> %s</p>\n", curves[i].name, curves[i].metric->name->sentence);
     strbuf_puts(out, "</div>\n</figure>\n");
     return 0;
 }
@@ -152,15 +153,16 @@ static int add_known_panel(struct html_page *page, const struct report_data *dat
     struct bounded curves[PANEL_CURVES_MAX];
     size_t count = 0;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < metric_name_count; i++) {
+    for (size_t i = 0; rc == 0 && i < data->metrics.count; i++) {
+        const struct metric *metric = &data->metrics.metrics[i];
         const struct report_series *series =
-            metric_names[i].panel == panel ? report_data_series(data, metric_names[i].name) : NULL;
-        if (!series || !has_curve(data, &metric_names[i]))
+            metric->number == panel ? report_data_series(data, metric->name->name) : NULL;
+        if (!series || !has_curve(data, metric->name))
             continue;
         assert(count < PANEL_CURVES_MAX);
         rc = make_bounded(&curves[count++], data, series, err);
     }
-    const struct metric_panel *about = &metric_panels[panel];
+    const struct metric_panel *about = data->metrics.panels[panel];
     if (rc == 0 && count > 0) {
         if (!*any) {
             html_begin_section(page, about->section);
@@ -186,7 +188,7 @@ static int add_other_panels(struct html_page *page, const struct report_data *da
     bool any = false;
     for (size_t i = 0; i < data->series_count; i++) {
         const struct report_series *series = &data->series[i];
-        if (metric_find(series->name) || metric_phase(series->name))
+        if (metric_find(&data->metrics, series->name) || metric_phase(series->name))
             continue;
         if (!any) {
             html_begin_section(page, "Other numbers");
@@ -204,10 +206,11 @@ static int add_other_panels(struct html_page *page, const struct report_data *da
 
 int report_add_panels(struct html_page *page, const struct report_data *data, struct err *err)
 {
-    for (size_t panel = 0, next; panel < metric_panel_count; panel = next) {
-        const char *section = metric_panels[panel].section;
+    const struct metric_table *table = &data->metrics;
+    for (size_t panel = 0, next; panel < table->panel_count; panel = next) {
+        const char *section = table->panels[panel]->section;
         bool any = false;
-        for (next = panel; next < metric_panel_count && strcmp(metric_panels[next].section, section) == 0; next++)
+        for (next = panel; next < table->panel_count && strcmp(table->panels[next]->section, section) == 0; next++)
             if (add_known_panel(page, data, next, &any, err) != 0)
                 return -1;
         if (any)
@@ -218,17 +221,17 @@ int report_add_panels(struct html_page *page, const struct report_data *data, st
 
 /* ---- tiles ---- */
 
-static int put_tile(struct strbuf *out, const struct report_data *data, const struct metric_name *metric,
+static int put_tile(struct strbuf *out, const struct report_data *data, const struct metric *metric,
                     const struct report_series *series, struct err *err)
 {
     const struct report_series *low = find_bound(data, series->name, METRIC_LOW);
     const struct report_series *high = find_bound(data, series->name, METRIC_HIGH);
     const struct curve_point *first = series->curve.points, *last = curve_last(&series->curve);
-    strbuf_printf(out, "<div class=\"card\"><span class=\"name\">%s</span><b>", metric->name);
+    strbuf_printf(out, "<div class=\"card\"><span class=\"name\">%s</span><b>", metric->name->name);
     html_number(out, last->y);
     strbuf_puts(out, "</b><span class=\"name\">");
-    if (metric->headline == METRIC_BESIDE_UNIT) {
-        strbuf_puts(out, metric_panels[metric->panel].unit);
+    if (metric->name->headline == METRIC_BESIDE_UNIT) {
+        strbuf_puts(out, metric->panel->unit);
     } else if (low && high) {
         html_number(out, report_data_last(data, low->name));
         strbuf_puts(out, " to ");
@@ -247,12 +250,13 @@ static int put_tile(struct strbuf *out, const struct report_data *data, const st
 int report_add_tiles(struct html_page *page, const struct report_data *data, struct err *err)
 {
     int count = 0;
-    for (size_t i = 0; i < metric_name_count && count < TILES_MAX; i++) {
-        const struct report_series *series = report_data_series(data, metric_names[i].name);
-        if (metric_names[i].headline == METRIC_NO_HEADLINE || !series || !curve_last(&series->curve))
+    for (size_t i = 0; i < data->metrics.count && count < TILES_MAX; i++) {
+        const struct metric *metric = &data->metrics.metrics[i];
+        const struct report_series *series = report_data_series(data, metric->name->name);
+        if (metric->name->headline == METRIC_NO_HEADLINE || !series || !curve_last(&series->curve))
             continue;
         strbuf_puts(&page->body, count++ == 0 ? "<div class=\"tiles\">\n" : "");
-        if (put_tile(&page->body, data, &metric_names[i], series, err) != 0)
+        if (put_tile(&page->body, data, metric, series, err) != 0)
             return -1;
     }
     strbuf_puts(&page->body, count ? "</div>\n" : "");

@@ -1,11 +1,11 @@
 /*
- * The recipe part of data.h. It is read as YAML and not through recipe_load(): a report may be made of a run of
+ * The recipe part of internal.h. It is read as YAML and not through recipe_load(): a report may be made of a run of
  * another version, whose keys this one would refuse.
  */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "report/data.h"
+#include "report/internal.h"
 #include <string.h>
 #include <yaml.h>
 
@@ -16,6 +16,7 @@
 
 struct reader {
     struct report_recipe *recipe;
+    const struct recipe_stages *stages;
     yaml_document_t document;
     const char *path;
     int nodes; /* written so far */
@@ -113,25 +114,33 @@ static int add_key(struct reader *reader, const yaml_node_pair_t *pair, struct e
     key->value = mem_copy_string(strbuf_text(&reader->text), reader->text.length, err);
     if (!key->name || !key->value || strbuf_check(&reader->text, err) != 0)
         return -1;
-    key->row = key_find(recipe_keys, recipe_key_count, key->name);
     return strcmp(key->name, "dataset") == 0 ? note_datasets(reader, value, err) : 0;
 }
 
-/* A recipe has no key that names its stage, but each stage has keys that the others do not have. */
-static void choose_stage(struct report_recipe *recipe)
+/*
+ * A recipe has no key that names its stage, but each stage has keys that the others do not have: the stage is the one
+ * that has most of what is there. Then its keys say what the recipe's mean.
+ */
+static void choose_stage(struct report_recipe *recipe, const struct recipe_stages *stages)
 {
-    size_t strange[STAGE_COUNT] = {0}, best = 0;
-    for (size_t stage = 0; stage < STAGE_COUNT; stage++) {
+    struct key_table keys;
+    size_t most = 0;
+    for (size_t s = 0; s < stages->count; s++) {
+        const struct recipe_stages one = {.items = &stages->items[s], .count = 1};
+        size_t known = 0;
+        keys_of_stages(&keys, &one);
         for (size_t i = 0; i < recipe->count; i++)
-            strange[stage] += recipe->keys[i].row && !key_in_stage(recipe->keys[i].row, (enum stage)stage);
-        if (strange[stage] < strange[best])
-            best = stage;
+            known += key_find(&keys, recipe->keys[i].name) != NULL;
+        if (s == 0 || known > most)
+            recipe->stage = stages->items[s];
+        else if (known == most)
+            recipe->stage = NULL;
+        most = known > most ? known : most;
     }
-    recipe->stage = (enum stage)best;
-    recipe->known_stage = true;
-    for (size_t stage = 0; stage < STAGE_COUNT; stage++)
-        if (stage != best && strange[stage] == strange[best])
-            recipe->known_stage = false;
+    const struct recipe_stages own = {.items = &recipe->stage, .count = 1};
+    keys_of_stages(&keys, recipe->stage ? &own : stages);
+    for (size_t i = 0; i < recipe->count; i++)
+        recipe->keys[i].row = key_find(&keys, recipe->keys[i].name);
 }
 
 static int read_document(struct reader *reader, struct err *err)
@@ -144,7 +153,7 @@ static int read_document(struct reader *reader, struct err *err)
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++)
         if (add_key(reader, pair, err) != 0)
             return -1;
-    choose_stage(reader->recipe);
+    choose_stage(reader->recipe, reader->stages);
     if (strbuf_check(&reader->datasets, err) != 0)
         return -1;
     reader->recipe->datasets = mem_copy_string(strbuf_text(&reader->datasets), reader->datasets.length, err);
@@ -169,9 +178,10 @@ static int parse(struct reader *reader, const struct strbuf *file, struct err *e
     return rc;
 }
 
-int report_recipe_read(struct report_recipe *recipe, const char *path, struct err *err)
+int report_recipe_read(struct report_recipe *recipe, const char *path, const struct recipe_stages *stages,
+                       struct err *err)
 {
-    struct reader reader = {.recipe = recipe, .path = path};
+    struct reader reader = {.recipe = recipe, .stages = stages, .path = path};
     struct strbuf file = {0};
     int rc = 0;
     if (file_exists(path)) {

@@ -2,27 +2,21 @@
 #include "report/report.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <math.h>
 #include <string.h>
-
-static const char *stage_title(const struct report_recipe *recipe)
-{
-    static const char *const titles[STAGE_COUNT] = {
-        [STAGE_SFT] = "Supervised fine-tuning", [STAGE_REWARD] = "Reward model", [STAGE_PPO] = "PPO training"};
-    return recipe->known_stage ? titles[recipe->stage] : "Run";
-}
 
 /* "Supervised fine-tuning of SmolLM2-135M", as plain text. */
 static int make_title(struct strbuf *out, const struct report_data *data, struct err *err)
 {
+    const struct recipe_stage *stage = data->recipe.stage;
     const char *model = report_recipe_value(&data->recipe, "model_name_or_path");
-    strbuf_puts(out, stage_title(&data->recipe));
+    strbuf_puts(out, stage ? stage->title : "Run");
     if (model) {
         char *name = report_base_name(model, err);
         if (!name)
             return -1;
-        strbuf_printf(out, " %s %s", data->recipe.stage == STAGE_REWARD ? "from" : "of", name);
+        strbuf_printf(out, " %s %s", stage ? stage->title_joint : "of", name);
         mem_free(name);
     }
     return strbuf_check(out, err);
@@ -78,10 +72,10 @@ static int add_all(struct html_page *page, const struct report_data *data, struc
     return 0;
 }
 
-int report_write(const char *folder, struct err *err)
+int report_write(const char *folder, const struct recipe_stages *stages, struct err *err)
 {
     struct report_data data;
-    if (report_data_read(&data, folder, err) != 0)
+    if (report_data_read(&data, folder, stages, err) != 0)
         return err_prefix(err, "cannot make the report");
     struct html_page page = {0};
     struct strbuf title = {0};

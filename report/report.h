@@ -5,12 +5,12 @@
  * again at any time, and runs with equal files have equal pages. Whatever is missing is left out.
  *
  *     recipe.resolved.yaml   the title and the line below it; every key at the end of the page
- *     metrics.jsonl          a curve for every number (train/metrics.h); report/metric_names.h knows which share a
- * panel, and what they mean. Names that begin with "time/" are seconds of a phase, and drawn as such samples.jsonl
- * {"step", "epoch", "prompt", "answer", "score" (a number, or not there), ...}: the answers of the first and of the
- * last step side by side memory.json            {"plan": {"weights": bytes, ...}, "total": bytes}: beside the peak that
- * was measured figures.json           what a stage has computed itself, see below state.json             it is there
- * when the run is finished
+ *     metrics.jsonl          a curve for every number (train/metrics.h); report/metrics.h knows which share a panel,
+ * and what they mean. Names that begin with "time/" are seconds of a phase, and drawn as such samples.jsonl {"step",
+ * "epoch", "prompt", "answer", "score" (a number, or not there), ...}: the answers of the first and of the last step
+ * side by side memory.json            {"plan": {"weights": bytes, ...}, "total": bytes}: beside the peak that was
+ * measured figures.json           what a stage has computed itself, see below state.json             it is there when
+ * the run is finished
  *
  * A torn last line of a .jsonl is passed over, as a killed process leaves one. Anything else that cannot be read is an
  * error that names the file and the line.
@@ -30,18 +30,20 @@
 #define ATTUNE_REPORT_REPORT_H
 
 #include "base/err.h"
+#include "recipe/stage.h"
 #include <stddef.h>
 
 #define REPORT_FILE     "report.html"
 #define REPORT_RUNS_MAX ((size_t)32)
 
-/* Makes folder/report.html, whole or not at all. */
-int report_write(const char *folder, struct err *err);
+/* Makes folder/report.html of a run of one of the stages, whole or not at all. */
+int report_write(const char *folder, const struct recipe_stages *stages, struct err *err);
 
 /*
  * Makes at `path` one page about 2 .. REPORT_RUNS_MAX runs: their curves over each other, the recipe keys in which they
  * differ, and what each ended with.
  */
-int report_compare(const char *const *folders, size_t count, const char *path, struct err *err);
+int report_compare(const char *const *folders, size_t count, const char *path, const struct recipe_stages *stages,
+                   struct err *err);
 
 #endif

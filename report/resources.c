@@ -1,9 +1,8 @@
-/* report/resources.c - time, memory and recipe of sections.h. */
+/* report/resources.c - time, memory and recipe of internal.h. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/minmax.h"
-#include "report/chart.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,7 +279,7 @@ void report_add_recipe(struct html_page *page, const struct report_data *data)
                   "<table>\n",
                   recipe->count);
     for (size_t i = 0; i < recipe->count; i++) {
-        const char *group = recipe->keys[i].row ? key_group_title(recipe->keys[i].row->group) : "Of another version";
+        const char *group = recipe->keys[i].row ? recipe->keys[i].row->group : "Of another version";
         if (!title || strcmp(title, group) != 0) {
             strbuf_puts(out, "<tr><td colspan=\"3\"><h3>");
             html_puts(out, group);

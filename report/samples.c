@@ -1,7 +1,7 @@
-/* report/samples.c - the samples of sections.h. */
+/* report/samples.c - the samples of internal.h. */
 #include "base/file.h"
 #include "base/mem.h"
-#include "report/sections.h"
+#include "report/internal.h"
 #include <math.h>
 #include <string.h>
 

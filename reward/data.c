@@ -2,6 +2,7 @@
 #include "reward/data.h"
 
 #include "base/log.h"
+#include "reward/recipe.h"
 
 static int open_eval(struct reward_data *data, const struct reward_set_options *options, struct err *err)
 {
@@ -30,13 +31,13 @@ static int open_eval(struct reward_data *data, const struct reward_set_options *
 static int check_margins(const struct reward_data *data, struct err *err)
 {
     for (size_t i = 0; i < data->train->count; i++) {
-        if (data->recipe->margin == RECIPE_MARGIN_NONE || data->train->rankings[i].levels) {
+        if (reward_keys(data->recipe)->margin == RANKING_MARGIN_NONE || data->train->rankings[i].levels) {
             return 0;
         }
     }
     return err_set(err, "margin: %s, but no ranking of dataset has one%s; leave margin out",
                    recipe_choice(data->recipe, "margin"),
-                   data->recipe->margin == RECIPE_MARGIN_STRENGTH
+                   reward_keys(data->recipe)->margin == RANKING_MARGIN_STRENGTH
                        ? " (only pairs that were labelled with a strength do)"
                        : " (a number \"margin\" beside chosen and rejected, or ratings of the answers)");
 }
@@ -48,13 +49,17 @@ static int load_all(struct reward_data *data, struct pool *pool, struct err *err
         return -1;
     }
     struct reward_set_options options = reward_set_options(recipe, &data->text, pool);
+    options.margin = reward_keys(recipe)->margin;
+    options.margin_scale = reward_keys(recipe)->margin_scale;
+    options.ties = reward_keys(recipe)->ties == REWARD_TIES_HALF;
     if (reward_set_load(&data->train, &recipe->dataset, &options, err) != 0) {
         return err_prefix(err, "dataset");
     }
     if (open_eval(data, &options, err) != 0) {
         return -1;
     }
-    if (reward_set_apply_weights(data->train, recipe->weight_by_agreement, (uint64_t)recipe->seed, err) != 0) {
+    if (reward_set_apply_weights(data->train, reward_keys(recipe)->weight_by_agreement, (uint64_t)recipe->seed, err) !=
+        0) {
         return err_prefix(err, "dataset");
     }
     if (check_margins(data, err) != 0) {

@@ -2,6 +2,7 @@
 #include "reward/loop.h"
 #include "base/log.h"
 #include "reward/evaluation_figures.h"
+#include "reward/recipe.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -206,7 +207,7 @@ int reward_loop_before_result(void *context, struct err *err)
     struct figures figures = figures_of(loop);
     struct evaluation_summary reference;
     evaluation_measure(figures_main(&figures), &loop->loss, &reference);
-    if (recipe->normalize_scores) {
+    if (reward_keys(recipe)->normalize_scores) {
         if (reference.deviation > 0 && isfinite(reference.deviation)) {
             figures.gain = 1 / reference.deviation;
             figures.offset = -reference.mean / reference.deviation;

@@ -2,6 +2,7 @@
 #include "reward/reward.h"
 #include "base/mem.h"
 #include "reward/loop.h"
+#include "reward/recipe.h"
 
 /* The parts of a run in the order they are made; closed in the opposite one. */
 struct reward {
@@ -17,7 +18,7 @@ struct reward {
 static int open_models(void *context, struct err *err)
 {
     struct reward *reward = context;
-    if (trainable_open(&reward->trainable, reward->recipe, err) != 0)
+    if (trainable_open(&reward->trainable, reward->recipe, true, err) != 0)
         return -1;
     trainable_introduce(&reward->trainable, reward->backend);
     return 0;
@@ -96,9 +97,9 @@ static int make(void *context, struct err *err)
     loop->dscores = mem_alloc(readings, sizeof *loop->dscores, err);
     if (!loop->scores || !loop->dscores)
         return -1;
-    loop->loss = (struct reward_loss_options){.ties = recipe->ties == RECIPE_TIES_HALF,
-                                              .label_smoothing = recipe->label_smoothing,
-                                              .centering = recipe->center_rewards_coefficient};
+    loop->loss = (struct reward_loss_options){.ties = reward_keys(recipe)->ties == REWARD_TIES_HALF,
+                                              .label_smoothing = reward_keys(recipe)->label_smoothing,
+                                              .centering = reward_keys(recipe)->center_rewards_coefficient};
     struct run *run = loop->steps.run;
     reward->part = (struct run_part){.trainable = &reward->trainable, .optimizer = loop->optimizer};
     run->parts = &reward->part;

@@ -60,13 +60,7 @@ int folder_chat_template(char **out, const char *folder, struct err *err)
     char *path = file_join(folder, "recipe.resolved.yaml", err);
     if (!path)
         return -1;
-    struct recipe *recipe = NULL;
-    int rc = file_exists(path) ? recipe_load(&recipe, recipe_find_stage(path, 0, NULL), path, 0, NULL, err) : 0;
-    if (rc == 0 && recipe && recipe->chat_template) {
-        *out = mem_copy_string(recipe->chat_template, strlen(recipe->chat_template), err);
-        rc = *out ? 0 : -1;
-    }
-    recipe_free(recipe);
+    int rc = file_exists(path) ? recipe_read_text(out, path, "chat_template", err) : 0;
     mem_free(path);
     return rc;
 }

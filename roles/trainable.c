@@ -68,12 +68,12 @@ static struct adapter_options options_of(const struct recipe *recipe, const stru
     };
 }
 
-int trainable_open(struct trainable *trainable, const struct recipe *recipe, struct err *err)
+int trainable_open(struct trainable *trainable, const struct recipe *recipe, bool scorer, struct err *err)
 {
     struct trainable_role role = {
         .model_folder = recipe->model_name_or_path,
         .adapter_folder = recipe->finetuning_type == RECIPE_LORA ? recipe->adapter_name_or_path : NULL,
-        .scorer = recipe->stage == STAGE_REWARD,
+        .scorer = scorer,
         .seed = (uint64_t)recipe->seed,
     };
     if (trainable_open_role(trainable, recipe, &role, err) != 0)

@@ -25,7 +25,8 @@ struct trainable {
     const struct parameter_list *parameters; /* set by trainable_load() */
 };
 
-int trainable_open(struct trainable *trainable, const struct recipe *recipe, struct err *err);
+/* `scorer`: with a score head in place of the vocabulary's. */
+int trainable_open(struct trainable *trainable, const struct recipe *recipe, bool scorer, struct err *err);
 /*
  * The same for one role of several. `model`: opened already, and loaded (before trainable_load(), with `backward`) and
  * closed by the caller; NULL: model_folder is opened, whose weights are trained where the recipe says full. With an

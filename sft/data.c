@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "sft/recipe.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,9 @@ static struct dataset_options dataset_options_of(const struct sft_data *data, st
         .tokenizer = data->text.tokenizer,
         .chat = data->text.chat,
         .max_length = (int32_t)recipe->max_length,
-        .train_on_prompt = recipe->train_on_prompt,
-        .roles = recipe->train_roles.count ? (const char *const *)recipe->train_roles.items : NULL,
-        .role_count = recipe->train_roles.count,
+        .train_on_prompt = sft_keys(recipe)->train_on_prompt,
+        .roles = sft_keys(recipe)->train_roles.count ? (const char *const *)sft_keys(recipe)->train_roles.items : NULL,
+        .role_count = sft_keys(recipe)->train_roles.count,
         .skip_bad_records = recipe->on_bad_record == RECIPE_BAD_RECORD_SKIP,
         .too_long = recipe->on_too_long == RECIPE_TOO_LONG_DROP ? DATASET_DROP : DATASET_TRUNCATE,
         .seed = (uint64_t)recipe->seed,
@@ -91,10 +92,11 @@ static int load_all(struct sft_data *data, struct pool *pool, struct err *err)
         return err_prefix(err, "eval_split");
     if (load_samples(data, &options, err) != 0)
         return -1;
-    if (recipe->packing && packed_rows_fill(&data->packed, data->train->examples, NULL, data->train->count,
-                                            (int32_t)recipe->max_length, err) != 0)
+    if (sft_keys(recipe)->packing && packed_rows_fill(&data->packed, data->train->examples, NULL, data->train->count,
+                                                      (int32_t)recipe->max_length, err) != 0)
         return -1;
-    return row_order_open(&data->order, recipe, recipe->packing ? data->packed.rows : (int64_t)data->train->count, err);
+    return row_order_open(&data->order, recipe,
+                          sft_keys(recipe)->packing ? data->packed.rows : (int64_t)data->train->count, err);
 }
 
 int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err *err)
@@ -113,7 +115,7 @@ int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err
     report(data->train, "dataset");
     if (data->eval)
         report(data->eval, recipe->eval_split > 0 ? "eval_split" : "eval_dataset");
-    if (recipe->packing)
+    if (sft_keys(recipe)->packing)
         log_info("  packed into %lld rows of %lld tokens, %.1f %% full", (long long)data->order.count,
                  (long long)recipe->max_length,
                  100.0 * (double)data->packed.tokens / ((double)data->order.count * (double)recipe->max_length));
@@ -138,7 +140,7 @@ void sft_data_close(struct sft_data *data)
 /* Examples of a row: their number, and the first one's place in `packed.examples` (or the example itself). */
 static int32_t row_examples(const struct sft_data *data, int64_t row, int32_t *first)
 {
-    if (!data->recipe->packing) {
+    if (!sft_keys(data->recipe)->packing) {
         *first = (int32_t)row;
         return 1;
     }
@@ -148,7 +150,7 @@ static int32_t row_examples(const struct sft_data *data, int64_t row, int32_t *f
 
 static const struct example *row_example(const struct sft_data *data, int32_t place)
 {
-    return &data->train->examples[data->recipe->packing ? data->packed.examples[place] : place];
+    return &data->train->examples[sft_keys(data->recipe)->packing ? data->packed.examples[place] : place];
 }
 
 int64_t sft_data_row_trained(const struct sft_data *data, int64_t row)

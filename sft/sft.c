@@ -18,7 +18,7 @@ struct sft {
 static int open_models(void *context, struct err *err)
 {
     struct sft *sft = context;
-    if (trainable_open(&sft->trainable, sft->recipe, err) != 0)
+    if (trainable_open(&sft->trainable, sft->recipe, false, err) != 0)
         return -1;
     trainable_introduce(&sft->trainable, sft->backend);
     return 0;

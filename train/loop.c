@@ -131,7 +131,7 @@ static int evaluate(struct loop *loop, bool *better, struct err *err)
 static void write_report(const struct loop *loop)
 {
     struct err err;
-    if (report_write(loop->recipe->output_dir, &err) != 0)
+    if (report_write(loop->recipe->output_dir, loop->recipe->stages, &err) != 0)
         log_warn("no report: %s", err.text);
 }
 
@@ -172,7 +172,7 @@ enum loop_outcome loop_run(struct loop *loop, struct err *err)
     if (state->step == 0 && evaluate(loop, &better, err) != 0)
         return LOOP_FAILED;
     int rc = 0;
-    progress_begin(&loop->progress, stage_name(loop->recipe->stage), state->total_steps);
+    progress_begin(&loop->progress, loop->recipe->stage->name, state->total_steps);
     progress_update(&loop->progress, state->step, NULL);
     while (rc == 0 && !stop) {
         rc = train_step(loop, err);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "recipe/stage.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -331,7 +332,7 @@ static int check_recipe_unchanged(const struct run *run, const char *folder, str
 {
     char *path = file_join(folder, "recipe.resolved.yaml", err);
     struct recipe *then = NULL;
-    int rc = path ? recipe_load(&then, run->recipe->stage, path, 0, NULL, err) : -1;
+    int rc = path ? recipe_load(&then, run->recipe->stages, run->recipe->stage, path, 0, NULL, err) : -1;
     if (rc == 0)
         rc = recipe_check_resume(run->recipe, then, err);
     if (rc != 0)
@@ -487,7 +488,7 @@ int run_open(struct run **out, const struct recipe *recipe, const struct run_ide
             rc = metrics_open(&run->metrics, metrics_path, err);
         if (rc == 0 && recipe->report_to.count > 0)
             rc = open_tensorboard(run, last, err);
-        if (rc == 0 && (recipe->sample_prompts.count || recipe->sample_prompts_file || recipe->stage == STAGE_PPO))
+        if (rc == 0 && (recipe->sample_prompts.count || recipe->sample_prompts_file || recipe->stage->always_samples))
             rc = metrics_open(&run->samples, samples_path, err);
     }
     mem_free(metrics_path);

@@ -124,6 +124,10 @@ int stage_main(const struct stage_command *stage, int argc, char **argv)
     struct stage_options options = {0};
     bool profile = false;
     struct args_list keys = {0};
+    char name[32], more[600];
+    snprintf(name, sizeof name, "attune %s", stage->stage->name);
+    snprintf(more, sizeof more, "attune help lists the recipe's keys, attune help KEY explains one.\n\nExamples:\n%s",
+             stage->stage->examples);
     const struct args_operand operands[] = {{.name = "RECIPE", .help = "the recipe, a YAML file", .text = &path}};
     const struct args_option table[] = {
         {.name = "dry-run",
@@ -131,9 +135,9 @@ int stage_main(const struct stage_command *stage, int argc, char **argv)
          .flag = &options.dry_run},
         {.name = "profile", .help = "print at the end how long each kind of operation took", .flag = &profile}};
     const struct args_command command = {
-        .name = stage->name,
-        .summary = stage->summary,
-        .more = stage->more,
+        .name = name,
+        .summary = stage->stage->summary,
+        .more = more,
         .operands = operands,
         .operand_count = 1,
         .options = table,
@@ -148,7 +152,8 @@ int stage_main(const struct stage_command *stage, int argc, char **argv)
     }
     struct err err;
     struct recipe *recipe;
-    if (recipe_load(&recipe, stage->stage, path, (int)keys.count, (char **)(uintptr_t)keys.items, &err) != 0) {
+    if (recipe_load(&recipe, stage->stages, stage->stage, path, (int)keys.count, (char **)(uintptr_t)keys.items,
+                    &err) != 0) {
         args_list_free(&keys);
         args_end(&command, -1, &err);
         return ARGS_USAGE;

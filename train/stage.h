@@ -18,6 +18,7 @@
 
 #include "backend/backend.h"
 #include "model/pass.h"
+#include "recipe/stage.h"
 #include "train/loop.h"
 #include "train/order.h"
 
@@ -26,10 +27,8 @@ struct stage_options {
 };
 
 struct stage_command {
-    enum stage stage;
-    const char *name;    /* "attune sft" */
-    const char *summary; /* one sentence, for --help */
-    const char *more;    /* examples */
+    const struct recipe_stage *stage;
+    const struct recipe_stages *stages; /* all of them */
     /* Runs the recipe on the backend. */
     enum loop_outcome (*run)(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
                              struct err *err);

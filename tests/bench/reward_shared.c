@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "model/pass.h"
 #include "reward/loss.h"
+#include "reward/recipe.h"
 #include "roles/trainable.h"
 #include "text/data/family.h"
 #include <math.h>
@@ -87,11 +88,11 @@ static void open_work(struct work *work, const char *folder)
                           "model_name_or_path: %s\noutput_dir: none\ndataset: none\nlora_r: 16\nlora_alpha: 32\n"
                           "lora_dropout: 0\nlora_target_modules: all-linear\n",
                           folder);
-    check(recipe_load_text(&recipe, STAGE_REWARD, "bench", yaml, (size_t)length, 0, NULL, &err), &err);
+    check(recipe_load_text(&recipe, &all_stages, &reward_stage, "bench", yaml, (size_t)length, 0, NULL, &err), &err);
     check(
         cpu_backend_create(&work->backend, &(struct cpu_options){.compute = DTYPE_F32, .threads = work->threads}, &err),
         &err);
-    check(trainable_open(&work->trainable, recipe, &err), &err);
+    check(trainable_open(&work->trainable, recipe, true, &err), &err);
     check(trainable_load(&work->trainable, work->backend, &err), &err);
     recipe_free(recipe);
 

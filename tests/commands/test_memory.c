@@ -13,7 +13,10 @@
 #include "model/init.h"
 #include "model/memory.h"
 #include "ppo/ppo.h"
+#include "ppo/recipe.h"
+#include "reward/recipe.h"
 #include "reward/reward.h"
+#include "sft/recipe.h"
 #include "sft/sft.h"
 #include "support/fixture.h"
 #include "support/sanitized.h"
@@ -42,9 +45,9 @@ struct setting {
     const char *lines;
 };
 
-static const struct tested_stage tested_sft = {.stage = STAGE_SFT, .run = sft_run};
-static const struct tested_stage tested_reward = {.stage = STAGE_REWARD, .run = reward_run};
-static const struct tested_stage tested_ppo = {.stage = STAGE_PPO, .run = ppo_run};
+static const struct tested_stage tested_sft = {.stage = &sft_stage, .run = sft_run};
+static const struct tested_stage tested_reward = {.stage = &reward_stage, .run = reward_run};
+static const struct tested_stage tested_ppo = {.stage = &ppo_stage, .run = ppo_run};
 
 /* A process's exit status where all went well. */
 static int in_a_process(int (*body)(void *context), void *context)

@@ -3,7 +3,7 @@
  * loads must be written and load again to the same fingerprint.
  */
 #include "base/mem.h"
-#include "recipe/recipe.h"
+#include "recipe/stage.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static void check_again(const struct recipe *recipe)
     if (recipe_write(recipe, path, &err) != 0) {
         return;
     }
-    int status = recipe_load(&again, recipe->stage, path, 0, NULL, &err);
+    int status = recipe_load(&again, &all_stages, recipe->stage, path, 0, NULL, &err);
     assert(status == 0);
     assert(recipe_fingerprint(recipe, &first, &err) == 0 && recipe_fingerprint(again, &second, &err) == 0);
     assert(first.high == second.high && first.low == second.low);
@@ -53,8 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     struct recipe *recipe;
-    if (recipe_load_text(&recipe, (enum stage)(data[0] % STAGE_COUNT), "fuzz", text, length, count, options, &err) ==
-        0) {
+    if (recipe_load_text(&recipe, &all_stages, all_stages.items[data[0] % all_stages.count], "fuzz", text, length,
+                         count, options, &err) == 0) {
         check_again(recipe);
         recipe_free(recipe);
     } else {

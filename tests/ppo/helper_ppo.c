@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "ppo/helper_ppo.h"
+#include "ppo/recipe.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
 #include <limits.h>
@@ -73,7 +74,7 @@ static void put_prompts_and_scores(struct strbuf *yaml, const char *lines)
         strbuf_puts(yaml, ppo_counting("e"));
 }
 
-const struct tested_stage tested_ppo = {.stage = STAGE_PPO, .run = ppo_run, .put_defaults = put_prompts_and_scores};
+const struct tested_stage tested_ppo = {.stage = &ppo_stage, .run = ppo_run, .put_defaults = put_prompts_and_scores};
 
 struct recipe *ppo_recipe(const char *name, const char *lines)
 {

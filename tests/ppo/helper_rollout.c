@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "ppo/helper_rollout.h"
+#include "ppo/recipe.h"
 #include "support/fixture.h"
 #include <math.h>
 #include <string.h>
@@ -111,39 +112,39 @@ static int choice(const json_t *recipe, const char *key, const char *const *word
     return -1;
 }
 
-struct recipe rollout_recipe(const struct rollout *rollout, const json_t *one)
+struct ppo_recipe rollout_recipe(const struct rollout *rollout, const json_t *one)
 {
     static const char *const estimators[] = {"gae", "grpo", "rloo"}, *const scales[] = {"group", "batch", "none"},
                              *const losses[] = {"dapo", "grpo", "dr_grpo"}, *const kls[] = {"k1", "k2", "k3"};
     const json_t *keys = member(one, "recipe"), *optimizer = member(rollout->json, "optimizer");
-    return (struct recipe){.stage = STAGE_PPO,
-                           .advantage_estimator =
-                               (enum recipe_advantage)choice(keys, "advantage_estimator", estimators, 3),
-                           .scale_rewards = (enum recipe_scale_rewards)choice(keys, "scale_rewards", scales, 3),
-                           .loss_type = (enum recipe_policy_loss)choice(keys, "loss_type", losses, 3),
-                           .kl_estimator = (enum recipe_kl_estimator)choice(keys, "kl_estimator", kls, 3),
-                           .kl_coef = number(keys, "kl_coef"),
-                           .gamma = number(keys, "gamma"),
-                           .lam = number(keys, "lam"),
-                           .cliprange = number(keys, "cliprange"),
-                           .epsilon_high = number(keys, "epsilon_high"),
-                           .cliprange_value = number(keys, "cliprange_value"),
-                           .vf_coef = number(keys, "vf_coef"),
-                           .entropy_coef = number(keys, "entropy_coef"),
-                           .missing_eos_penalty = number(keys, "missing_eos_penalty"),
-                           .score_clip = number(keys, "score_clip"),
-                           .use_score_norm = json_is_true(member(keys, "use_score_norm")),
-                           .whiten_rewards = json_is_true(member(keys, "whiten_rewards")),
-                           .response_length = (int64_t)number(keys, "response_length"),
-                           .num_generations = rollout->episodes.group_size,
-                           .num_ppo_epochs = 1,
-                           .num_mini_batches = 1,
-                           .temperature = number(rollout->json, "temperature"),
-                           .learning_rate = number(optimizer, "learning_rate"),
-                           .adam_beta1 = number(optimizer, "adam_beta1"),
-                           .adam_beta2 = number(optimizer, "adam_beta2"),
-                           .adam_epsilon = number(optimizer, "adam_epsilon"),
-                           .max_grad_norm = number(optimizer, "max_grad_norm")};
+    return (struct ppo_recipe){.common.stage = &ppo_stage,
+                               .advantage_estimator =
+                                   (enum ppo_advantage)choice(keys, "advantage_estimator", estimators, 3),
+                               .scale_rewards = (enum ppo_scale_rewards)choice(keys, "scale_rewards", scales, 3),
+                               .loss_type = (enum ppo_policy_loss)choice(keys, "loss_type", losses, 3),
+                               .kl_estimator = (enum ppo_kl_estimator)choice(keys, "kl_estimator", kls, 3),
+                               .kl_coef = number(keys, "kl_coef"),
+                               .gamma = number(keys, "gamma"),
+                               .lam = number(keys, "lam"),
+                               .cliprange = number(keys, "cliprange"),
+                               .epsilon_high = number(keys, "epsilon_high"),
+                               .cliprange_value = number(keys, "cliprange_value"),
+                               .vf_coef = number(keys, "vf_coef"),
+                               .entropy_coef = number(keys, "entropy_coef"),
+                               .missing_eos_penalty = number(keys, "missing_eos_penalty"),
+                               .score_clip = number(keys, "score_clip"),
+                               .use_score_norm = json_is_true(member(keys, "use_score_norm")),
+                               .whiten_rewards = json_is_true(member(keys, "whiten_rewards")),
+                               .response_length = (int64_t)number(keys, "response_length"),
+                               .num_generations = rollout->episodes.group_size,
+                               .num_ppo_epochs = 1,
+                               .num_mini_batches = 1,
+                               .temperature = number(rollout->json, "temperature"),
+                               .common.learning_rate = number(optimizer, "learning_rate"),
+                               .common.adam_beta1 = number(optimizer, "adam_beta1"),
+                               .common.adam_beta2 = number(optimizer, "adam_beta2"),
+                               .common.adam_epsilon = number(optimizer, "adam_epsilon"),
+                               .common.max_grad_norm = number(optimizer, "max_grad_norm")};
 }
 
 struct score_statistics rollout_statistics(const json_t *one, const char *key)

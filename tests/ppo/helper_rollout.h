@@ -25,7 +25,7 @@ void rollout_close(struct rollout *rollout);
 const json_t *rollout_case(const struct rollout *rollout, size_t number);
 const json_t *rollout_case_named(const struct rollout *rollout, const char *name);
 /* The keys that a case sets, and the statistics it starts from ("statistics" or "statistics_after"). */
-struct recipe rollout_recipe(const struct rollout *rollout, const json_t *rollout_case);
+struct ppo_recipe rollout_recipe(const struct rollout *rollout, const json_t *rollout_case);
 struct score_statistics rollout_statistics(const json_t *rollout_case, const char *key);
 
 /* The token ids of a list. */

@@ -24,7 +24,7 @@ static void test_fixture(void **state)
     const json_t *one;
     size_t cases = 0;
     for (; (one = rollout_case(&rollout, cases)); cases++) {
-        struct recipe recipe = rollout_recipe(&rollout, one);
+        struct ppo_recipe recipe = rollout_recipe(&rollout, one);
         const struct advantage_options options = ppo_advantage_options(&recipe);
         struct score_statistics statistics = rollout_statistics(one, "statistics");
         struct score_statistics after = rollout_statistics(one, "statistics_after");
@@ -36,7 +36,7 @@ static void test_fixture(void **state)
         expect_number(one, "kl", summary.kl);
         expect_number(one, "rlhf_reward", summary.rlhf_reward);
         expect_number(one, "equal_groups", (double)summary.equal_groups);
-        if (recipe.advantage_estimator == RECIPE_ADVANTAGE_GAE)
+        if (recipe.advantage_estimator == PPO_ADVANTAGE_GAE)
             expect_number(one, "explained_variance", explained_variance(episodes));
         assert_near(statistics.count, recipe.use_score_norm ? after.count : 40, EPSILON);
         if (recipe.use_score_norm) {
@@ -71,7 +71,7 @@ static void make_episodes(struct episodes *episodes, int64_t group_size)
     }
 }
 
-static const struct advantage_options plain_gae = {.estimator = RECIPE_ADVANTAGE_GAE, .gamma = 1, .lam = 1};
+static const struct advantage_options plain_gae = {.estimator = PPO_ADVANTAGE_GAE, .gamma = 1, .lam = 1};
 
 static void compute(struct episodes *episodes, const struct advantage_options *options, double kl_coef,
                     struct advantage_summary *summary)
@@ -114,7 +114,7 @@ static void test_one_step(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct advantage_options options = {.estimator = RECIPE_ADVANTAGE_GAE, .gamma = 0.5, .lam = 0};
+    struct advantage_options options = {.estimator = PPO_ADVANTAGE_GAE, .gamma = 0.5, .lam = 0};
     make_episodes(&episodes, 1);
     compute(&episodes, &options, 0, &summary);
     for (int64_t i = 0; i < 3; i++) {
@@ -239,23 +239,23 @@ static void test_groups(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct advantage_options options = {.estimator = RECIPE_ADVANTAGE_GRPO};
+    struct advantage_options options = {.estimator = PPO_ADVANTAGE_GRPO};
     make_episodes(&episodes, 3);
     const double mean = -0.5, deviation = sqrt((2.25 + 6.25 + 1) / 2);
-    static const enum recipe_scale_rewards scales[] = {RECIPE_SCALE_GROUP, RECIPE_SCALE_BATCH, RECIPE_SCALE_NONE};
+    static const enum ppo_scale_rewards scales[] = {PPO_SCALE_GROUP, PPO_SCALE_BATCH, PPO_SCALE_NONE};
     for (int s = 0; s < 3; s++) {
         options.scale_rewards = scales[s];
         compute(&episodes, &options, 5, &summary); /* its KL is in the loss: the price does not matter here */
         for (int64_t i = 0; i < 3; i++) {
             const struct episode *episode = &episodes.items[i];
-            double divisor = options.scale_rewards == RECIPE_SCALE_NONE ? 1 : deviation + 1e-4;
+            double divisor = options.scale_rewards == PPO_SCALE_NONE ? 1 : deviation + 1e-4;
             for (int64_t t = episode->first; t < episode->first + episode->length; t++) {
                 assert_near(episodes.advantages[t], (episode->score - mean) / divisor, EPSILON);
                 assert_near(episodes.returns[t], episode->score, EPSILON);
             }
         }
     }
-    options.estimator = RECIPE_ADVANTAGE_RLOO;
+    options.estimator = PPO_ADVANTAGE_RLOO;
     compute(&episodes, &options, 0, &summary);
     assert_near(episodes.advantages[0], 1 - (-3 + 0.5) / 2, EPSILON);
     assert_near(episodes.advantages[1], -3 - (1 + 0.5) / 2, EPSILON);
@@ -271,7 +271,7 @@ static void test_rloo_kl(void **state)
     (void)state;
     struct episodes episodes;
     struct advantage_summary summary;
-    struct advantage_options options = {.estimator = RECIPE_ADVANTAGE_RLOO};
+    struct advantage_options options = {.estimator = PPO_ADVANTAGE_RLOO};
     make_episodes(&episodes, 3);
     compute(&episodes, &options, 0.1, &summary);
     double totals[3], kls[3] = {0};
@@ -289,7 +289,7 @@ static void test_rloo_kl(void **state)
 static void test_nothing_to_compare(void **state)
 {
     (void)state;
-    static const enum recipe_advantage estimators[] = {RECIPE_ADVANTAGE_GRPO, RECIPE_ADVANTAGE_RLOO};
+    static const enum ppo_advantage estimators[] = {PPO_ADVANTAGE_GRPO, PPO_ADVANTAGE_RLOO};
     for (int e = 0; e < 2; e++) {
         for (int64_t group_size = 1; group_size <= 3; group_size += 2) {
             struct episodes episodes;

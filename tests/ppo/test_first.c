@@ -5,6 +5,7 @@
 #include "support/cmocka.h"
 
 #include "ppo/helper_ppo.h"
+#include "ppo/recipe.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
 #include <stdio.h>
@@ -77,7 +78,7 @@ static void learning_rate_zero(void **state)
         for (int step = 2; step <= 3; step++) {
             assert_true(
                 same_bytes(temporary("run/checkpoint-1/%s", result), temporary("run/checkpoint-%d/%s", step, result)));
-            if (recipe->advantage_estimator == RECIPE_ADVANTAGE_GAE)
+            if (ppo_keys(recipe)->advantage_estimator == PPO_ADVANTAGE_GAE)
                 assert_true(same_bytes(temporary("run/checkpoint-1/critic/%s", result),
                                        temporary("run/checkpoint-%d/critic/%s", step, result)));
         }

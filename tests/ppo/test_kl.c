@@ -5,21 +5,21 @@
 #include "ppo/options.h"
 #include <math.h>
 
-static const enum recipe_kl_estimator estimators[] = {RECIPE_KL_K1, RECIPE_KL_K2, RECIPE_KL_K3};
+static const enum ppo_kl_estimator estimators[] = {PPO_KL_K1, PPO_KL_K2, PPO_KL_K3};
 
 static void test_values(void **state)
 {
     (void)state;
     for (double d = -5; d <= 5; d += 0.37) {
-        assert_true(kl_estimate(RECIPE_KL_K1, d) == d);
-        assert_near(kl_estimate(RECIPE_KL_K2, d), d * d / 2, 1e-12);
-        assert_near(kl_estimate(RECIPE_KL_K3, d), exp(-d) - 1 + d, 1e-12);
-        assert_true(kl_estimate(RECIPE_KL_K3, d) >= 0);
+        assert_true(kl_estimate(PPO_KL_K1, d) == d);
+        assert_near(kl_estimate(PPO_KL_K2, d), d * d / 2, 1e-12);
+        assert_near(kl_estimate(PPO_KL_K3, d), exp(-d) - 1 + d, 1e-12);
+        assert_true(kl_estimate(PPO_KL_K3, d) >= 0);
     }
     for (int i = 0; i < 3; i++)
         assert_true(kl_estimate(estimators[i], 0) == 0);
     /* Near 0, k3 is d^2 / 2; exp(-d) - 1 + d itself would have lost all its digits. */
-    assert_near(kl_estimate(RECIPE_KL_K3, 1e-6) / 0.5e-12, 1, 1e-3);
+    assert_near(kl_estimate(PPO_KL_K3, 1e-6) / 0.5e-12, 1, 1e-3);
 }
 
 /* Over all tokens of two distributions, k1 and k3 have the KL as their mean. */
@@ -31,8 +31,8 @@ static void test_means(void **state)
     for (int i = 0; i < 4; i++) {
         double d = log(p[i]) - log(q[i]);
         kl += p[i] * d;
-        mean1 += p[i] * kl_estimate(RECIPE_KL_K1, d);
-        mean3 += p[i] * kl_estimate(RECIPE_KL_K3, d);
+        mean1 += p[i] * kl_estimate(PPO_KL_K1, d);
+        mean3 += p[i] * kl_estimate(PPO_KL_K3, d);
     }
     assert_near(mean1, kl, 1e-12);
     assert_near(mean3, kl, 1e-12);
@@ -61,7 +61,7 @@ static void test_extremes(void **state)
         }
         assert_true(isnan(kl_estimate(estimators[i], NAN)));
     }
-    assert_true(kl_slope(RECIPE_KL_K3, -1000) == 0);
+    assert_true(kl_slope(PPO_KL_K3, -1000) == 0);
     assert_true(log_ratio_clamp(30) == LOG_RATIO_MAX);
     assert_true(log_ratio_clamp(-INFINITY) == -LOG_RATIO_MAX);
     assert_true(log_ratio_clamp(-3.5) == -3.5);
@@ -71,7 +71,7 @@ static void test_extremes(void **state)
 static void test_fixed(void **state)
 {
     (void)state;
-    struct recipe recipe = {.kl_coef = 0.05, .kl_target = 6, .kl_horizon = 10};
+    struct ppo_recipe recipe = {.kl_coef = 0.05, .kl_target = 6, .kl_horizon = 10};
     struct kl_controller controller = ppo_kl_controller(&recipe);
     kl_controller_update(&controller, 100, 64);
     assert_true(controller.kl_coef == 0.05);
@@ -80,7 +80,7 @@ static void test_fixed(void **state)
 static void test_adaptive(void **state)
 {
     (void)state;
-    struct recipe recipe = {.kl_coef = 0.1, .adaptive_kl = true, .kl_target = 6, .kl_horizon = 10000};
+    struct ppo_recipe recipe = {.kl_coef = 0.1, .adaptive_kl = true, .kl_target = 6, .kl_horizon = 10000};
     static const struct {
         double kl, error;
     } cases[] = {{6, 0}, {6.6, 0.1}, {5.4, -0.1}, {7.2, 0.2}, {60, 0.2}, {0, -0.2}, {-3, -0.2}};

@@ -14,14 +14,14 @@
 
 /* ---- beside PyTorch ---- */
 
-static void begin_policy(struct policy_loss *loss, const struct recipe *recipe, double kl_coef,
+static void begin_policy(struct policy_loss *loss, const struct ppo_recipe *recipe, double kl_coef,
                          const struct episodes *episodes, const int64_t *answers, int64_t count)
 {
     struct policy_loss_options options = ppo_policy_loss_options(recipe, kl_coef);
     policy_loss_begin(loss, &options, episodes, answers, count);
 }
 
-static void begin_value(struct value_loss *loss, const struct recipe *recipe, const struct episodes *episodes,
+static void begin_value(struct value_loss *loss, const struct ppo_recipe *recipe, const struct episodes *episodes,
                         const int64_t *answers, int64_t count)
 {
     struct value_loss_options options = ppo_value_loss_options(recipe);
@@ -29,9 +29,9 @@ static void begin_value(struct value_loss *loss, const struct recipe *recipe, co
 }
 
 /* Rewards to returns, as the case says. */
-static struct recipe prepare(struct rollout *rollout, const json_t *one)
+static struct ppo_recipe prepare(struct rollout *rollout, const json_t *one)
 {
-    struct recipe recipe = rollout_recipe(rollout, one);
+    struct ppo_recipe recipe = rollout_recipe(rollout, one);
     struct score_statistics statistics = rollout_statistics(one, "statistics");
     struct advantage_summary summary;
     const struct advantage_options options = ppo_advantage_options(&recipe);
@@ -40,7 +40,7 @@ static struct recipe prepare(struct rollout *rollout, const json_t *one)
 }
 
 /* All answers, one after the other. */
-static struct policy_loss policy_loss_of(const struct rollout *rollout, const struct recipe *recipe,
+static struct policy_loss policy_loss_of(const struct rollout *rollout, const struct ppo_recipe *recipe,
                                          const float *logprobs, const float *entropies, float *dlogprobs,
                                          float *dentropies)
 {
@@ -54,8 +54,8 @@ static struct policy_loss policy_loss_of(const struct rollout *rollout, const st
     return loss;
 }
 
-static struct value_loss value_loss_of(const struct rollout *rollout, const struct recipe *recipe, const float *values,
-                                       float *dvalues)
+static struct value_loss value_loss_of(const struct rollout *rollout, const struct ppo_recipe *recipe,
+                                       const float *values, float *dvalues)
 {
     struct value_loss loss;
     const struct episodes *episodes = &rollout->episodes;
@@ -76,7 +76,7 @@ static void test_fixture(void **state)
     const json_t *one;
     size_t cases = 0;
     for (; (one = rollout_case(&rollout, cases)); cases++) {
-        struct recipe recipe = prepare(&rollout, one);
+        struct ppo_recipe recipe = prepare(&rollout, one);
         struct policy_loss loss =
             policy_loss_of(&rollout, &recipe, rollout.logprobs, rollout.entropies, dlogprobs, dentropies);
         struct policy_statistics statistics = policy_loss_statistics(&loss);
@@ -88,7 +88,7 @@ static void test_fixture(void **state)
         expect_number(one, "ratio", statistics.ratio);
         expect_floats(one, "dlogprobs", dlogprobs, tokens);
         expect_floats(one, "dentropies", dentropies, tokens);
-        if (recipe.advantage_estimator == RECIPE_ADVANTAGE_GAE) {
+        if (recipe.advantage_estimator == PPO_ADVANTAGE_GAE) {
             struct value_loss value = value_loss_of(&rollout, &recipe, rollout.new_values, dvalues);
             expect_number(one, "value_loss", value_loss_mean(&value));
             expect_number(one, "value_clip_fraction", value_loss_clip_fraction(&value));
@@ -101,7 +101,7 @@ static void test_fixture(void **state)
 
 /* ---- finite differences ---- */
 
-static double whole_loss(const struct rollout *rollout, const struct recipe *recipe, const float *logprobs,
+static double whole_loss(const struct rollout *rollout, const struct ppo_recipe *recipe, const float *logprobs,
                          const float *entropies)
 {
     float dlogprobs[TOKENS_MAX], dentropies[TOKENS_MAX];
@@ -123,7 +123,7 @@ static double difference(double (*f)(const void *context), const void *context, 
 
 struct policy_point {
     const struct rollout *rollout;
-    const struct recipe *recipe;
+    const struct ppo_recipe *recipe;
     float *logprobs, *entropies;
 };
 
@@ -134,7 +134,7 @@ static double policy_at(const void *context)
 }
 
 /* Every loss type with every estimator and KL, both slopes. */
-static void check_policy_slopes(struct rollout *rollout, const struct recipe *recipe)
+static void check_policy_slopes(struct rollout *rollout, const struct ppo_recipe *recipe)
 {
     int64_t tokens = rollout->episodes.token_count;
     float dlogprobs[TOKENS_MAX], dentropies[TOKENS_MAX];
@@ -158,15 +158,15 @@ static void test_policy_slopes(void **state)
     (void)state;
     struct rollout rollout;
     rollout_open(&rollout);
-    struct recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae"));
+    struct ppo_recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae"));
     recipe.kl_coef = 0.3;
     recipe.entropy_coef = 0.05;
-    for (int estimator = RECIPE_ADVANTAGE_GAE; estimator <= RECIPE_ADVANTAGE_RLOO; estimator++)
-        for (int type = RECIPE_LOSS_DAPO; type <= RECIPE_LOSS_DR_GRPO; type++)
-            for (int kl = RECIPE_KL_K1; kl <= RECIPE_KL_K3; kl++) {
-                recipe.advantage_estimator = (enum recipe_advantage)estimator;
-                recipe.loss_type = (enum recipe_policy_loss)type;
-                recipe.kl_estimator = (enum recipe_kl_estimator)kl;
+    for (int estimator = PPO_ADVANTAGE_GAE; estimator <= PPO_ADVANTAGE_RLOO; estimator++)
+        for (int type = PPO_LOSS_DAPO; type <= PPO_LOSS_DR_GRPO; type++)
+            for (int kl = PPO_KL_K1; kl <= PPO_KL_K3; kl++) {
+                recipe.advantage_estimator = (enum ppo_advantage)estimator;
+                recipe.loss_type = (enum ppo_policy_loss)type;
+                recipe.kl_estimator = (enum ppo_kl_estimator)kl;
                 check_policy_slopes(&rollout, &recipe);
             }
     rollout_close(&rollout);
@@ -174,7 +174,7 @@ static void test_policy_slopes(void **state)
 
 struct value_point {
     const struct rollout *rollout;
-    const struct recipe *recipe;
+    const struct ppo_recipe *recipe;
 };
 
 static double value_at(const void *context)
@@ -190,7 +190,7 @@ static void test_value_slopes(void **state)
     (void)state;
     struct rollout rollout;
     rollout_open(&rollout);
-    struct recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae-plain"));
+    struct ppo_recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae-plain"));
     struct value_point point = {&rollout, &recipe};
     float dvalues[TOKENS_MAX];
     value_loss_of(&rollout, &recipe, rollout.new_values, dvalues);
@@ -215,7 +215,7 @@ static void test_ratio_one(void **state)
     struct rollout rollout;
     rollout_open(&rollout);
     const struct episodes *episodes = &rollout.episodes;
-    struct recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae-plain"));
+    struct ppo_recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae-plain"));
     float dlogprobs[TOKENS_MAX], dentropies[TOKENS_MAX];
     struct policy_loss loss =
         policy_loss_of(&rollout, &recipe, episodes->old_logprobs, rollout.entropies, dlogprobs, dentropies);
@@ -241,7 +241,7 @@ static void test_pieces(void **state)
     struct rollout rollout;
     rollout_open(&rollout);
     const struct episodes *episodes = &rollout.episodes;
-    struct recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "grpo-batch"));
+    struct ppo_recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "grpo-batch"));
     float dlogprobs[TOKENS_MAX], dentropies[TOKENS_MAX], slopes[TOKENS_MAX];
     struct policy_loss forward =
         policy_loss_of(&rollout, &recipe, rollout.logprobs, rollout.entropies, dlogprobs, dentropies);
@@ -263,7 +263,8 @@ static void test_pieces(void **state)
 }
 
 /* One answer of one token with an advantage, at a log ratio. */
-static double slope_at(const struct recipe *recipe, double advantage, double log_ratio, struct policy_statistics *out)
+static double slope_at(const struct ppo_recipe *recipe, double advantage, double log_ratio,
+                       struct policy_statistics *out)
 {
     struct err err;
     struct episodes episodes;
@@ -285,7 +286,7 @@ static double slope_at(const struct recipe *recipe, double advantage, double log
 static void test_clipping(void **state)
 {
     (void)state;
-    struct recipe recipe = {.cliprange = 0.2};
+    struct ppo_recipe recipe = {.cliprange = 0.2};
     struct policy_statistics out;
     /* Better already, by more than the clip allows: nothing more to gain. */
     assert_true(slope_at(&recipe, 1, log(1.3), &out) == 0 && out.clip_fraction == 1);
@@ -307,7 +308,7 @@ static void test_clipping(void **state)
 static void test_extremes(void **state)
 {
     (void)state;
-    struct recipe recipe = {.cliprange = 0.2};
+    struct ppo_recipe recipe = {.cliprange = 0.2};
     struct policy_statistics out;
     for (int sign = -1; sign <= 1; sign += 2) {
         assert_true(slope_at(&recipe, 3, sign * 5000.0, &out) == 0);
@@ -320,7 +321,7 @@ static void test_extremes(void **state)
     assert_true(isnan(slope_at(&recipe, NAN, 0.1, &out)));
 }
 
-static enum update_verdict verdict_at(struct recipe recipe, double log_ratio)
+static enum update_verdict verdict_at(struct ppo_recipe recipe, double log_ratio)
 {
     struct err err;
     struct episodes episodes;
@@ -341,7 +342,7 @@ static void test_verdicts(void **state)
 {
     (void)state;
     /* The mean ratio of (e^d, 1) is (e^d + 1) / 2, the approximate KL d^2 / 4. */
-    struct recipe recipe = {.cliprange = 0.2, .ratio_threshold = 10};
+    struct ppo_recipe recipe = {.cliprange = 0.2, .ratio_threshold = 10};
     assert_int_equal(verdict_at(recipe, log(18.9)), UPDATE_STEP);
     assert_int_equal(verdict_at(recipe, log(19.1)), UPDATE_SKIP);
     recipe.ratio_threshold = 0;
@@ -367,7 +368,7 @@ static void test_value_clipping(void **state)
         {1.5, 1, 0.5 * 0.5 * 0.5, 0.5},  /* clipped at 1.2 it would be nearer: the way back is open */
         {0.2, -1, 0.5 * 1.8 * 1.8, 0},   /* clipped at 0.8 */
     };
-    struct recipe recipe = {.cliprange_value = 0.2, .vf_coef = 1};
+    struct ppo_recipe recipe = {.cliprange_value = 0.2, .vf_coef = 1};
     struct err err;
     struct episodes episodes;
     const int32_t token = 1;
@@ -396,7 +397,7 @@ static void test_value_clipping(void **state)
 static void test_ptx(void **state)
 {
     (void)state;
-    struct recipe recipe = {.ptx_coef = 27.8};
+    struct ppo_recipe recipe = {.ptx_coef = 27.8};
     static const float logprobs[5] = {-1, -2, -0.5f, -4, -0.25f};
     float slopes[5];
     double whole = ptx_loss_add(recipe.ptx_coef, 5, logprobs, 5, slopes);

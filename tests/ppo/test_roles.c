@@ -11,7 +11,9 @@
 #include "ppo/helper_ppo.h"
 #include "ppo/judge.h"
 #include "ppo/rollout.h"
+#include "reward/recipe.h"
 #include "reward/reward.h"
+#include "sft/recipe.h"
 #include "sft/sft.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
@@ -64,18 +66,19 @@ static void make_other_model(const char *name, const char *from, const char *to)
     must(model_write_random(temporary("%s", name), TINY_TEXT_DEVIATION, 12, &err));
 }
 
-static void run_stage(enum stage stage, const char *model, const char *name, const char *data, const char *lines)
+static void run_stage(const struct recipe_stage *stage, const char *model, const char *name, const char *data,
+                      const char *lines)
 {
     struct err err;
     struct recipe *recipe;
     struct strbuf yaml = {0};
     strbuf_printf(&yaml, "model_name_or_path: %s\noutput_dir: %s\ndataset: %s\nmax_steps: 4\nlearning_rate: 3e-3\n%s",
                   temporary("%s", model), temporary("%s", name), temporary("%s", data), lines);
-    must(recipe_load_text(&recipe, stage, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
+    must(recipe_load_text(&recipe, &all_stages, stage, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
     strbuf_free(&yaml);
     struct backend *backend = cpu_backend(DTYPE_F32, 2);
     struct stage_options options = {0};
-    must(stage == STAGE_SFT ? sft_run(recipe, backend, &options, &err) : reward_run(recipe, backend, &options, &err));
+    must(stage == &sft_stage ? sft_run(recipe, backend, &options, &err) : reward_run(recipe, backend, &options, &err));
     backend->free(backend);
     recipe_free(recipe);
 }
@@ -85,12 +88,12 @@ static int setup(void **state)
     if (ppo_setup(state) != 0)
         return -1;
     write_records();
-    run_stage(STAGE_SFT, "model", "sft", "answers.jsonl", "lora_r: 4\nlora_dropout: 0.1\n");
-    run_stage(STAGE_REWARD, "model", "reward", "pairs.jsonl", "lora_r: 8\nlora_dropout: 0\n");
-    run_stage(STAGE_REWARD, "model", "reward-full", "pairs.jsonl", "finetuning_type: full\n");
+    run_stage(&sft_stage, "model", "sft", "answers.jsonl", "lora_r: 4\nlora_dropout: 0.1\n");
+    run_stage(&reward_stage, "model", "reward", "pairs.jsonl", "lora_r: 8\nlora_dropout: 0\n");
+    run_stage(&reward_stage, "model", "reward-full", "pairs.jsonl", "finetuning_type: full\n");
     make_other_model("deep", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
     make_other_model("wide", "\"vocab_size\": 320", "\"vocab_size\": 352");
-    run_stage(STAGE_REWARD, "deep", "reward-deep", "pairs.jsonl", "lora_r: 4\nlora_dropout: 0\n");
+    run_stage(&reward_stage, "deep", "reward-deep", "pairs.jsonl", "lora_r: 4\nlora_dropout: 0\n");
     return 0;
 }
 

@@ -18,7 +18,7 @@
 /* What update_run() works with, put together around tiny-llama. */
 struct stand {
     struct rollout rollout;
-    struct recipe recipe;
+    struct ppo_recipe recipe;
     struct ppo_parts parts;
     struct loop loop;
     struct run run;
@@ -64,7 +64,7 @@ static void make_numbers(struct stand *stand, size_t count)
 static void make_optimizers(struct stand *stand)
 {
     struct err err;
-    const struct recipe *recipe = &stand->recipe;
+    const struct recipe *recipe = &stand->recipe.common;
     struct ppo_parts *parts = &stand->parts;
     struct optimizer_options options = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
                                         recipe->weight_decay, recipe->max_grad_norm};
@@ -81,14 +81,14 @@ static void open_stand(struct stand *stand, const char *name)
     rollout_open(&stand->rollout);
     read_prompts(stand);
     stand->recipe = rollout_recipe(&stand->rollout, rollout_case_named(&stand->rollout, name));
-    stand->recipe.gradient_accumulation_steps = 1;
-    stand->recipe.lr_scheduler_type = SCHEDULE_CONSTANT;
+    stand->recipe.common.gradient_accumulation_steps = 1;
+    stand->recipe.common.lr_scheduler_type = SCHEDULE_CONSTANT;
     struct ppo_parts *parts = &stand->parts;
-    parts->recipe = &stand->recipe;
+    parts->recipe = &stand->recipe.common;
     parts->backend = fixture_backend();
     struct model *model = fixture_model("tiny-llama", parts->backend, false);
     parts->roles.policy = open_role(model, "ppo/policy", false);
-    parts->roles.has_critic = stand->recipe.advantage_estimator == RECIPE_ADVANTAGE_GAE;
+    parts->roles.has_critic = stand->recipe.advantage_estimator == PPO_ADVANTAGE_GAE;
     if (parts->roles.has_critic)
         parts->roles.critic = open_role(model, "ppo/critic", true);
     struct pass_limits limits = {
@@ -97,7 +97,7 @@ static void open_stand(struct stand *stand, const char *name)
     must(batch_create(&parts->batch, limits.tokens, limits.segments, limits.predictions, &err));
     make_numbers(stand, (size_t)limits.predictions);
     make_optimizers(stand);
-    loop_init(&stand->loop, &stand->recipe, &(struct step_counts){.per_epoch = 1, .total = 1});
+    loop_init(&stand->loop, &stand->recipe.common, &(struct step_counts){.per_epoch = 1, .total = 1});
     stand->loop.run = &stand->run;
     char file[64];
     snprintf(file, sizeof file, "%s.safetensors", name);
@@ -150,7 +150,7 @@ static void compare_role(const struct stand *stand, const char *role, const stru
         double difference =
             relative_difference(gradient, expected_tensor(stand, role, "grad", parameter->name), count, 1e-6);
         double moved = largest_difference(weight, expected_tensor(stand, role, "step", parameter->name), count) /
-                       stand->recipe.learning_rate;
+                       stand->recipe.common.learning_rate;
         if (!(difference < 1e-4))
             fail_msg("%s: the gradient of %s differs by %g", role, parameter->name, difference);
         if (!(moved < 2e-2))
@@ -186,7 +186,7 @@ static void update(const char *name, int64_t pieces)
     struct advantage_summary advantages;
     struct update_summary summary;
     open_stand(&stand, name);
-    stand.recipe.gradient_accumulation_steps = pieces;
+    stand.recipe.common.gradient_accumulation_steps = pieces;
     struct episodes *episodes = &stand.rollout.episodes;
     const json_t *one = rollout_case_named(&stand.rollout, name);
     struct score_statistics statistics = rollout_statistics(one, "statistics");

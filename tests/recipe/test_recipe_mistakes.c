@@ -1,5 +1,8 @@
 /* What a user is told about a recipe that is not right: all of it, each with its place and a way out. */
+#include "ppo/recipe.h"
 #include "recipe/keys.h"
+#include "reward/recipe.h"
+#include "sft/recipe.h"
 #include "support/cmocka.h"
 #include "support/recipe_texts.h"
 #include "support/temporary.h"
@@ -9,7 +12,7 @@
 static void five_at_once(void **state)
 {
     (void)state;
-    const char *text = mistakes_of(STAGE_SFT,
+    const char *text = mistakes_of(&sft_stage,
                                    "model_name_or_path: m\n"
                                    "output_dir: out\n"
                                    "sequence_len: 512\n"
@@ -30,7 +33,7 @@ static void five_at_once(void **state)
 static void in_the_order_of_the_file(void **state)
 {
     (void)state;
-    const char *text = mistakes_of(STAGE_SFT, "seed: x\neval_steps: 5\npacking: 3\n", "--lora_r", "0", NULL);
+    const char *text = mistakes_of(&sft_stage, "seed: x\neval_steps: 5\npacking: 3\n", "--lora_r", "0", NULL);
     const char *places[] = {
         "r.yaml:1:7",      "r.yaml:2:1",        "r.yaml:3:10", "--lora_r", "r.yaml: model_name_or_path",
         "r.yaml: dataset", "r.yaml: output_dir"};
@@ -87,7 +90,7 @@ static void names_of_other_tools(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char yaml[256];
         snprintf(yaml, sizeof yaml, "%s: x\n" LEAST, cases[i].name);
-        assert_says(mistakes_of(STAGE_SFT, yaml, NULL), "r.yaml:1:1: ", cases[i].name, cases[i].answer, NULL);
+        assert_says(mistakes_of(&sft_stage, yaml, NULL), "r.yaml:1:1: ", cases[i].name, cases[i].answer, NULL);
     }
 }
 
@@ -96,7 +99,7 @@ static void nested_names(void **state)
 {
     (void)state;
     const char *text =
-        mistakes_of(STAGE_SFT,
+        mistakes_of(&sft_stage,
                     "tokenizer:\n  _component_: x\n  max_seq_len: 2048\noptimizer: {lr: 1e-4}\n"
                     "ds:\n  lora: {rank: 8}\n"
                     "checkpointer:\n  checkpoint_dir: m\n"
@@ -107,35 +110,35 @@ static void nested_names(void **state)
                 "r.yaml:6:10: 'ds.lora.rank' is the name in OpenRLHF; here it is lora_r",
                 "r.yaml:8:3: 'checkpointer.checkpoint_dir'", "r.yaml:9:20: 'dataset.packed'", "here it is packing",
                 "'dataset.train_on_input'", "'type' is the name in axolotl; here it is format", NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "flavour: {sweet: 1}\n", NULL),
+    assert_says(mistakes_of(&sft_stage, LEAST "flavour: {sweet: 1}\n", NULL),
                 "r.yaml:4:1: unknown key 'flavour'; `attune help`", NULL);
 }
 
 static void keys_of_other_stages(void **state)
 {
     (void)state;
-    assert_says(mistakes_of(STAGE_PPO, LEAST_PPO "packing: true\n", NULL),
+    assert_says(mistakes_of(&ppo_stage, LEAST_PPO "packing: true\n", NULL),
                 "packing is a key of attune sft, not of attune ppo", NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "kl_coef: 1\n", NULL), "kl_coef is a key of attune ppo, not of attune sft",
-                NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST, "--beta", "1", NULL), "--beta: kl_coef is a key of attune ppo", NULL);
-    assert_says(mistakes_of(STAGE_PPO, LEAST_PPO "early_stopping_patience: 2\n", NULL),
+    assert_says(mistakes_of(&sft_stage, LEAST "kl_coef: 1\n", NULL),
+                "kl_coef is a key of attune ppo, not of attune sft", NULL);
+    assert_says(mistakes_of(&sft_stage, LEAST, "--beta", "1", NULL), "--beta: kl_coef is a key of attune ppo", NULL);
+    assert_says(mistakes_of(&ppo_stage, LEAST_PPO "early_stopping_patience: 2\n", NULL),
                 "of attune sft and attune reward, not of attune ppo", NULL);
     assert_says(
-        mistakes_of(STAGE_SFT, "dataset: [{path: a, project: b}]\nmodel_name_or_path: m\noutput_dir: o\n", NULL),
+        mistakes_of(&sft_stage, "dataset: [{path: a, project: b}]\nmodel_name_or_path: m\noutput_dir: o\n", NULL),
         "r.yaml:1:21: project is a key of attune reward", NULL);
 }
 
 static void given_twice(void **state)
 {
     (void)state;
-    assert_says(mistakes_of(STAGE_SFT, LEAST "seed: 1\nlora_r: 2\nseed: 3\n", NULL),
+    assert_says(mistakes_of(&sft_stage, LEAST "seed: 1\nlora_r: 2\nseed: 3\n", NULL),
                 "r.yaml:6:1: seed stands here a second time; the first is in line 4, column 1", NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "seed:\nseed: 3\n", NULL), "r.yaml:5:1: seed stands here a second time",
+    assert_says(mistakes_of(&sft_stage, LEAST "seed:\nseed: 3\n", NULL), "r.yaml:5:1: seed stands here a second time",
                 NULL);
-    assert_says(mistakes_of(STAGE_PPO, LEAST_PPO "cliprange: 0.1\nepsilon: 0.2\n", NULL),
+    assert_says(mistakes_of(&ppo_stage, LEAST_PPO "cliprange: 0.1\nepsilon: 0.2\n", NULL),
                 "r.yaml:6:1: cliprange stands here a second", NULL);
-    assert_says(mistakes_of(STAGE_SFT, "dataset: [{path: a, path: b}]\nmodel_name_or_path: m\noutput_dir: o\n", NULL),
+    assert_says(mistakes_of(&sft_stage, "dataset: [{path: a, path: b}]\nmodel_name_or_path: m\noutput_dir: o\n", NULL),
                 "r.yaml:1:21: path stands here a second time", NULL);
 }
 
@@ -168,7 +171,7 @@ static void wrong_values(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char yaml[256];
         snprintf(yaml, sizeof yaml, LEAST "%s\n", cases[i].line);
-        assert_says(mistakes_of(STAGE_SFT, yaml, NULL), cases[i].answer, NULL);
+        assert_says(mistakes_of(&sft_stage, yaml, NULL), cases[i].answer, NULL);
     }
 }
 
@@ -176,44 +179,45 @@ static void keys_that_do_not_fit_together(void **state)
 {
     (void)state;
     static const struct {
-        enum stage stage;
+        const struct recipe_stage *stage;
         const char *lines, *answer;
     } cases[] = {
-        {STAGE_SFT, "eval_steps: 10", "r.yaml:5:1: eval_steps is 10, but there is nothing to evaluate; add eval_split"},
-        {STAGE_SFT, "eval_split: 0.1\neval_dataset: e", "r.yaml:5:1: eval_split holds a part of dataset back"},
-        {STAGE_SFT, "early_stopping_patience: 2\neval_split: 0.1", "early_stopping_patience needs eval_steps"},
-        {STAGE_SFT, "early_stopping_patience: 2", "needs eval_steps, and eval_split or eval_dataset"},
-        {STAGE_SFT, "load_best_model_at_end: true", "load_best_model_at_end needs eval_steps"},
-        {STAGE_SFT, "finetuning_type: full\nlora_r: 8",
+        {&sft_stage, "eval_steps: 10",
+         "r.yaml:5:1: eval_steps is 10, but there is nothing to evaluate; add eval_split"},
+        {&sft_stage, "eval_split: 0.1\neval_dataset: e", "r.yaml:5:1: eval_split holds a part of dataset back"},
+        {&sft_stage, "early_stopping_patience: 2\neval_split: 0.1", "early_stopping_patience needs eval_steps"},
+        {&sft_stage, "early_stopping_patience: 2", "needs eval_steps, and eval_split or eval_dataset"},
+        {&sft_stage, "load_best_model_at_end: true", "load_best_model_at_end needs eval_steps"},
+        {&sft_stage, "finetuning_type: full\nlora_r: 8",
          "r.yaml:6:1: lora_r has no meaning with finetuning_type: full; leave it out"},
-        {STAGE_SFT, "finetuning_type: full\nadapter_name_or_path: a",
+        {&sft_stage, "finetuning_type: full\nadapter_name_or_path: a",
          "merge the adapter first, with attune export --merge"},
-        {STAGE_SFT, "use_dora: true", "DoRA is not done yet"},
-        {STAGE_SFT, "lr_scheduler_type: constant\nwarmup_steps: 5",
+        {&sft_stage, "use_dora: true", "DoRA is not done yet"},
+        {&sft_stage, "lr_scheduler_type: constant\nwarmup_steps: 5",
          "r.yaml:6:1: lr_scheduler_type: constant has no warm-up"},
-        {STAGE_SFT, "lr_scheduler_type: constant\nwarmup_ratio: 0.1", "or leave warmup_ratio out"},
-        {STAGE_SFT, "lr_scheduler_type: constant_with_warmup\nmin_lr_rate: 0.1",
+        {&sft_stage, "lr_scheduler_type: constant\nwarmup_ratio: 0.1", "or leave warmup_ratio out"},
+        {&sft_stage, "lr_scheduler_type: constant_with_warmup\nmin_lr_rate: 0.1",
          "min_lr_rate needs a schedule that falls"},
-        {STAGE_SFT, "lr_scheduler_type: cosine_with_min_lr", "needs min_lr_rate, for example 0.1"},
-        {STAGE_SFT, "train_on_prompt: true\ntrain_roles: [user]",
+        {&sft_stage, "lr_scheduler_type: cosine_with_min_lr", "needs min_lr_rate, for example 0.1"},
+        {&sft_stage, "train_on_prompt: true\ntrain_roles: [user]",
          "train_roles has no meaning with train_on_prompt: true"},
-        {STAGE_SFT, "sample_prompts: [a]\nsample_prompts_file: b",
+        {&sft_stage, "sample_prompts: [a]\nsample_prompts_file: b",
          "sample_prompts and sample_prompts_file are both given"},
-        {STAGE_SFT, "on_too_long: keep_end", "r.yaml:5:1: on_too_long: keep_end is for the rankings of attune reward"},
-        {STAGE_REWARD, "on_too_long: truncate", "where its score is read; write drop or keep_end"},
-        {STAGE_PPO, "", "PPO needs something that scores answers"},
-        {STAGE_PPO, "reward_model: a\nreward_command: b", "reward_model and reward_command are both given"},
-        {STAGE_PPO, "reward_command: b\ncritic_init: reward", "critic_init: reward needs a reward_model"},
-        {STAGE_PPO, "reward_model: a\nlora_dropout: 0.1", "lora_dropout must be 0 in PPO"},
-        {STAGE_PPO, "reward_model: a\nmax_length: 40",
+        {&sft_stage, "on_too_long: keep_end", "r.yaml:5:1: on_too_long: keep_end is for the rankings of attune reward"},
+        {&reward_stage, "on_too_long: truncate", "where its score is read; write drop or keep_end"},
+        {&ppo_stage, "", "PPO needs something that scores answers"},
+        {&ppo_stage, "reward_model: a\nreward_command: b", "reward_model and reward_command are both given"},
+        {&ppo_stage, "reward_command: b\ncritic_init: reward", "critic_init: reward needs a reward_model"},
+        {&ppo_stage, "reward_model: a\nlora_dropout: 0.1", "lora_dropout must be 0 in PPO"},
+        {&ppo_stage, "reward_model: a\nmax_length: 40",
          "response_length is 53, which leaves no room for a prompt in max_length, 40"},
-        {STAGE_PPO, "reward_model: a\nadvantage_estimator: grpo\nnum_generations: 1",
+        {&ppo_stage, "reward_model: a\nadvantage_estimator: grpo\nnum_generations: 1",
          "num_generations must be at least 2"},
-        {STAGE_PPO, "reward_model: a\nnum_mini_batches: 100",
+        {&ppo_stage, "reward_model: a\nnum_mini_batches: 100",
          "num_mini_batches is 100, but an iteration has only 64 answers"},
-        {STAGE_PPO, "reward_model: a\nadaptive_kl: true\nkl_coef: 0", "adaptive_kl multiplies kl_coef"},
-        {STAGE_PPO, "reward_model: a\nptx_coef: 1", "ptx_coef needs a ptx_dataset"},
-        {STAGE_PPO, "reward_model: a\nptx_dataset: t", "ptx_dataset has no effect while ptx_coef is 0"},
+        {&ppo_stage, "reward_model: a\nadaptive_kl: true\nkl_coef: 0", "adaptive_kl multiplies kl_coef"},
+        {&ppo_stage, "reward_model: a\nptx_coef: 1", "ptx_coef needs a ptx_dataset"},
+        {&ppo_stage, "reward_model: a\nptx_dataset: t", "ptx_dataset has no effect while ptx_coef is 0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char yaml[256];
@@ -248,25 +252,25 @@ static void wrong_options(void **state)
         {"--output_dir=", NULL, "--output_dir: output_dir is empty"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_says(mistakes_of(STAGE_SFT, LEAST, cases[i].one, cases[i].two, NULL), cases[i].answer, NULL);
+        assert_says(mistakes_of(&sft_stage, LEAST, cases[i].one, cases[i].two, NULL), cases[i].answer, NULL);
     }
 }
 
 static void no_yaml(void **state)
 {
     (void)state;
-    assert_says(mistakes_of(STAGE_SFT, LEAST "seed: [1\n", NULL), "r.yaml:5:1: this is not YAML:", NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "\tseed: 1\n", NULL), "r.yaml:4:1: this is not YAML:", NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "seed: \xff\n", NULL), "this is not YAML: invalid leading UTF-8 octet",
+    assert_says(mistakes_of(&sft_stage, LEAST "seed: [1\n", NULL), "r.yaml:5:1: this is not YAML:", NULL);
+    assert_says(mistakes_of(&sft_stage, LEAST "\tseed: 1\n", NULL), "r.yaml:4:1: this is not YAML:", NULL);
+    assert_says(mistakes_of(&sft_stage, LEAST "seed: \xff\n", NULL), "this is not YAML: invalid leading UTF-8 octet",
                 NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "---\nseed: 1\n", NULL), "r.yaml:5:1: a second document begins here",
+    assert_says(mistakes_of(&sft_stage, LEAST "---\nseed: 1\n", NULL), "r.yaml:5:1: a second document begins here",
                 NULL);
-    assert_says(mistakes_of(STAGE_SFT, "- a\n- b\n", NULL), "r.yaml:1:1: a recipe is a list of `key: value` lines",
+    assert_says(mistakes_of(&sft_stage, "- a\n- b\n", NULL), "r.yaml:1:1: a recipe is a list of `key: value` lines",
                 NULL);
-    assert_says(mistakes_of(STAGE_SFT, "", NULL), "3 mistakes",
+    assert_says(mistakes_of(&sft_stage, "", NULL), "3 mistakes",
                 "r.yaml: model_name_or_path is missing: folder of a Hugging Face model", "r.yaml: dataset is missing",
                 "r.yaml: output_dir is missing", NULL);
-    assert_says(mistakes_of(STAGE_SFT, LEAST "seed: *nowhere\n", NULL), "this is not YAML: found undefined alias",
+    assert_says(mistakes_of(&sft_stage, LEAST "seed: *nowhere\n", NULL), "this is not YAML: found undefined alias",
                 NULL);
 }
 
@@ -278,10 +282,10 @@ static void hostile(void **state)
     char *yaml = calloc(size + 1, 1);
     assert_non_null(yaml);
     memset(yaml, '[', size);
-    const char *text = mistakes_of(STAGE_SFT, yaml, NULL);
+    const char *text = mistakes_of(&sft_stage, yaml, NULL);
     assert_says(text, "r.yaml:1:33: lists and mappings are nested deeper than 32 here", NULL);
     assert_null(strstr(text, "is missing")); /* nothing is known of such a file */
-    assert_says(mistakes_of(STAGE_SFT, LEAST, "--dataset", yaml, NULL), "--dataset: lists and mappings are nested",
+    assert_says(mistakes_of(&sft_stage, LEAST, "--dataset", yaml, NULL), "--dataset: lists and mappings are nested",
                 NULL);
     char *end = yaml + sprintf(yaml, "x: &many {");
     for (int i = 0; i < 3000; i++) {
@@ -296,7 +300,7 @@ static void hostile(void **state)
         end += sprintf(end, "*many,");
     }
     sprintf(end, "]\n");
-    assert_says(mistakes_of(STAGE_SFT, yaml, NULL), "at least", "unknown key 'unheard_of_0'", NULL);
+    assert_says(mistakes_of(&sft_stage, yaml, NULL), "at least", "unknown key 'unheard_of_0'", NULL);
     free(yaml);
 }
 
@@ -308,7 +312,7 @@ static void very_many(void **state)
     for (int i = 0; i < 500; i++) {
         length += (size_t)snprintf(yaml + length, sizeof yaml - length, "nonsense_number_%d: 1\n", i);
     }
-    const char *text = mistakes_of(STAGE_SFT, yaml, NULL);
+    const char *text = mistakes_of(&sft_stage, yaml, NULL);
     assert_says(text, "r.yaml:1:1: unknown key 'nonsense_number_0'", "r.yaml:20:1", "more", NULL);
     assert_true(strlen(text) < ERR_TEXT_MAX);
 }
@@ -318,18 +322,18 @@ static void files(void **state)
     (void)state;
     struct recipe *recipe;
     struct err err;
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, temporary("none.yaml"), 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, &all_stages, &sft_stage, temporary("none.yaml"), 0, NULL, &err), -1);
     assert_says(err.text, "none.yaml", NULL);
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, temporary("."), 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, &all_stages, &sft_stage, temporary("."), 0, NULL, &err), -1);
     assert_says(err.text, "directory", NULL);
     FILE *file = fopen(temporary("big.yaml"), "w");
     for (int i = 0; i < 300000; i++) {
         fputs("#\n", file);
     }
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, temporary("big.yaml"), 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, &all_stages, &sft_stage, temporary("big.yaml"), 0, NULL, &err), -1);
     assert_says(err.text, "big.yaml", NULL);
-    assert_int_equal(recipe_load(&recipe, STAGE_SFT, NULL, 0, NULL, &err), -1);
+    assert_int_equal(recipe_load(&recipe, &all_stages, &sft_stage, NULL, 0, NULL, &err), -1);
     assert_says(err.text, "command line: model_name_or_path is missing", NULL);
 }
 

@@ -1,6 +1,9 @@
 /* The table of keys itself: complete, and at one with what it says. */
+#include "base/mem.h"
 #include "base/strbuf.h"
-#include "recipe/keys.h"
+#include "ppo/recipe.h"
+#include "recipe/internal.h"
+#include "sft/recipe.h"
 #include "support/cmocka.h"
 #include "support/recipe_texts.h"
 #include "text/data/preference.h"
@@ -41,6 +44,7 @@ static int by_offset(const void *a, const void *b)
 static void assert_covers(const struct key *rows, size_t count, size_t from, size_t to)
 {
     struct extent extents[KEY_COUNT_MAX];
+    assert_in_range(count, 0, KEY_COUNT_MAX);
     for (size_t i = 0; i < count; i++) {
         extents[i] = extent_of(&rows[i]);
     }
@@ -59,8 +63,12 @@ static void assert_covers(const struct key *rows, size_t count, size_t from, siz
 static void every_field_has_a_row(void **state)
 {
     (void)state;
-    assert_covers(recipe_keys, recipe_key_count, offsetof(struct recipe, stage) + sizeof(enum stage),
-                  offsetof(struct recipe, origins));
+    assert_covers(common_keys, common_key_count, offsetof(struct recipe, model_name_or_path),
+                  offsetof(struct recipe, given));
+    for (size_t i = 0; i < all_stages.count; i++) {
+        const struct recipe_stage *stage = all_stages.items[i];
+        assert_covers(stage->keys, stage->key_count, sizeof(struct recipe), stage->size);
+    }
     assert_covers(dataset_keys, dataset_key_count, 0, sizeof(struct recipe_dataset));
 }
 
@@ -71,7 +79,11 @@ static bool is_number(const struct key *key)
 
 static void assert_row(const struct key *key)
 {
-    assert_true(key->stages != 0 && (key->stages & ~IN_ALL) == 0);
+    size_t stages = 0;
+    for (size_t i = 0; i < all_stages.count; i++) {
+        stages += stage_has_key(all_stages.items[i], key);
+    }
+    assert_true(stages > 0);
     assert_int_equal(key->range != NULL, is_number(key));
     assert_true(key->type != KEY_CHOICE || key->choices);
     assert_true(key->help && key->help[0]);
@@ -84,12 +96,16 @@ static void assert_row(const struct key *key)
 static void rows_are_whole(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < recipe_key_count; i++) {
-        assert_row(&recipe_keys[i]);
-        assert_ptr_equal(key_find(recipe_keys, recipe_key_count, recipe_keys[i].name), &recipe_keys[i]);
+    struct key_table keys;
+    keys_of_stages(&keys, &all_stages);
+    for (size_t i = 0; i < keys.count; i++) {
+        assert_row(keys.rows[i]);
+        assert_ptr_equal(key_find(&keys, keys.rows[i]->name), keys.rows[i]);
         /* Groups stand together. */
-        for (size_t j = i + 1; j < recipe_key_count; j++) {
-            assert_true(recipe_keys[j].group >= recipe_keys[i].group);
+        for (size_t j = i + 1; j < keys.count; j++) {
+            if (strcmp(keys.rows[j]->group, keys.rows[i]->group) == 0) {
+                assert_string_equal(keys.rows[j - 1]->group, keys.rows[i]->group);
+            }
         }
     }
     for (size_t i = 0; i < dataset_key_count; i++) {
@@ -97,24 +113,57 @@ static void rows_are_whole(void **state)
     }
 }
 
+/* What a stage says of keys is said of keys there are, and every row of its own is in its table. */
+static void stages_are_whole(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < all_stages.count; s++) {
+        const struct recipe_stage *stage = all_stages.items[s];
+        struct key_table own, members, all, all_members;
+        keys_of_stage(&own, stage);
+        members_of_stage(&members, stage);
+        keys_of_stages(&all, &all_stages);
+        members_of_stages(&all_members, &all_stages);
+        for (size_t i = 0; i < stage->key_count; i++) {
+            assert_ptr_equal(key_find(&own, stage->keys[i].name), &stage->keys[i]);
+        }
+        for (size_t i = 0; i < stage->default_count; i++) {
+            assert_non_null(key_find(&own, stage->defaults[i].key));
+        }
+        char lacks[512];
+        assert_in_range(snprintf(lacks, sizeof lacks, "%s", stage->lacks), 0, sizeof lacks - 1);
+        for (char *rest, *word = strtok_r(lacks, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+            assert_true(key_find(&all, word) || key_find(&all_members, word));
+            assert_true(!key_find(&own, word) && !key_find(&members, word));
+        }
+        assert_ptr_equal(stage_named(&all_stages, stage->name), stage);
+    }
+}
+
 /* Every default, of every stage, is a value its own key takes. */
 static void defaults_are_values(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < recipe_key_count; i++) {
-        const struct key *key = &recipe_keys[i];
-        const char *texts[KEY_DEFAULTS_MAX + 1] = {key->initial};
-        for (size_t k = 0; k < KEY_DEFAULTS_MAX && key->instead[k].stages; k++) {
-            texts[k + 1] = key->instead[k].text;
-            assert_true((key->instead[k].stages & ~key->stages) == 0);
-        }
-        for (size_t k = 0; k <= KEY_DEFAULTS_MAX; k++) {
-            struct recipe recipe = {.stage = STAGE_SFT};
-            struct err err = {{0}};
-            if (texts[k] && key_set(&recipe, key, texts[k], &err) != 0) {
-                fail_msg("default of %s: %s", key->name, err.text);
+    for (size_t s = 0; s < all_stages.count; s++) {
+        const struct recipe_stage *stage = all_stages.items[s];
+        struct key_table keys;
+        keys_of_stage(&keys, stage);
+        for (size_t i = 0; i < keys.count; i++) {
+            const struct key *key = keys.rows[i];
+            const struct key_default *instead = NULL;
+            for (size_t k = 0; k == 0 || instead; k++) {
+                const char *text = k == 0 ? key->initial : instead->text;
+                struct err err = {{0}};
+                struct recipe *recipe = mem_alloc(1, stage->size, &err);
+                assert_non_null(recipe);
+                recipe->stage = stage;
+                if (text && key_set(recipe, key, text, &err) != 0) {
+                    fail_msg("default of %s: %s", key->name, err.text);
+                }
+                key_clear(recipe, key);
+                mem_free(recipe);
+                instead = key_instead(key, stage, k);
             }
-            key_clear(&recipe, key);
         }
     }
 }
@@ -125,10 +174,12 @@ static void other_names_are_none_of_ours(void **state)
     (void)state;
     static const char *const tools[] = {"axolotl", "LLaMA-Factory", "torchtune", "OpenRLHF",
                                         "TRL",     "transformers",  "PEFT"};
-    for (size_t i = 0; i < recipe_key_count; i++) {
+    struct key_table keys;
+    keys_of_stages(&keys, &all_stages);
+    for (size_t i = 0; i < keys.count; i++) {
         char list[512] = "";
-        assert_true(!recipe_keys[i].elsewhere || strlen(recipe_keys[i].elsewhere) < sizeof list);
-        strcpy(list, recipe_keys[i].elsewhere ? recipe_keys[i].elsewhere : "");
+        assert_true(!keys.rows[i]->elsewhere || strlen(keys.rows[i]->elsewhere) < sizeof list);
+        strcpy(list, keys.rows[i]->elsewhere ? keys.rows[i]->elsewhere : "");
         for (char *rest, *word = strtok_r(list, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
             char *name = strchr(word, ':');
             assert_non_null(name);
@@ -139,12 +190,12 @@ static void other_names_are_none_of_ours(void **state)
             }
             assert_true(known);
             struct key_meaning meaning;
-            if (key_find(recipe_keys, recipe_key_count, name)) {
-                fail_msg("%s, said to be %s's name for %s, is a key here", name, word, recipe_keys[i].name);
+            if (key_find(&keys, name)) {
+                fail_msg("%s, said to be %s's name for %s, is a key here", name, word, keys.rows[i]->name);
             }
-            assert_true(key_meaning_of(recipe_keys, recipe_key_count, name, &meaning));
-            if (meaning.key != &recipe_keys[i]) {
-                fail_msg("%s is said to be %s and %s", name, recipe_keys[i].name,
+            assert_true(key_meaning_of(&keys, name, &meaning));
+            if (meaning.key != keys.rows[i]) {
+                fail_msg("%s is said to be %s and %s", name, keys.rows[i]->name,
                          meaning.key ? meaning.key->name : meaning.advice);
             }
         }
@@ -153,7 +204,9 @@ static void other_names_are_none_of_ours(void **state)
 
 static bool is_format(const char *name)
 {
-    const struct key *format = key_find(dataset_keys, dataset_key_count, "format");
+    struct key_table members;
+    members_of_stages(&members, &all_stages);
+    const struct key *format = key_find(&members, "format");
     for (const struct key_choice *choice = format->choices; choice->name; choice++) {
         if (strcmp(choice->name, name) == 0) {
             return true;
@@ -169,7 +222,9 @@ static void formats_are_those_of_text(void **state)
     for (int i = PREFERENCE_AUTO + 1; i < PREFERENCE_FORMATS; i++) {
         assert_true(is_format(preference_format_name((enum preference_format)i)));
     }
-    const struct key *format = key_find(dataset_keys, dataset_key_count, "format");
+    struct key_table members;
+    members_of_stages(&members, &all_stages);
+    const struct key *format = key_find(&members, "format");
     for (const struct key_choice *choice = format->choices; choice->name; choice++) {
         enum preference_format preference;
         struct err err;
@@ -198,9 +253,11 @@ static void values_as_text(void **state)
         {"dtype", "one of auto, f32, bf16"},
         {"train_roles", "a list of texts"},
     };
+    struct key_table keys;
+    keys_of_stages(&keys, &all_stages);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct strbuf text = {0};
-        key_describe(&text, key_find(recipe_keys, recipe_key_count, cases[i].name));
+        key_describe(&text, key_find(&keys, cases[i].name));
         assert_string_equal(strbuf_text(&text), cases[i].description);
         strbuf_free(&text);
     }
@@ -212,7 +269,7 @@ static void prints_help(void **state)
     char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
-    recipe_print_help(out, STAGE_PPO);
+    keys_print_help(out, &ppo_stage);
     assert_int_equal(fclose(out), 0);
     assert_says(text, "--learning_rate  a number in [0, 10]; default 3e-5\n",
                 "--model_name_or_path  a text; required\n", "\nPPO: the update\n", "--reward_model  a text; not set\n",
@@ -223,7 +280,9 @@ static void prints_help(void **state)
     }
     free(text);
     out = open_memstream(&text, &length);
-    key_print(out, key_find(recipe_keys, recipe_key_count, "max_length"));
+    struct key_table keys;
+    keys_of_stages(&keys, &all_stages);
+    key_print(out, key_find(&keys, "max_length"), &all_stages);
     assert_int_equal(fclose(out), 0);
     assert_says(text, "max_length\n", "(tokens)\n", "default    1024\n",
                 "axolotl sequence_len; LLaMA-Factory cutoff_len", "must stay as it was", NULL);
@@ -235,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_has_a_row),
         cmocka_unit_test(rows_are_whole),
+        cmocka_unit_test(stages_are_whole),
         cmocka_unit_test(defaults_are_values),
         cmocka_unit_test(other_names_are_none_of_ours),
         cmocka_unit_test(formats_are_those_of_text),

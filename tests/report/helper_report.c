@@ -1,6 +1,7 @@
 #include "helper_report.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "recipe/stage.h"
 #include "report/report.h"
 #include "support/cmocka.h"
 #include "support/recipe_texts.h"
@@ -38,7 +39,7 @@ void put_file(const char *name, const char *text)
     assert_int_equal(file_write_whole(path_in_run(name), text, strlen(text), &err), 0);
 }
 
-void put_recipe(enum stage stage, const char *yaml)
+void put_recipe(const struct recipe_stage *stage, const char *yaml)
 {
     struct err err;
     struct recipe *recipe = recipe_of(stage, yaml, NULL);
@@ -63,7 +64,7 @@ const char *read_page(const char *path)
 const char *make_page(void)
 {
     struct err err;
-    if (report_write(folder, &err) != 0)
+    if (report_write(folder, &all_stages, &err) != 0)
         fail_msg("%s", err.text);
     return read_page(path_in_run(REPORT_FILE));
 }
@@ -71,7 +72,7 @@ const char *make_page(void)
 const char *why_no_page(void)
 {
     static struct err err;
-    if (report_write(folder, &err) == 0)
+    if (report_write(folder, &all_stages, &err) == 0)
         fail_msg("a report was made of a broken folder");
     assert_false(file_exists(path_in_run(REPORT_FILE)));
     return err.text;

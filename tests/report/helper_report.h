@@ -13,7 +13,7 @@ const char *run_folder(void);
 /* Writes a file into it. */
 void put_file(const char *name, const char *text);
 /* Writes recipe.resolved.yaml, as a run does. */
-void put_recipe(enum stage stage, const char *yaml);
+void put_recipe(const struct recipe_stage *stage, const char *yaml);
 
 /* Makes the report and returns the page, checked with assert_page(); valid until the next call. */
 const char *make_page(void);

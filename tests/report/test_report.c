@@ -3,8 +3,11 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "helper_report.h"
-#include "report/metric_names.h"
+#include "ppo/recipe.h"
+#include "report/metrics.h"
 #include "report/report.h"
+#include "reward/recipe.h"
+#include "sft/recipe.h"
 #include "support/cmocka.h"
 #include "support/recipe_texts.h"
 #include "support/temporary.h"
@@ -15,7 +18,7 @@ static void sft_page(void **state)
 {
     (void)state;
     begin_run("sft");
-    put_recipe(STAGE_SFT,
+    put_recipe(&sft_stage,
                "model_name_or_path: models/SmolLM2\noutput_dir: runs/sft\ndataset: data/alpaca.json\nlora_r: 24\n");
     put_file(
         "metrics.jsonl",
@@ -53,7 +56,7 @@ static void reward_page(void **state)
 {
     (void)state;
     begin_run("reward");
-    put_recipe(STAGE_REWARD, LEAST);
+    put_recipe(&reward_stage, LEAST);
     put_file("metrics.jsonl",
              "{\"step\": 1, \"loss\": 0.7, \"accuracy\": 0.5, \"margin\": 0.1, \"min_reward\": -1.0, \"mean_reward\": "
              "0.0, \"max_reward\": 1.0}\n"
@@ -121,8 +124,10 @@ static void ppo_page(void **state)
                                         "episode",
                                         "tokens_per_second"};
     struct strbuf metrics = {0};
+    struct metric_table table;
+    metric_table_make(&table, &all_stages);
     begin_run("ppo");
-    put_recipe(STAGE_PPO, LEAST_PPO);
+    put_recipe(&ppo_stage, LEAST_PPO);
     for (int step = 1; step <= 200; step++) {
         strbuf_printf(&metrics, "{\"step\": %d", step);
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -138,7 +143,7 @@ static void ppo_page(void **state)
                  ">Checks</h2>", ">Optimizer and pace</h2>", ">Where the time went</h2>", NULL);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_int_equal(count_of(path_of(page, names[i]), "L"), 199);
-        assert_non_null(strstr(page, metric_find(names[i])->sentence));
+        assert_non_null(strstr(page, metric_find(&table, names[i])->name->sentence));
     }
     assert_order(page, ">Where the time went</h2>", "mean of about 3 records", "rollout", "20 min 00 s", "62.5 %",
                  "update", "10 min 00 s", "31.2 %", "eval", "2 min 00 s", "6.2 %", "32 min 00 s", NULL);
@@ -151,35 +156,40 @@ static void every_known_name(void **state)
 {
     (void)state;
     struct strbuf metrics = {0};
-    bool used[64] = {false};
-    assert_in_range(metric_panel_count, 1, 64);
+    struct metric_table table;
+    bool used[METRIC_PANELS_MAX] = {false};
+    metric_table_make(&table, &all_stages);
+    assert_in_range(table.panel_count, 1, METRIC_PANELS_MAX);
     strbuf_puts(&metrics, "{\"step\": 1");
-    for (size_t i = 0; i < metric_name_count; i++) {
-        const struct metric_name *metric = &metric_names[i];
-        assert_ptr_equal(metric_find(metric->name), metric); /* no name twice */
-        assert_in_range(metric->panel, 0, metric_panel_count - 1);
-        used[metric->panel] = true;
-        if (metric->role == METRIC_CURVE)
-            assert_true(strlen(metric->sentence) > 20 && metric->sentence[strlen(metric->sentence) - 1] == '.');
+    for (size_t i = 0; i < table.count; i++) {
+        const struct metric *metric = &table.metrics[i];
+        const struct metric_name *name = metric->name;
+        assert_ptr_equal(metric_find(&table, name->name), metric); /* no name twice */
+        assert_in_range(metric->number, 0, table.panel_count - 1);
+        assert_ptr_equal(table.panels[metric->number], metric->panel);
+        used[metric->number] = true;
+        if (name->role == METRIC_CURVE)
+            assert_true(strlen(name->sentence) > 20 && name->sentence[strlen(name->sentence) - 1] == '.');
         else
-            assert_true(metric_find(metric->of)->panel == metric->panel);
-        strbuf_printf(&metrics, ", \"%s\": 1.5", metric->name);
+            assert_true(metric_find(&table, name->of)->panel == metric->panel);
+        strbuf_printf(&metrics, ", \"%s\": 1.5", name->name);
     }
     strbuf_puts(&metrics, ", \"zebra\": 2, \"ant\": 3}\n");
-    for (size_t i = 0; i < metric_panel_count; i++) {
+    for (size_t i = 0; i < table.panel_count; i++) {
         assert_true(used[i]);
-        for (size_t j = i + 2; j < metric_panel_count; j++) /* the panels of a section stand together */
-            if (strcmp(metric_panels[i].section, metric_panels[j].section) == 0)
-                assert_string_equal(metric_panels[i].section, metric_panels[j - 1].section);
+        for (size_t j = i + 2; j < table.panel_count; j++) /* the panels of a section stand together */
+            if (strcmp(table.panels[i]->section, table.panels[j]->section) == 0)
+                assert_string_equal(table.panels[i]->section, table.panels[j - 1]->section);
     }
     begin_run("names");
     put_file("metrics.jsonl", strbuf_text(&metrics));
     strbuf_free(&metrics);
     const char *page = make_page();
-    for (size_t i = 0; i < metric_name_count; i++) {
-        if (metric_names[i].role == METRIC_CURVE) {
-            path_of(page, metric_names[i].name);
-            assert_non_null(strstr(page, metric_names[i].sentence));
+    for (size_t i = 0; i < table.count; i++) {
+        const struct metric_name *name = table.metrics[i].name;
+        if (name->role == METRIC_CURVE) {
+            path_of(page, name->name);
+            assert_non_null(strstr(page, name->sentence));
         }
     }
     assert_order(page, ">Optimizer and pace</h2>", ">Other numbers</h2>", "data-name=\"zebra\"", "data-name=\"ant\"",
@@ -307,7 +317,7 @@ static void parts_missing(void **state)
 {
     (void)state;
     begin_run("recipe-only");
-    put_recipe(STAGE_SFT, LEAST);
+    put_recipe(&sft_stage, LEAST);
     assert_order(make_page(), "Supervised fine-tuning of m", ">Recipe</h2>", NULL);
     begin_run("empty-metrics");
     put_file("metrics.jsonl", "");
@@ -324,7 +334,7 @@ static void parts_missing(void **state)
     begin_run("nothing");
     assert_says(why_no_page(), "nothing", "metrics.jsonl", "output_dir", NULL);
     struct err err;
-    assert_int_equal(report_write(temporary("no/such/folder"), &err), -1);
+    assert_int_equal(report_write(temporary("no/such/folder"), &all_stages, &err), -1);
     assert_says(err.text, "no/such/folder", NULL);
 }
 
@@ -386,7 +396,7 @@ static void broken_files(void **state)
 /* A folder with something for every part of the page. */
 static void put_everything(void)
 {
-    put_recipe(STAGE_SFT, LEAST);
+    put_recipe(&sft_stage, LEAST);
     put_file("metrics.jsonl", "{\"step\": 1, \"loss\": 1, \"own\": 3, \"time/a\": 1}\n{\"step\": 2, \"loss\": 2}\n");
     put_file("samples.jsonl", "{\"step\": 1, \"prompt\": \"p\", \"answer\": \"a\", \"list\": [1]}\n{\"step\": 2, "
                               "\"prompt\": \"p\", \"answer\": \"b\"}\n");
@@ -408,7 +418,7 @@ static void fails_whole(void **state)
     long n = 1;
     for (bool done = false; !done; n += n < 100 ? 1 : 13) {
         mem_fail_at(n);
-        int status = report_write(run_folder(), &err);
+        int status = report_write(run_folder(), &all_stages, &err);
         done = mem_count() < n;
         mem_fail_at(0);
         assert_int_equal(status, done ? 0 : -1);
@@ -418,7 +428,7 @@ static void fails_whole(void **state)
     n = 1;
     for (bool done = false; !done; n++) {
         file_fail_at(n);
-        int status = report_write(run_folder(), &err);
+        int status = report_write(run_folder(), &all_stages, &err);
         done = file_count() < n;
         file_fail_at(0);
         assert_int_equal(status, done ? 0 : -1);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/strbuf.h"
+#include "reward/recipe.h"
 #include "support/cmocka.h"
 #include "support/fixture.h"
 #include "support/temporary.h"
@@ -83,7 +84,7 @@ int reward_setup(void **state)
     return 0;
 }
 
-const struct tested_stage tested_reward = {.stage = STAGE_REWARD, .run = reward_run};
+const struct tested_stage tested_reward = {.stage = &reward_stage, .run = reward_run};
 
 struct recipe *reward_recipe(const char *name, const char *lines)
 {

@@ -39,7 +39,7 @@ static void naive_open(struct naive *naive, const char *lines)
 {
     struct err err;
     *naive = (struct naive){.recipe = reward_recipe("naive", lines), .backend = cpu_backend(DTYPE_F32, 1)};
-    must(trainable_open(&naive->trainable, naive->recipe, &err));
+    must(trainable_open(&naive->trainable, naive->recipe, true, &err));
     must(reward_data_open(&naive->data, naive->recipe, &err));
     must(trainable_load(&naive->trainable, naive->backend, &err));
     const struct pass_limits limits = {.tokens = 2 * reward_data_longest(&naive->data),

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strbuf.h"
+#include "sft/recipe.h"
 #include "support/cmocka.h"
 #include "support/temporary.h"
 #include "support/tiny_text.h"
@@ -43,4 +44,4 @@ static void put_dataset(struct strbuf *yaml, const char *lines)
     strbuf_printf(yaml, "dataset: %s\n", temporary("train.jsonl"));
 }
 
-const struct tested_stage tested_sft = {.stage = STAGE_SFT, .run = sft_run, .put_defaults = put_dataset};
+const struct tested_stage tested_sft = {.stage = &sft_stage, .run = sft_run, .put_defaults = put_dataset};

@@ -13,6 +13,7 @@
 #include "lora/peft.h"
 #include "sft/data.h"
 #include "sft/helper_sft.h"
+#include "sft/recipe.h"
 #include "support/fixture.h"
 #include "support/real.h"
 #include "support/temporary.h"
@@ -185,7 +186,7 @@ static struct recipe *recipe_of(const char *name)
                        "gradient_accumulation_steps: 2\nnum_train_epochs: 1\nlearning_rate: 2e-4\n"
                        "lr_scheduler_type: linear\nwarmup_ratio: 0\nweight_decay: 0\nmax_grad_norm: 1\n"
                        "logging_steps: 1\neval_steps: 0\nsave_steps: 0\nseed: 7\n");
-    must(recipe_load_text(&recipe, STAGE_SFT, "curve.yaml", yaml.data, yaml.length, 0, NULL, &err));
+    must(recipe_load_text(&recipe, &all_stages, &sft_stage, "curve.yaml", yaml.data, yaml.length, 0, NULL, &err));
     strbuf_free(&yaml);
     return recipe;
 }

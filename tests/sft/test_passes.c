@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "sft/data.h"
+#include "sft/recipe.h"
 #include "support/cmocka.h"
 #include "support/fixture.h"
 #include <string.h>
@@ -14,7 +15,7 @@ enum { EXAMPLES_MAX = 64 };
 struct fake {
     struct example examples[EXAMPLES_MAX];
     struct dataset dataset;
-    struct recipe recipe;
+    struct sft_recipe recipe;
     struct sft_data data;
 };
 
@@ -26,10 +27,13 @@ static void fake_make(struct fake *fake, const int32_t *lengths, size_t count, i
         fake->examples[i] = (struct example){.length = lengths[i], .trained_count = lengths[i] - 1};
     fake->dataset.examples = fake->examples;
     fake->dataset.count = count;
-    fake->recipe.per_device_train_batch_size = fake->recipe.per_device_eval_batch_size = batch;
-    fake->recipe.max_length = 4096;
-    fake->data = (struct sft_data){
-        .recipe = &fake->recipe, .train = &fake->dataset, .eval = &fake->dataset, .order = {.count = (int64_t)count}};
+    fake->recipe.common.per_device_train_batch_size = fake->recipe.common.per_device_eval_batch_size = batch;
+    fake->recipe.common.max_length = 4096;
+    fake->recipe.common.stage = &sft_stage;
+    fake->data = (struct sft_data){.recipe = &fake->recipe.common,
+                                   .train = &fake->dataset,
+                                   .eval = &fake->dataset,
+                                   .order = {.count = (int64_t)count}};
 }
 
 static struct batch_limits limits_of(const struct fake *fake)
@@ -45,7 +49,7 @@ static void check_passes(const struct fake *fake)
 {
     const struct sft_data *data = &fake->data;
     struct batch_limits limits = limits_of(fake);
-    int64_t rows[EXAMPLES_MAX], batch = fake->recipe.per_device_train_batch_size, taken;
+    int64_t rows[EXAMPLES_MAX], batch = fake->recipe.common.per_device_train_batch_size, taken;
     for (int64_t i = 0; i < data->order.count; i++)
         rows[i] = i;
     for (int64_t first = 0; first < data->order.count; first += taken) {

@@ -1,6 +1,7 @@
 #include "support/recipe_texts.h"
 
 #include "base/file.h"
+#include "recipe/stage.h"
 #include "support/cmocka.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,8 @@
 
 #define OPTIONS_MAX 16
 
-static int load(struct recipe **out, enum stage stage, const char *yaml, va_list options, struct err *err)
+static int load(struct recipe **out, const struct recipe_stage *stage, const char *yaml, va_list options,
+                struct err *err)
 {
     char *argv[OPTIONS_MAX];
     int argc = 0;
@@ -17,10 +19,10 @@ static int load(struct recipe **out, enum stage stage, const char *yaml, va_list
         assert_true(argc < OPTIONS_MAX);
         argv[argc++] = option;
     }
-    return recipe_load_text(out, stage, "r.yaml", yaml, strlen(yaml), argc, argv, err);
+    return recipe_load_text(out, &all_stages, stage, "r.yaml", yaml, strlen(yaml), argc, argv, err);
 }
 
-struct recipe *recipe_of(enum stage stage, const char *yaml, ...)
+struct recipe *recipe_of(const struct recipe_stage *stage, const char *yaml, ...)
 {
     struct recipe *recipe = NULL;
     struct err err;
@@ -34,7 +36,7 @@ struct recipe *recipe_of(enum stage stage, const char *yaml, ...)
     return recipe;
 }
 
-const char *mistakes_of(enum stage stage, const char *yaml, ...)
+const char *mistakes_of(const struct recipe_stage *stage, const char *yaml, ...)
 {
     static struct err err;
     struct recipe *recipe = NULL;

@@ -1,6 +1,7 @@
 /* tests/support/stage_runs.c - see stage_runs.h. */
 #include "support/cmocka.h"
 
+#include "recipe/stage.h"
 #include "support/fixture.h"
 #include "support/stage_runs.h"
 #include "support/temporary.h"
@@ -28,7 +29,7 @@ struct recipe *stage_recipe(const struct tested_stage *stage, const char *name, 
         stage->put_defaults(&yaml, lines);
     put_lines(&yaml, lines);
     must(strbuf_check(&yaml, &err));
-    must(recipe_load_text(&recipe, stage->stage, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
+    must(recipe_load_text(&recipe, &all_stages, stage->stage, "recipe.yaml", yaml.data, yaml.length, 0, NULL, &err));
     strbuf_free(&yaml);
     return recipe;
 }

@@ -11,7 +11,7 @@
 #include "train/stage.h"
 
 struct tested_stage {
-    enum stage stage;
+    const struct recipe_stage *stage;
     enum loop_outcome (*run)(const struct recipe *recipe, struct backend *backend, const struct stage_options *options,
                              struct err *err);
     /* Appends the keys that the stage cannot do without and `lines` does not have; NULL: there are none. */

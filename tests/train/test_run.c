@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sft/recipe.h"
 #include "support/fixture.h"
 #include "support/recipe_texts.h"
 #include "support/temporary.h"
@@ -40,14 +41,14 @@ static struct recipe *recipe_with(const char *lines)
              "model_name_or_path: %s\noutput_dir: %s\ndataset: d.jsonl\neval_dataset: e.jsonl\neval_steps: 1\n"
              "lora_r: 2\nlora_target_modules: [q_proj]\n%s",
              fixture_path("tiny-llama", NULL), temporary("run"), lines);
-    return recipe_of(STAGE_SFT, yaml, NULL);
+    return recipe_of(&sft_stage, yaml, NULL);
 }
 
 static void open_part(struct setting *setting, int number)
 {
     struct err err;
     const struct optimizer_options options = {0.9, 0.999, 1e-8, 0, 0};
-    must(trainable_open(&setting->trainables[number], setting->recipe, &err));
+    must(trainable_open(&setting->trainables[number], setting->recipe, false, &err));
     must(trainable_load(&setting->trainables[number], setting->backend, &err));
     must(optimizer_create(&setting->optimizers[number], setting->backend, setting->trainables[number].parameters,
                           &options, &err));
