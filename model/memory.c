@@ -21,6 +21,7 @@ void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part)
 {
     for (int i = 0; i < MEMORY_KIND_COUNT; i++)
         sum->bytes[i] += part->bytes[i];
+    sum->prepared_backward += part->prepared_backward;
     assert(part->bytes[MEMORY_SCRATCH] == 0); /* which is shared: memory_plan_add_scratch() */
 }
 

@@ -34,6 +34,7 @@ const char *memory_kind_name(enum memory_kind kind);
 
 struct memory_plan {
     size_t bytes[MEMORY_KIND_COUNT];
+    size_t prepared_backward;     /* of MEMORY_PREPARED: the second form of weights, which the backward pass reads */
     struct backend_limits limits; /* of the operations that share the scratch memory */
 };
 void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part);

@@ -141,6 +141,12 @@ static int load_matrix(struct loader *loader, const struct inventory_item *item,
     struct backend *backend = loader->regions->backend;
     struct weight_shape shape = {item->rows, item->columns, trainable ? DTYPE_F32 : tensor->dtype, uses};
     void *memory = regions_take(loader->regions, MEMORY_PREPARED, backend->weight_size(backend, &shape));
+    if (loader->regions->counting && uses & WEIGHT_BACKWARD) {
+        struct weight_shape forward = shape;
+        forward.uses &= ~(unsigned)WEIGHT_BACKWARD;
+        loader->regions->plan.prepared_backward +=
+            backend->weight_size(backend, &shape) - backend->weight_size(backend, &forward);
+    }
     float *master = trainable ? regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count) : NULL;
     if (!loader->regions->counting) {
         void *copy = NULL;

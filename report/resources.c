@@ -164,7 +164,7 @@ struct plan {
     const char *names[MEMORY_KINDS_MAX];
     double bytes[MEMORY_KINDS_MAX];
     size_t count;
-    double total;
+    double backward, total; /* backward: of the prepared weights; 0: none, or not known */
 };
 
 /* Borrows the names from `root`. */
@@ -175,6 +175,7 @@ static int parse_plan(struct plan *plan, json_t *root, const char *where, struct
     if (!json_is_object(kinds) || !json_is_number(json_object_get(root, "total")))
         return err_set(err, "%s: expected {\"plan\": {...}, \"total\": bytes}", where);
     plan->total = json_number_value(json_object_get(root, "total"));
+    plan->backward = json_number_value(json_object_get(root, "prepared_backward"));
     json_object_foreach(kinds, name, value)
     {
         if (!json_is_number(value) || json_number_value(value) < 0)
@@ -231,7 +232,13 @@ static void put_plan(struct strbuf *out, const struct plan *plan, double peak)
         put_share(out, plan->bytes[i] / plan->total, i);
         strbuf_puts(out, "</tr>\n");
     }
-    strbuf_puts(out, "</table>\n</div>\n");
+    strbuf_puts(out, "</table>\n");
+    if (plan->backward > 0) {
+        strbuf_puts(out, "<p class=\"why\">Of the prepared weights ");
+        html_bytes(out, plan->backward);
+        strbuf_puts(out, " are their second form, which the backward pass reads.</p>\n");
+    }
+    strbuf_puts(out, "</div>\n");
 }
 
 int report_add_memory(struct html_page *page, const struct report_data *data, struct err *err)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include <stdio.h>
 #include <string.h>
 
 int device_open(struct backend **out, const struct device_options *options, struct err *err)
@@ -31,9 +32,13 @@ static double mib(size_t bytes)
 void memory_plan_print(const struct memory_plan *plan)
 {
     log_info("memory plan");
-    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
+        char more[64] = "";
+        if (i == MEMORY_PREPARED && plan->prepared_backward)
+            snprintf(more, sizeof more, ", %.1f of them for the backward pass", mib(plan->prepared_backward));
         if (plan->bytes[i])
-            log_info("  %-18s %9.1f MiB", memory_kind_name((enum memory_kind)i), mib(plan->bytes[i]));
+            log_info("  %-18s %9.1f MiB%s", memory_kind_name((enum memory_kind)i), mib(plan->bytes[i]), more);
+    }
     size_t available = memory_available();
     if (available == SIZE_MAX)
         log_info("  %-18s %9.1f MiB", "total", mib(memory_plan_total(plan)));
@@ -68,7 +73,8 @@ int memory_plan_write(const struct memory_plan *plan, const char *folder, struct
             strbuf_printf(&text, "%s\"%s\": %zu", between, memory_kind_name((enum memory_kind)kind), plan->bytes[kind]);
             between = ", ";
         }
-    strbuf_printf(&text, "}, \"total\": %zu}\n", memory_plan_total(plan));
+    strbuf_printf(&text, "}, \"prepared_backward\": %zu, \"total\": %zu}\n", plan->prepared_backward,
+                  memory_plan_total(plan));
     int rc = strbuf_check(&text, err);
     if (rc == 0)
         rc = file_write_whole(path, text.data, text.length, err);

@@ -24,7 +24,10 @@ void memory_plan_print(const struct memory_plan *plan);
  */
 int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err);
 
-/* memory.json of a run's folder: {"plan": {"weights": bytes, ...}, "total": bytes}. */
+/*
+ * memory.json of a run's folder: {"plan": {"weights": bytes, ...}, "prepared_backward": bytes, "total": bytes}. The
+ * total is the sum of the plan's kinds; prepared_backward is a part of one of them (model/memory.h).
+ */
 int memory_plan_write(const struct memory_plan *plan, const char *folder, struct err *err);
 
 #endif
