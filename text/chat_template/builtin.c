@@ -102,11 +102,6 @@ static const char plain[] =
 static const char *const names[] = {"alpaca", "chatml", "gemma", "llama3", "mistral", "phi3", "plain", NULL};
 static const char *const sources[] = {alpaca, chatml, gemma, llama3, mistral, phi3, plain};
 
-const char *const *chat_template_builtin_names(void)
-{
-    return names;
-}
-
 const char *chat_template_builtin_source(const char *name)
 {
     for (size_t i = 0; names[i]; i++)

@@ -39,11 +39,9 @@ struct chat_template;
 int chat_template_compile(struct chat_template **out, const char *source, size_t length, const char *name,
                           struct err *err);
 
-/* A built-in template; an unknown name is an error that suggests the nearest known one. */
+/* A built-in template: alpaca, chatml, gemma, llama3, mistral, phi3 or plain; an unknown name is an error that suggests
+ * the nearest known one. */
 int chat_template_builtin(struct chat_template **out, const char *name, struct err *err);
-
-/* Names of the built-in templates, sorted, NULL at the end: alpaca, chatml, gemma, llama3, mistral, phi3, plain. */
-const char *const *chat_template_builtin_names(void);
 
 /* The Jinja source of a built-in template, for tokenizer_config.json of an exported model; NULL for an unknown name. */
 const char *chat_template_builtin_source(const char *name);

@@ -80,9 +80,8 @@ int preference_add_messages(json_t *messages, const json_t *value, const char *r
 /* Adds an answer with a rank; `model` may be NULL. Refused: empty, the same text as another, more than there may be. */
 int preference_add_answer(struct preference *record, const char *text, size_t length, int rank, const char *model,
                           struct err *err);
-/* Whether the text is "Human: ..." turns, and the same appended as messages. */
+/* Whether the text is "Human: ..." turns. */
 bool preference_is_transcript(const char *text);
-int preference_add_transcript(json_t *messages, const char *text, size_t length, struct err *err);
 /* Copies a string member into *out where it is one; other types are left out. */
 int preference_copy_string(char **out, const json_t *object, const char *key, struct err *err);
 

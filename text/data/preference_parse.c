@@ -130,32 +130,6 @@ static int add_listed(json_t *messages, const json_t *message, struct err *err)
     return result;
 }
 
-int preference_add_messages(json_t *messages, const json_t *value, const char *role, struct err *err)
-{
-    if (json_is_string(value)) {
-        const char *text = json_string_value(value);
-        return preference_is_transcript(text)
-                   ? preference_add_transcript(messages, text, json_string_length(value), err)
-                   : preference_add_message(messages, role, text, json_string_length(value), err);
-    }
-    if (json_is_object(value)) {
-        return add_listed(messages, value, err);
-    }
-    if (!json_is_array(value)) {
-        return preference_reject(err, "expected a string or a list of messages");
-    }
-    size_t i;
-    const json_t *message;
-    json_array_foreach(value, i, message)
-    {
-        int result = add_listed(messages, message, err);
-        if (result != 0) {
-            return result;
-        }
-    }
-    return 0;
-}
-
 static bool only_space(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -225,7 +199,18 @@ static size_t trim(const char **text, size_t length)
     return length;
 }
 
-int preference_add_transcript(json_t *messages, const char *text, size_t length, struct err *err)
+int preference_copy_string(char **out, const json_t *object, const char *key, struct err *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value) || json_string_length(value) == 0) {
+        return 0;
+    }
+    *out = mem_copy_string(json_string_value(value), json_string_length(value), err);
+    return *out == NULL ? -1 : 0;
+}
+
+/* "Human: ..." turns as messages. */
+static int add_transcript(json_t *messages, const char *text, size_t length, struct err *err)
 {
     size_t marker = 0, at = 0;
     int speaker = speaker_at(text, length, &marker);
@@ -253,12 +238,28 @@ int preference_add_transcript(json_t *messages, const char *text, size_t length,
     return 0;
 }
 
-int preference_copy_string(char **out, const json_t *object, const char *key, struct err *err)
+int preference_add_messages(json_t *messages, const json_t *value, const char *role, struct err *err)
 {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_string(value) || json_string_length(value) == 0) {
-        return 0;
+    if (json_is_string(value)) {
+        const char *text = json_string_value(value);
+        return preference_is_transcript(text)
+                   ? add_transcript(messages, text, json_string_length(value), err)
+                   : preference_add_message(messages, role, text, json_string_length(value), err);
     }
-    *out = mem_copy_string(json_string_value(value), json_string_length(value), err);
-    return *out == NULL ? -1 : 0;
+    if (json_is_object(value)) {
+        return add_listed(messages, value, err);
+    }
+    if (!json_is_array(value)) {
+        return preference_reject(err, "expected a string or a list of messages");
+    }
+    size_t i;
+    const json_t *message;
+    json_array_foreach(value, i, message)
+    {
+        int result = add_listed(messages, message, err);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
 }

@@ -3,6 +3,11 @@
 #include "text/jinja/internal.h"
 #include <string.h>
 
+/* How a statement ended: the next one follows, or a loop is left or goes on with its next pass. */
+enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE };
+
+static enum flow execute(struct jinja_machine *machine, const struct jinja_node *statements);
+
 /* ---- variables */
 
 static struct jinja_scope *push_scope(struct jinja_machine *machine, struct jinja_scope *parent)
@@ -77,7 +82,7 @@ static struct jinja_value capture(struct jinja_machine *machine, const struct ji
     machine->out = &text;
     machine->scope = scope;
     machine->captures++;
-    jinja_execute(machine, statements);
+    execute(machine, statements);
     machine->captures--;
     machine->scope = around;
     machine->out = out;
@@ -236,39 +241,39 @@ static void execute_for(struct jinja_machine *machine, const struct jinja_node *
     loop->items = items;
     machine->loops++;
     machine->scope = push_scope(machine, around);
-    for (enum jinja_flow flow = JINJA_FLOW_ON; loop->index < items->count && flow != JINJA_FLOW_BREAK; loop->index++) {
+    for (enum flow flow = FLOW_ON; loop->index < items->count && flow != FLOW_BREAK; loop->index++) {
         struct jinja_value item = items->items[loop->index];
         machine->scope->count = 0; /* each pass starts with no variables of its own */
         machine->arena.turn = message_of(item) >= 0 ? message_of(item) : turn;
         set_name(machine, machine->scope, JINJA_NAME_LOOP, itself);
         assign(machine, node->loop.target, item);
-        flow = jinja_execute(machine, node->loop.body);
+        flow = execute(machine, node->loop.body);
     }
     machine->loops--;
     machine->arena.turn = turn;
     if (items->count == 0) {
         machine->scope->count = 0;
-        jinja_execute(machine, node->loop.otherwise);
+        execute(machine, node->loop.otherwise);
     }
     machine->scope = around;
 }
 
 /* ---- statements */
 
-static enum jinja_flow execute_if(struct jinja_machine *machine, const struct jinja_node *node)
+static enum flow execute_if(struct jinja_machine *machine, const struct jinja_node *node)
 {
     for (;;) {
         machine->arena.line = node->line;
         if (jinja_truth(jinja_evaluate(machine, node->choice.test)))
-            return jinja_execute(machine, node->choice.yes);
+            return execute(machine, node->choice.yes);
         const struct jinja_node *no = node->choice.no;
         if (!no || no->kind != JINJA_NODE_IF || no->next)
-            return jinja_execute(machine, no);
+            return execute(machine, no);
         node = no; /* elif */
     }
 }
 
-static enum jinja_flow execute_with(struct jinja_machine *machine, const struct jinja_node *node)
+static enum flow execute_with(struct jinja_machine *machine, const struct jinja_node *node)
 {
     struct jinja_scope *around = machine->scope, *scope = push_scope(machine, around);
     for (const struct jinja_node *target = node->set.value; target; target = target->next->next) {
@@ -278,7 +283,7 @@ static enum jinja_flow execute_with(struct jinja_machine *machine, const struct 
         machine->scope = around;
     }
     machine->scope = scope;
-    enum jinja_flow flow = jinja_execute(machine, node->set.body);
+    enum flow flow = execute(machine, node->set.body);
     machine->scope = around;
     return flow;
 }
@@ -288,7 +293,7 @@ static void execute_generation(struct jinja_machine *machine, const struct jinja
     struct jinja_scope *around = machine->scope;
     size_t start = machine->out->length;
     machine->scope = push_scope(machine, around);
-    jinja_execute(machine, node->set.body);
+    execute(machine, node->set.body);
     machine->scope = around;
     if (machine->captures > 0)
         return;
@@ -322,7 +327,7 @@ static void execute_print(struct jinja_machine *machine, const struct jinja_node
     }
 }
 
-static enum jinja_flow execute_one(struct jinja_machine *machine, const struct jinja_node *node)
+static enum flow execute_one(struct jinja_machine *machine, const struct jinja_node *node)
 {
     machine->arena.line = node->line;
     switch (node->kind) {
@@ -356,20 +361,20 @@ static enum jinja_flow execute_one(struct jinja_machine *machine, const struct j
         execute_generation(machine, node);
         break;
     case JINJA_NODE_BREAK:
-        return JINJA_FLOW_BREAK;
+        return FLOW_BREAK;
     case JINJA_NODE_CONTINUE:
-        return JINJA_FLOW_CONTINUE;
+        return FLOW_CONTINUE;
     default:
         jinja_fail(&machine->arena, "an expression stands where a statement should");
     }
-    return JINJA_FLOW_ON;
+    return FLOW_ON;
 }
 
-enum jinja_flow jinja_execute(struct jinja_machine *machine, const struct jinja_node *statements)
+static enum flow execute(struct jinja_machine *machine, const struct jinja_node *statements)
 {
-    enum jinja_flow flow = JINJA_FLOW_ON;
+    enum flow flow = FLOW_ON;
     jinja_enter(&machine->arena);
-    for (const struct jinja_node *node = statements; node && flow == JINJA_FLOW_ON; node = node->next) {
+    for (const struct jinja_node *node = statements; node && flow == FLOW_ON; node = node->next) {
         jinja_charge(&machine->arena, 1);
         flow = execute_one(machine, node);
     }
@@ -500,7 +505,7 @@ int jinja_render(const struct jinja_template *template, const struct jinja_input
     machine->out = &text;
     machine->scope = push_scope(machine, NULL);
     set_globals(machine, input);
-    jinja_execute(machine, template->body);
+    execute(machine, template->body);
     int result = fill_output(out, machine, err);
     jinja_arena_free(&machine->arena);
     mem_free(machine);

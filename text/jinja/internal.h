@@ -100,9 +100,6 @@ struct jinja_value jinja_call_value(struct jinja_machine *machine, struct jinja_
 
 /* ---- running (exec.c: statements, eval.c: expressions) */
 
-enum jinja_flow { JINJA_FLOW_ON, JINJA_FLOW_BREAK, JINJA_FLOW_CONTINUE };
-
-enum jinja_flow jinja_execute(struct jinja_machine *machine, const struct jinja_node *statements);
 struct jinja_value jinja_evaluate(struct jinja_machine *machine, const struct jinja_node *node);
 struct jinja_value jinja_call_macro(struct jinja_machine *machine, const struct jinja_macro *macro,
                                     const struct jinja_arguments *arguments);

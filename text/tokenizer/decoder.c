@@ -254,6 +254,12 @@ static int apply(const struct decoder *step, struct texts *out, const struct tex
     return strip(out, step, in, place->continues, err);
 }
 
+static void texts_clear(struct texts *texts)
+{
+    strbuf_clear(&texts->bytes);
+    texts->parts.count = 0;
+}
+
 int decoders_apply(const struct decoders *decoders, struct decoder_scratch *scratch, struct decoder_place *place,
                    struct strbuf *out, struct err *err)
 {
@@ -277,12 +283,6 @@ int decoders_apply(const struct decoders *decoders, struct decoder_scratch *scra
         strbuf_append(out, strbuf_text(&texts->bytes) + part.start, part.end - part.start);
     }
     return strbuf_check(out, err);
-}
-
-void texts_clear(struct texts *texts)
-{
-    strbuf_clear(&texts->bytes);
-    texts->parts.count = 0;
 }
 
 void decoder_scratch_free(struct decoder_scratch *scratch)

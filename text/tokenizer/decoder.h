@@ -57,9 +57,8 @@ struct decoder_place {
     bool open;      /* out: the text may still change when tokens follow */
 };
 
-/* Puts a text behind the others. */
+/* Puts a text after the others. */
 int texts_add(struct texts *texts, const char *text, size_t length, struct err *err);
-void texts_clear(struct texts *texts);
 /* Decodes scratch->texts and appends the result to *out. */
 int decoders_apply(const struct decoders *decoders, struct decoder_scratch *scratch, struct decoder_place *place,
                    struct strbuf *out, struct err *err);

@@ -223,33 +223,3 @@ int tokenizer_read_config(struct tokenizer *tokenizer, struct err *err)
     json_decref(files[1]);
     return result != 0 ? err_prefix(err, "in '%s'", tokenizer->folder) : 0;
 }
-
-int tokenizer_save(const struct tokenizer *tokenizer, const char *dir, struct err *err)
-{
-    static const char *const names[] = {"tokenizer_config.json",
-                                        "special_tokens_map.json",
-                                        "added_tokens.json",
-                                        "chat_template.jinja",
-                                        "vocab.json",
-                                        "merges.txt",
-                                        "tokenizer.model"};
-    if (!tokenizer->folder) {
-        return err_set(err, "cannot save a tokenizer to '%s' that was not read from a file", dir);
-    }
-    char *from = file_join(tokenizer->folder, tokenizer->file, err);
-    char *to = from ? file_join(dir, "tokenizer.json", err) : NULL;
-    int result = to && file_make_dirs(dir, err) == 0 ? file_copy(from, to, err) : -1;
-    mem_free(from);
-    mem_free(to);
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names) && result == 0; i++) {
-        from = file_join(tokenizer->folder, names[i], err);
-        to = from ? file_join(dir, names[i], err) : NULL;
-        result = to ? 0 : -1;
-        if (result == 0 && file_exists(from)) {
-            result = file_copy(from, to, err);
-        }
-        mem_free(from);
-        mem_free(to);
-    }
-    return result;
-}

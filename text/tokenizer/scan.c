@@ -28,16 +28,6 @@ enum scan_kind scan_kind_of(const char *pattern)
     return SCAN_NONE;
 }
 
-const char *scan_pattern(enum scan_kind kind)
-{
-    const char *pattern = NULL;
-    for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++) {
-        pattern = patterns[i].kind == kind ? patterns[i].pattern : pattern;
-    }
-    assert(pattern);
-    return pattern;
-}
-
 /* What the patterns tell apart. */
 enum kind {
     OTHER,

@@ -16,8 +16,6 @@ enum scan_kind {
 
 /* Which of them a pattern is, by its exact text. */
 enum scan_kind scan_kind_of(const char *pattern);
-/* The text of the pattern that a kind stands for. */
-const char *scan_pattern(enum scan_kind kind);
 
 /* Appends the words of text[start .. end), which is UTF-8, to *words; together they are all of it. */
 int scan_words(enum scan_kind kind, const char *text, size_t start, size_t end, struct span_list *words,

@@ -178,16 +178,6 @@ const char *tokenizer_eos_token(const struct tokenizer *tokenizer)
     return tokenizer->roles[ROLE_EOS];
 }
 
-const char *tokenizer_pad_token(const struct tokenizer *tokenizer)
-{
-    return tokenizer->roles[ROLE_PAD];
-}
-
-const char *tokenizer_unk_token(const struct tokenizer *tokenizer)
-{
-    return tokenizer->roles[ROLE_UNK];
-}
-
 int32_t tokenizer_bos_id(const struct tokenizer *tokenizer)
 {
     return role_id(tokenizer, ROLE_BOS);

@@ -108,8 +108,6 @@ bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 /* The special tokens that tokenizer_config.json or special_tokens_map.json names; NULL and -1 where they name none. */
 const char *tokenizer_bos_token(const struct tokenizer *tokenizer);
 const char *tokenizer_eos_token(const struct tokenizer *tokenizer);
-const char *tokenizer_pad_token(const struct tokenizer *tokenizer);
-const char *tokenizer_unk_token(const struct tokenizer *tokenizer);
 int32_t tokenizer_bos_id(const struct tokenizer *tokenizer);
 int32_t tokenizer_eos_id(const struct tokenizer *tokenizer);
 int32_t tokenizer_pad_id(const struct tokenizer *tokenizer);
@@ -120,12 +118,5 @@ int32_t tokenizer_unk_id(const struct tokenizer *tokenizer);
  * a list, the one named "default"); NULL where there is none.
  */
 const char *tokenizer_chat_template(const struct tokenizer *tokenizer);
-
-/*
- * Copies the files that make up the tokenizer into the folder `dir`, byte for byte: tokenizer.json and, where they are
- * there, tokenizer_config.json, special_tokens_map.json, added_tokens.json, chat_template.jinja, vocab.json,
- * merges.txt, tokenizer.model. A tokenizer from memory has no files to copy, which is an error.
- */
-int tokenizer_save(const struct tokenizer *tokenizer, const char *dir, struct err *err);
 
 #endif
