@@ -53,19 +53,21 @@ int main(int argc, char **argv)
     mem_hook_libraries();
     struct data_options options = {.stage = -1};
     struct args_list keys = {0};
+    struct strbuf names = {0};
+    stages_put_names(&names, &all_stages, "", ", ", " or ");
+    char of_whom[200], whose[200];
+    snprintf(of_whom, sizeof of_whom, "the recipe of attune %s", strbuf_text(&names));
+    snprintf(whose, sizeof whose, "whose recipe it is: %s (default: told from its keys)", strbuf_text(&names));
+    strbuf_free(&names);
     const struct args_operand operands[] = {
-        {.name = "RECIPE", .help = "the recipe of attune sft, reward or ppo", .text = &options.recipe},
+        {.name = "RECIPE", .help = of_whom, .text = &options.recipe},
     };
     const char *stages[STAGES_MAX + 1] = {NULL};
     for (size_t i = 0; i < all_stages.count; i++) {
         stages[i] = all_stages.items[i]->name;
     }
     const struct args_option table[] = {
-        {.name = "stage",
-         .argument = "S",
-         .help = "whose recipe it is: sft, reward or ppo (default: told from its keys)",
-         .choice = &options.stage,
-         .choices = stages},
+        {.name = "stage", .argument = "S", .help = whose, .choice = &options.stage, .choices = stages},
         {.name = "show",
          .argument = "N",
          .help = "print the first N examples, what is learned [[in brackets]], or in colour on a terminal; of a reward "

@@ -24,13 +24,11 @@ const struct metric_panel ppo_panels[] = {
      .section = REWARD,
      .unit = "nats per answer",
      .scale = METRIC_FROM_ZERO,
-     .names =
-         {{.name = "objective/kl",
-           .headline = METRIC_BESIDE_FIRST,
-           .sentence =
-               "How far the policy went from the reference: log-probability of an answer under the one less that "
-               "under the other, averaged over answers. A score that rises only while this runs away is the reward "
-               "model being fooled."}}},
+     .names = {{.name = "objective/kl",
+                .headline = METRIC_BESIDE_FIRST,
+                .sentence = "How far the policy went from the reference: log-probability of an answer under the one "
+                            "less that under the other, averaged over answers. A score that rises only while this runs "
+                            "away is the reward model being fooled."}}},
     {.title = "KL penalty",
      .section = REWARD,
      .unit = "score",
@@ -43,9 +41,8 @@ const struct metric_panel ppo_panels[] = {
      .scale = METRIC_FROM_ZERO,
      .names = {{.name = "objective/response_length",
                 .headline = METRIC_BESIDE_FIRST,
-                .sentence =
-                    "Mean tokens of a sampled answer. Answers that only grow longer often mean that the reward model "
-                    "pays for length."},
+                .sentence = "Mean tokens of a sampled answer. Answers that only grow longer often mean that the reward "
+                            "model pays for length."},
                {.name = "eval_response_length", .sentence = "Mean tokens of an answer to the held-out prompts."}}},
     {.title = "Answers that ended",
      .section = REWARD,
@@ -60,11 +57,9 @@ const struct metric_panel ppo_panels[] = {
      .section = REWARD,
      .unit = "nats per answer",
      .scale = METRIC_FROM_ZERO,
-     .names =
-         {{.name = "objective/entropy",
-           .sentence =
-               "Negative log-probability of an answer, averaged over answers: how much choice is left in sampling. "
-               "A sudden fall is a policy that collapses onto few answers."}}},
+     .names = {{.name = "objective/entropy",
+                .sentence = "Negative log-probability of an answer, averaged over answers: how much choice is left in "
+                            "sampling. A sudden fall is a policy that collapses onto few answers."}}},
     {.title = "KL coefficient",
      .section = REWARD,
      .unit = "",
@@ -75,19 +70,16 @@ const struct metric_panel ppo_panels[] = {
      .section = REWARD,
      .unit = "share of prompts",
      .scale = METRIC_FROM_ZERO,
-     .names =
-         {{.name = "objective/equal_groups",
-           .sentence =
-               "Share of the prompts whose sampled answers all had the same score: with group advantages nothing is "
-               "learned from those."}}},
+     .names = {{.name = "objective/equal_groups",
+                .sentence = "Share of the prompts whose sampled answers all had the same score: with group advantages "
+                            "nothing is learned from those."}}},
     {.title = "Policy loss",
      .section = UPDATE,
      .unit = "",
      .scale = METRIC_LINEAR,
      .names = {{.name = "loss/policy_avg",
-                .sentence =
-                    "The clipped surrogate loss, averaged over the updates of an iteration. Its level says little; "
-                    "wild swings say that the steps are too large."}}},
+                .sentence = "The clipped surrogate loss, averaged over the updates of an iteration. Its level says "
+                            "little; wild swings say that the steps are too large."}}},
     {.title = "Loss of the texts trained along",
      .section = UPDATE,
      .unit = "nats",
@@ -100,19 +92,16 @@ const struct metric_panel ppo_panels[] = {
      .section = UPDATE,
      .unit = "share",
      .scale = METRIC_FROM_ZERO,
-     .names =
-         {{.name = "policy/clipfrac_avg",
-           .sentence =
-               "Share of the tokens whose ratio left the clip range, so that they no longer push the policy. Above "
-               "0.2 or so the steps are too large."}}},
+     .names = {{.name = "policy/clipfrac_avg",
+                .sentence = "Share of the tokens whose ratio left the clip range, so that they no longer push the "
+                            "policy. Above 0.2 or so the steps are too large."}}},
     {.title = "KL of an update",
      .section = UPDATE,
      .unit = "nats per token",
      .scale = METRIC_FROM_ZERO,
      .names = {{.name = "policy/approxkl_avg",
-                .sentence =
-                    "Half the mean squared change of a token's log-probability since the rollout: how far an iteration "
-                    "moved the policy."}}},
+                .sentence = "Half the mean squared change of a token's log-probability since the rollout: how far an "
+                            "iteration moved the policy."}}},
     {.title = "Entropy",
      .section = UPDATE,
      .unit = "nats per token",
@@ -150,9 +139,8 @@ const struct metric_panel ppo_panels[] = {
      .scale = METRIC_LINEAR,
      .names = {{.name = "val/explained_variance",
                 .headline = METRIC_BESIDE_FIRST,
-                .sentence =
-                    "Share of the returns' variance that the value model predicts: 1 is all of it, 0 is no better than "
-                    "their mean, below 0 is worse."}}},
+                .sentence = "Share of the returns' variance that the value model predicts: 1 is all of it, 0 is no "
+                            "better than their mean, below 0 is worse."}}},
     {.title = "Clipped values",
      .section = VALUES,
      .unit = "share",
@@ -164,21 +152,17 @@ const struct metric_panel ppo_panels[] = {
      .unit = "nats",
      .scale = METRIC_LOG,
      .before = "Skipped steps",
-     .names =
-         {{.name = "val/decode_drift",
-           .sentence =
-               "Largest difference between a token's log-probability while sampling and in the training pass. It is "
-               "rounding; anything larger means that sampler and policy differ."}}},
+     .names = {{.name = "val/decode_drift",
+                .sentence = "Largest difference between a token's log-probability while sampling and in the training "
+                            "pass. It is rounding; anything larger means that sampler and policy differ."}}},
     {.title = "Perplexity under the reference",
      .section = METRICS_CHECKS,
      .unit = "",
      .scale = METRIC_LOG,
      .before = "Skipped steps",
-     .names =
-         {{.name = "val/reference_perplexity",
-           .sentence =
-               "Perplexity of the sampled answers under the reference model: when it runs away, the answers are no "
-               "longer language to it."}}},
+     .names = {{.name = "val/reference_perplexity",
+                .sentence = "Perplexity of the sampled answers under the reference model: when it runs away, the "
+                            "answers are no longer language to it."}}},
     {.title = "Gradient norm",
      .names = {{.name = "critic_grad_norm",
                 .sentence = "Norm of the gradient of the value model, before it is clipped."}}},

@@ -17,7 +17,7 @@ static bool has_default(const struct recipe_stage *stage, const struct key *key,
     return false;
 }
 
-/* " in reward and ppo", unless all stages that have the key have this default. */
+/* " in reward and ppo", unless all stages that have the key do. */
 static void put_stages_of_default(struct strbuf *out, const struct key *key, const struct key_default *value,
                                   const struct recipe_stages *stages)
 {

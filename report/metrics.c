@@ -9,17 +9,14 @@ static const struct metric_panel common_panels[] = {
      .section = METRICS_LEARNING,
      .unit = "nats",
      .scale = METRIC_LOG,
-     .names =
-         {{.name = "loss",
-           .headline = METRIC_BESIDE_FIRST,
-           .sentence =
-               "Mean loss of the training examples since the last record; for language modelling, nats per trained "
-               "token."},
-          {.name = "eval_loss",
-           .headline = METRIC_BESIDE_FIRST,
-           .sentence = "Mean loss of the held-out examples. Where it rises while the training loss falls, the model is "
-                       "learning "
-                       "its examples by heart."}}},
+     .names = {{.name = "loss",
+                .headline = METRIC_BESIDE_FIRST,
+                .sentence = "Mean loss of the training examples since the last record; for language modelling, nats "
+                            "per trained token."},
+               {.name = "eval_loss",
+                .headline = METRIC_BESIDE_FIRST,
+                .sentence = "Mean loss of the held-out examples. Where it rises while the training loss falls, the "
+                            "model is learning its examples by heart."}}},
     {.title = "Skipped steps",
      .section = METRICS_CHECKS,
      .unit = "steps",
@@ -31,9 +28,8 @@ static const struct metric_panel common_panels[] = {
      .unit = "",
      .scale = METRIC_LOG,
      .names = {{.name = "grad_norm",
-                .sentence =
-                    "Norm of the gradient before it is clipped to max_grad_norm. Spikes come before a loss that "
-                    "diverges."}}},
+                .sentence = "Norm of the gradient before it is clipped to max_grad_norm. Spikes come before a loss "
+                            "that diverges."}}},
     {.title = "Learning rate",
      .section = METRICS_PACE,
      .unit = "",

@@ -6,17 +6,15 @@ const struct metric_panel reward_panels[] = {
      .section = METRICS_LEARNING,
      .unit = "share of comparisons",
      .scale = METRIC_LINEAR,
-     .names =
-         {{.name = "accuracy",
-           .sentence =
-               "Share of the training comparisons whose preferred answer has the higher score; 0.5 is guessing."},
-          {.name = "eval_accuracy",
-           .headline = METRIC_BESIDE_FIRST,
-           .sentence =
-               "Share of the held-out comparisons whose preferred answer has the higher score; the band is its 95 % "
-               "interval."},
-          {.name = "eval_accuracy_low", .role = METRIC_LOW, .of = "eval_accuracy"},
-          {.name = "eval_accuracy_high", .role = METRIC_HIGH, .of = "eval_accuracy"}}},
+     .names = {{.name = "accuracy",
+                .sentence =
+                    "Share of the training comparisons whose preferred answer has the higher score; 0.5 is guessing."},
+               {.name = "eval_accuracy",
+                .headline = METRIC_BESIDE_FIRST,
+                .sentence = "Share of the held-out comparisons whose preferred answer has the higher score; the band "
+                            "is its 95 % interval."},
+               {.name = "eval_accuracy_low", .role = METRIC_LOW, .of = "eval_accuracy"},
+               {.name = "eval_accuracy_high", .role = METRIC_HIGH, .of = "eval_accuracy"}}},
     {.title = "Margin",
      .section = METRICS_LEARNING,
      .unit = "score",
@@ -30,13 +28,12 @@ const struct metric_panel reward_panels[] = {
      .section = METRICS_LEARNING,
      .unit = "score",
      .scale = METRIC_LINEAR,
-     .names =
-         {{.name = "mean_reward",
-           .sentence =
-               "Mean score of the training answers; the band reaches from the least to the greatest. The loss does "
-               "not see where the scores stand, only how far apart they are, so their mean may wander."},
-          {.name = "eval_mean_reward", .sentence = "Mean score of the held-out answers."},
-          {.name = "min_reward", .role = METRIC_LOW, .of = "mean_reward"},
-          {.name = "max_reward", .role = METRIC_HIGH, .of = "mean_reward"}}},
+     .names = {{.name = "mean_reward",
+                .sentence =
+                    "Mean score of the training answers; the band reaches from the least to the greatest. The loss "
+                    "does not see where the scores stand, only how far apart they are, so their mean may wander."},
+               {.name = "eval_mean_reward", .sentence = "Mean score of the held-out answers."},
+               {.name = "min_reward", .role = METRIC_LOW, .of = "mean_reward"},
+               {.name = "max_reward", .role = METRIC_HIGH, .of = "mean_reward"}}},
     {0},
 };

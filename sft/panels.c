@@ -16,8 +16,7 @@ const struct metric_panel sft_panels[] = {
      .unit = "",
      .scale = METRIC_LOG,
      .names = {{.name = "eval_perplexity",
-                .sentence =
-                    "e to the power of the eval loss: among how many equally likely tokens the model might as well be "
-                    "choosing."}}},
+                .sentence = "e to the power of the eval loss: among how many equally likely tokens the model might as "
+                            "well be choosing."}}},
     {0},
 };

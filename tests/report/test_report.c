@@ -151,6 +151,35 @@ static void ppo_page(void **state)
     assert_non_null(strstr(page, "means of 5 records"));
 }
 
+/* A stage's panels come where they ask to be, and its own sections first. */
+static void panels_of_a_stage(void **state)
+{
+    (void)state;
+    static const struct metric_panel panels[] = {
+        {.title = "Chosen and rejected",
+         .section = "Preferences",
+         .unit = "nats",
+         .names = {{.name = "logps/chosen", .sentence = "."}, {.name = "logps/rejected", .sentence = "."}}},
+        {.title = "Loss", .names = {{.name = "loss/preference", .sentence = "."}, {.name = "loss", .sentence = "."}}},
+        {.title = "Agreement", .section = METRICS_LEARNING, .unit = "share", .names = {{.name = "agreement"}}},
+        {.title = "Pairs", .section = METRICS_PACE, .unit = "pairs", .before = "Speed", .names = {{.name = "pairs"}}},
+        {0},
+    };
+    static const struct recipe_stage stage = {.name = "contrast", .panels = panels};
+    static const struct recipe_stage *const items[] = {&stage};
+    struct metric_table table;
+    metric_table_make(&table, &(struct recipe_stages){.items = items, .count = 1});
+    assert_string_equal(table.panels[0]->title, "Chosen and rejected");
+    assert_int_equal(metric_find(&table, "logps/rejected")->number, 0);
+    const struct metric *loss = metric_find(&table, "loss"), *preference = metric_find(&table, "loss/preference");
+    assert_ptr_equal(loss->panel, preference->panel);
+    assert_string_equal(loss->panel->unit, "nats");
+    assert_true(strlen(loss->name->sentence) > 20); /* the common one's */
+    assert_int_equal(metric_find(&table, "agreement")->number, loss->number + 1);
+    assert_string_equal(table.panels[metric_find(&table, "pairs")->number + 1]->title, "Speed");
+    assert_null(metric_find(&table, "objective/kl"));
+}
+
 /* The table itself, and that every row of it reaches the page. */
 static void every_known_name(void **state)
 {
@@ -441,19 +470,11 @@ static void fails_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sft_page),
-        cmocka_unit_test(reward_page),
-        cmocka_unit_test(bounds_alone),
-        cmocka_unit_test(ppo_page),
-        cmocka_unit_test(every_known_name),
-        cmocka_unit_test(gaps),
-        cmocka_unit_test(long_runs),
-        cmocka_unit_test(samples),
-        cmocka_unit_test(hostile_texts),
-        cmocka_unit_test(parts_missing),
-        cmocka_unit_test(same_files_same_page),
-        cmocka_unit_test(broken_files),
-        cmocka_unit_test(fails_whole),
+        cmocka_unit_test(sft_page),      cmocka_unit_test(reward_page),       cmocka_unit_test(bounds_alone),
+        cmocka_unit_test(ppo_page),      cmocka_unit_test(panels_of_a_stage), cmocka_unit_test(every_known_name),
+        cmocka_unit_test(gaps),          cmocka_unit_test(long_runs),         cmocka_unit_test(samples),
+        cmocka_unit_test(hostile_texts), cmocka_unit_test(parts_missing),     cmocka_unit_test(same_files_same_page),
+        cmocka_unit_test(broken_files),  cmocka_unit_test(fails_whole),
     };
     return cmocka_run_group_tests(tests, temporary_setup, temporary_teardown);
 }
