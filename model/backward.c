@@ -1,5 +1,5 @@
-/* model/backward.c - gradients, from the last hidden states back to the embedding; see pass.h. */
-#include "model/pass.h"
+/* model/backward.c - gradients, from the last hidden states back to the embedding; see pass.h and internal.h. */
+#include "model/internal.h"
 #include <assert.h>
 #include <math.h>
 

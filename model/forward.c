@@ -1,6 +1,6 @@
-/* model/forward.c - token ids to hidden states; see pass.h. */
+/* model/forward.c - token ids to hidden states; see pass.h and internal.h. */
 #include "base/mem.h"
-#include "model/pass.h"
+#include "model/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* model/pass.c - the memory of a pass, and loading a batch; see pass.h. */
-#include "model/pass.h"
+/* model/pass.c - the memory of a pass, and loading a batch; see pass.h and internal.h. */
 #include "base/mem.h"
+#include "model/internal.h"
 #include <assert.h>
 #include <string.h>
 
@@ -239,6 +239,16 @@ void pass_free(struct pass *pass)
     mem_free(pass);
 }
 
+const struct pass_limits *pass_limits(const struct pass *pass)
+{
+    return &pass->limits;
+}
+
+struct model *pass_model(const struct pass *pass)
+{
+    return pass->model;
+}
+
 bool pass_fits(const struct pass *pass, const struct model *model)
 {
     const struct model_config *a = &pass->model->config, *b = &model->config;
@@ -249,6 +259,12 @@ void pass_use(struct pass *pass, struct model *model)
 {
     assert(pass_fits(pass, model) && model->backend == pass->backend);
     pass->model = model;
+}
+
+void pass_return(struct pass *pass, struct model *home)
+{
+    assert(model_config_same_shape(&pass->model->config, &home->config) && home->backend == pass->backend);
+    pass->model = home;
 }
 
 void pass_load(struct pass *pass, const struct batch *batch)

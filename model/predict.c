@@ -1,6 +1,6 @@
 /* model/predict.c - the vocabulary operation over a batch's predictions, and the start of the backward pass; see
  * pass.h. */
-#include "model/pass.h"
+#include "model/internal.h"
 #include <assert.h>
 
 static float *head_gradient(const struct pass *pass, const struct overlay *overlay)

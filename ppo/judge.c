@@ -180,7 +180,7 @@ int judge_start(struct judge *judge, struct pass *pass, const struct judge_most 
     const struct pass_limits *limits = &judge->limits;
     size_t numbers = (size_t)(most->group * (most->length + 1));
     judge->pass = pass;
-    if (!judge_shares_pass(judge, pass->model)) {
+    if (!judge_shares_pass(judge, pass_model(pass))) {
         if (pass_create(&judge->own_pass, judge->scorer->model, limits, err) != 0)
             return -1;
         judge->pass = judge->own_pass;

@@ -166,7 +166,7 @@ static int32_t least(int32_t a, int32_t b)
 
 static struct room room_of(const struct pass *pass, const struct batch *batch)
 {
-    const struct pass_limits *limits = &pass->limits;
+    const struct pass_limits *limits = pass_limits(pass);
     return (struct room){least(limits->tokens, batch->token_capacity) - batch->tokens,
                          least(limits->segments, batch->segment_capacity) - batch->segment_count,
                          least(limits->predictions, batch->prediction_capacity) - batch->prediction_count};
@@ -231,7 +231,7 @@ static int score_family(const struct scorer *scorer, struct pass *pass, struct b
 int scorer_score(const struct scorer *scorer, struct pass *pass, struct batch *batch, const struct family *families,
                  size_t count, float *scores, struct err *err)
 {
-    struct model *home = pass->model;
+    struct model *home = pass_model(pass);
     int rc = 0;
     pass_use(pass, scorer->model);
     batch_clear(batch);
@@ -239,6 +239,6 @@ int scorer_score(const struct scorer *scorer, struct pass *pass, struct batch *b
         rc = score_family(scorer, pass, batch, &families[i], &scores, err);
     if (rc == 0 && batch->tokens > 0)
         rc = score_batch(scorer, pass, batch, &scores, err);
-    pass->model = home; /* the one it has room for, whatever the two vocabularies are */
+    pass_return(pass, home);
     return rc;
 }

@@ -65,7 +65,7 @@ static int make_pass(struct score_queue *queue, struct err *err)
     for (size_t i = 0; i < queue->count; i++)
         if (family_longest(&queue->items[i].family) > longest)
             longest = family_longest(&queue->items[i].family);
-    if (queue->pass && queue->pass->limits.tokens >= longest)
+    if (queue->pass && pass_limits(queue->pass)->tokens >= longest)
         return 0;
     free_pass(queue);
     struct pass_limits limits = scorer_limits(scorer, longest);

@@ -281,7 +281,7 @@ static int extend(struct generator *generator, int32_t rows, int32_t spans, floa
  * work was left. */
 static int prefill(struct generator *generator, bool *more, struct err *err)
 {
-    int32_t rows = 0, spans = 0, room = generator->pass->limits.tokens;
+    int32_t rows = 0, spans = 0, room = pass_limits(generator->pass)->tokens;
     *more = false;
     for (int32_t f = 0; f < generator->family_count; f++) {
         struct family *family = &generator->families[f];

@@ -5,6 +5,7 @@
 #include "support/cmocka.h"
 
 #include "model/generate/generate.h"
+#include "model/internal.h"
 #include "support/fixture.h"
 #include <stdlib.h>
 #include <string.h>

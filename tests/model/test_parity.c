@@ -5,6 +5,7 @@
 #include "support/cmocka.h"
 
 #include "base/mem.h"
+#include "model/internal.h"
 #include "support/fixture.h"
 #include <math.h>
 #include <stdio.h>

@@ -251,7 +251,7 @@ static void roles_share(void **state)
     float got[64], want[64];
     must(pass_create(&pass, merged, &limits, &err));
     score(&setting, setting.records.families, setting.records.count, 512, pass, got);
-    assert_ptr_equal(pass->model, merged);
+    assert_ptr_equal(pass_model(pass), merged);
     score(&setting, setting.records.families, setting.records.count, 512, NULL, want);
     assert_memory_equal(got, want, (size_t)setting.records.answers * sizeof *got);
     pass_free(pass);
@@ -284,7 +284,7 @@ static void a_pass_of_a_larger_vocabulary(void **state)
     must(pass_create(&pass, wide, &limits, &err));
     assert_true(pass_fits(pass, setting.scorer.model));
     score(&setting, setting.records.families, setting.records.count, 512, pass, got);
-    assert_ptr_equal(pass->model, wide);
+    assert_ptr_equal(pass_model(pass), wide);
     score(&setting, setting.records.families, setting.records.count, 512, NULL, want);
     assert_memory_equal(got, want, (size_t)setting.records.answers * sizeof *got);
     pass_free(pass);
