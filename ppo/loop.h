@@ -9,7 +9,7 @@
 #include "ppo/advantage.h"
 #include "ppo/kl.h"
 #include "ppo/parts.h"
-#include "ppo/window.h"
+#include "ppo/sums.h"
 #include "train/loop.h"
 
 struct ppo_loop {
@@ -25,7 +25,7 @@ struct ppo_loop {
     double score_before;  /* mean score before the first of them */
     double widest_spread; /* largest deviation of an iteration's scores before a leap */
     double critic_offset; /* of a fresh critic's head */
-    struct ppo_window window;
+    struct ppo_sums sums;
 };
 
 /* Prompts of an iteration, or of an evaluation where those are more. */

@@ -8,29 +8,29 @@
 
 /* ---- a training step ---- */
 
-/* A ranking whose loss is not finite is left out, as its step will be: the window's numbers go into state.json. */
-static void add_outcome(struct reward_window *window, const struct reward_outcome *outcome, const float *scores,
+/* A ranking whose loss is not finite is left out, as its step will be: the sums go into state.json. */
+static void add_outcome(struct reward_sums *sums, const struct reward_outcome *outcome, const float *scores,
                         int32_t count)
 {
     if (!isfinite(outcome->loss))
         return;
-    window->decided += outcome->decided;
-    window->correct += outcome->correct;
-    window->margin += outcome->margin;
+    sums->decided += outcome->decided;
+    sums->correct += outcome->correct;
+    sums->margin += outcome->margin;
     for (int32_t i = 0; i < count; i++) {
         double score = (double)scores[i];
-        if (window->answers == 0 || score < window->least)
-            window->least = score;
-        if (window->answers == 0 || score > window->most)
-            window->most = score;
-        window->score += score;
-        window->answers++;
+        if (sums->answers == 0 || score < sums->least)
+            sums->least = score;
+        if (sums->answers == 0 || score > sums->most)
+            sums->most = score;
+        sums->score += score;
+        sums->answers++;
     }
 }
 
 /*
  * Forward and backward of one pass: the batch holds rankings numbers[0 .. count-1]. A ranking's loss weighs its weight
- * over `weights`, the sum over the step. Adds to *loss and the window.
+ * over `weights`, the sum over the step. Adds to *loss and the sums.
  */
 static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t count, double weights, double *loss,
                       struct err *err)
@@ -50,7 +50,7 @@ static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t 
         reward_loss(loop->scores + at, ranking->ranks, ranking->levels, ranking->family.count, &loop->loss, weight,
                     loop->dscores + at, &outcome);
         *loss += weight * outcome.loss;
-        add_outcome(&loop->window, &outcome, loop->scores + at, ranking->family.count);
+        add_outcome(&loop->sums, &outcome, loop->scores + at, ranking->family.count);
         at += ranking->family.count;
     }
     pass_score_backward(loop->pass, loop->trainable->overlay, head, loop->dscores);
@@ -78,9 +78,9 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
         if (train_pass(loop, numbers + i, taken, weights, &loss, err) != 0)
             return -1;
     }
-    if (loop->window.decided > 0)
+    if (loop->sums.decided > 0)
         snprintf(result->note, sizeof result->note, "loss %.4f  accuracy %.3f", loss,
-                 loop->window.correct / loop->window.decided);
+                 loop->sums.correct / loop->sums.decided);
     double start = clock_seconds();
     if (loop_update(&loop->steps, loop->optimizer, loss, result, err) != 0)
         return -1;
@@ -91,14 +91,14 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
 static void record(void *context, struct metrics *metrics)
 {
     struct reward_loop *loop = context;
-    const struct reward_window *window = &loop->window;
+    const struct reward_sums *sums = &loop->sums;
     loop_record_training(&loop->steps, metrics);
-    metrics_real(metrics, "accuracy", window->correct / window->decided);
-    metrics_real(metrics, "margin", window->margin / window->decided);
-    metrics_real(metrics, "min_reward", window->answers > 0 ? window->least : (double)NAN);
-    metrics_real(metrics, "mean_reward", window->score / window->answers);
-    metrics_real(metrics, "max_reward", window->answers > 0 ? window->most : (double)NAN);
-    loop->window = (struct reward_window){0};
+    metrics_real(metrics, "accuracy", sums->correct / sums->decided);
+    metrics_real(metrics, "margin", sums->margin / sums->decided);
+    metrics_real(metrics, "min_reward", sums->answers > 0 ? sums->least : (double)NAN);
+    metrics_real(metrics, "mean_reward", sums->score / sums->answers);
+    metrics_real(metrics, "max_reward", sums->answers > 0 ? sums->most : (double)NAN);
+    loop->sums = (struct reward_sums){0};
     metrics_timing(metrics, "time/forward", loop->seconds.forward);
     metrics_timing(metrics, "time/backward", loop->seconds.backward);
     metrics_timing(metrics, "time/update", loop->seconds.update);

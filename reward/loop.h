@@ -10,7 +10,7 @@
 #include "train/loop.h"
 
 /* Of the steps since the last record. Doubles, because a run keeps them as such (struct run_number). */
-struct reward_window {
+struct reward_sums {
     double decided, correct, margin; /* pairs of different rank, those in the right order, the sum of their margins */
     double answers, score;           /* how many, and the sum of their scores */
     double least, most;              /* 0 while answers is 0 */
@@ -32,7 +32,7 @@ struct reward_loop {
     struct batch batch;
     float *scores, *dscores; /* host [readings of a pass] */
     struct reward_loss_options loss;
-    struct reward_window window;
+    struct reward_sums sums;
     struct reward_seconds seconds;
     struct evaluation held_out; /* count 0: there is no eval set */
     struct evaluation sample;   /* of the training rankings, scored once the training is over */
