@@ -2,13 +2,15 @@
  * ppo/loop.h - what an iteration and an evaluation of the PPO stage are, over the parts that ppo.c has made.
  *
  *     prompts -> answers -> scores -> log-probabilities, values -> rewards, advantages -> updates -> the price of a nat
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_LOOP_H
 #define ATTUNE_PPO_LOOP_H
 
 #include "ppo/advantage.h"
+#include "ppo/internal.h"
 #include "ppo/kl.h"
-#include "ppo/parts.h"
 #include "ppo/sums.h"
 #include "train/loop.h"
 

@@ -11,6 +11,8 @@
  *     reward_model_plan()      a pass of its own, where the reward model has another shape than the policy
  *     reward_model_start()     memory
  *     reward_model_score()
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_REWARD_MODEL_H
 #define ATTUNE_PPO_REWARD_MODEL_H

@@ -1,5 +1,7 @@
 /*
  * ppo/scoring.h - scores of sampled answers, by the reward model or by reward_command.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_SCORING_H
 #define ATTUNE_PPO_SCORING_H

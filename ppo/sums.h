@@ -1,6 +1,8 @@
 /*
  * ppo/sums.h - the metrics of the iterations since the last record: sums that go into checkpoints, so that a resumed
  * run writes the same record.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_SUMS_H
 #define ATTUNE_PPO_SUMS_H

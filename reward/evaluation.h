@@ -2,7 +2,7 @@
  * reward/evaluation.h - how far scores agree with people: what is measured once the answers of a set have scores.
  *
  *     evaluation_open()      room for the scores of some of a set's rankings
- *     (reward/loop.h fills them in, pass by pass)
+ *     (reward/loop.c fills them in, pass by pass)
  *     evaluation_measure()   the numbers of an evaluation's record
  *     evaluation_each()      every comparison, for whoever counts something else (evaluation_figures.c)
  *

@@ -1,7 +1,7 @@
-/* reward/loop.c - see loop.h. */
-#include "reward/loop.h"
+/* reward/loop.c - see internal.h. */
 #include "base/log.h"
 #include "reward/evaluation_figures.h"
+#include "reward/internal.h"
 #include "reward/recipe.h"
 #include <math.h>
 #include <stdio.h>

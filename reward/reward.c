@@ -1,7 +1,7 @@
 /* reward/reward.c - a reward run from its recipe to its result; see reward.h. */
 #include "reward/reward.h"
 #include "base/mem.h"
-#include "reward/loop.h"
+#include "reward/internal.h"
 #include "reward/recipe.h"
 
 /* The parts of a run in the order they are made; closed in the opposite one. */

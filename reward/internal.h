@@ -1,8 +1,9 @@
 /*
- * reward/loop.h - what a step and an evaluation of the reward stage are, over parts that reward.c has made.
+ * reward/internal.h - what the files of this room share: a step and an evaluation of the reward stage (loop.c), over
+ * parts that reward.c has made.
  */
-#ifndef ATTUNE_REWARD_LOOP_H
-#define ATTUNE_REWARD_LOOP_H
+#ifndef ATTUNE_REWARD_INTERNAL_H
+#define ATTUNE_REWARD_INTERNAL_H
 
 #include "model/pass.h"
 #include "reward/data.h"
