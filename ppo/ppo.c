@@ -2,6 +2,7 @@
 #include "ppo/ppo.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "ppo/batches.h"
 #include "ppo/loop.h"
 #include "ppo/options.h"
@@ -161,9 +162,9 @@ static struct pass_limits limits_of(const struct ppo *ppo)
     if (!parts->roles.has_reward || !reward_model_shares_pass(&parts->scoring.reward_model, parts->roles.policy.model))
         return limits;
     const struct pass_limits *reward = &parts->scoring.reward_model.limits;
-    limits.tokens = reward->tokens > limits.tokens ? reward->tokens : limits.tokens;
-    limits.segments = reward->segments > limits.segments ? reward->segments : limits.segments;
-    limits.predictions = reward->predictions > limits.predictions ? reward->predictions : limits.predictions;
+    limits.tokens = max(limits.tokens, reward->tokens);
+    limits.segments = max(limits.segments, reward->segments);
+    limits.predictions = max(limits.predictions, reward->predictions);
     return limits;
 }
 

@@ -29,10 +29,10 @@ static void add_outcome(struct reward_sums *sums, const struct reward_outcome *o
 }
 
 /*
- * Forward and backward of one pass: the batch holds rankings numbers[0 .. count-1]. A ranking's loss weighs its weight
+ * Forward and backward of one pass: the batch holds rankings indices[0 .. count-1]. A ranking's loss weighs its weight
  * over `weights`, the sum over the step. Adds to *loss and the sums.
  */
-static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t count, double weights, double *loss,
+static int train_pass(struct reward_loop *loop, const int64_t *indices, int64_t count, double weights, double *loss,
                       struct err *err)
 {
     const struct score_head *head = trainable_score(loop->trainable);
@@ -44,7 +44,7 @@ static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t 
     double scored = clock_seconds();
     loop->seconds.forward += scored - start;
     for (int64_t i = 0, at = 0; i < count; i++) {
-        const struct reward_ranking *ranking = &loop->data->train->rankings[numbers[i]];
+        const struct reward_ranking *ranking = &loop->data->train->rankings[indices[i]];
         struct reward_outcome outcome;
         double weight = ranking->weight / weights;
         reward_loss(loop->scores + at, ranking->ranks, ranking->levels, ranking->family.count, &loop->loss, weight,
@@ -64,18 +64,18 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
 {
     struct reward_loop *loop = context;
     const struct reward_set *set = loop->data->train;
-    const int64_t *numbers;
-    int64_t count = row_order_step(&loop->data->order, step, &numbers), taken;
+    const int64_t *indices;
+    int64_t count = row_order_step(&loop->data->order, step, &indices), taken;
     double weights = 0, loss = 0;
     for (int64_t i = 0; i < count; i++)
-        weights += set->rankings[numbers[i]].weight;
+        weights += set->rankings[indices[i]].weight;
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
-        taken = reward_set_pass(set, numbers + i, count - i, loop->recipe->per_device_train_batch_size);
+        taken = reward_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size);
         batch_clear(&loop->batch);
-        reward_set_fill(set, &loop->batch, numbers + i, taken, loop->data->order.epoch);
+        reward_set_fill(set, &loop->batch, indices + i, taken, loop->data->order.epoch);
         result->tokens += loop->batch.tokens;
-        if (train_pass(loop, numbers + i, taken, weights, &loss, err) != 0)
+        if (train_pass(loop, indices + i, taken, weights, &loss, err) != 0)
             return -1;
     }
     if (loop->sums.decided > 0)
@@ -115,10 +115,10 @@ static int score_all(struct reward_loop *loop, struct evaluation *evaluation, in
     if (bar)
         progress_begin(&progress, "scoring", evaluation->count);
     for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
-        const int64_t *numbers = evaluation->numbers + i;
-        taken = reward_set_pass(evaluation->set, numbers, evaluation->count - i, most);
+        const int64_t *indices = evaluation->rankings + i;
+        taken = reward_set_pass(evaluation->set, indices, evaluation->count - i, most);
         batch_clear(&loop->batch);
-        reward_set_fill(evaluation->set, &loop->batch, numbers, taken, 0);
+        reward_set_fill(evaluation->set, &loop->batch, indices, taken, 0);
         pass_load(loop->pass, &loop->batch);
         pass_forward(loop->pass, loop->trainable->overlay, false);
         rc = pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);
