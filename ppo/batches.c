@@ -1,16 +1,7 @@
 /* ppo/batches.c - see batches.h. */
 #include "ppo/batches.h"
+#include "base/minmax.h"
 #include "ppo/recipe.h"
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static int64_t up(int64_t count, int64_t parts)
 {
@@ -33,17 +24,17 @@ int64_t ppo_piece_answers(const struct recipe *recipe)
 struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank)
 {
     const struct recipe *recipe = data->recipe;
-    int64_t answers = ppo_piece_answers(recipe), together = least(answers, ppo_keys(recipe)->num_generations);
+    int64_t answers = ppo_piece_answers(recipe), together = min(answers, ppo_keys(recipe)->num_generations);
     int64_t prompt = ppo_data_longest(data), length = ppo_keys(recipe)->response_length;
     int64_t family = prompt + together * length;                              /* the largest there can be */
     int64_t all = answers * length + up(answers, together) * prompt + prompt; /* a piece may begin within a family */
-    int64_t tokens = least(most(family, PASS_TOKENS), all);
-    int64_t segments = least(2 * answers, tokens), predictions = least(answers * length, tokens);
+    int64_t tokens = min(max(family, PASS_TOKENS), all);
+    int64_t segments = min(2 * answers, tokens), predictions = min(answers * length, tokens);
     if (data->ptx) {
         int64_t longest = data->ptx->longest, texts = mini_batch_answers(recipe);
-        tokens = most(tokens, most(longest, least(PASS_TOKENS, texts * longest)));
-        segments = most(segments, least(texts, tokens));
-        predictions = most(predictions, tokens);
+        tokens = max(tokens, max(longest, min(PASS_TOKENS, texts * longest)));
+        segments = max(segments, min(texts, tokens));
+        predictions = max(predictions, tokens);
     }
     return (struct pass_limits){
         .tokens = (int32_t)tokens,

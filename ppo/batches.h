@@ -8,11 +8,13 @@
  * A pass takes families, a prompt with its answers, as many as batch_takes() allows. A mini-batch
  * is cut into gradient_accumulation_steps pieces first, between answers: a family that does not fit into memory at once
  * is computed in parts so, its prompt in each of them.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_BATCHES_H
 #define ATTUNE_PPO_BATCHES_H
 
-#include "ppo/parts.h"
+#include "ppo/internal.h"
 
 /* Answers of a piece, at most. */
 int64_t ppo_piece_answers(const struct recipe *recipe);

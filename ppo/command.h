@@ -29,6 +29,8 @@
  * checkpoint, and asks for the rest only: a score that costs money or is drawn by chance stays the one it was. A last
  * line that a kill tore is cut off. Entries whose hash no request has are of no use and ignored: that answer was
  * sampled by a run with another recipe.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_COMMAND_H
 #define ATTUNE_PPO_COMMAND_H

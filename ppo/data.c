@@ -2,6 +2,7 @@
 #include "ppo/data.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "ppo/recipe.h"
 #include "text/data/dataset_arena.h"
@@ -230,20 +231,20 @@ int32_t ppo_data_longest(const struct ppo_data *data)
     prompts_of(data, kinds);
     for (int k = 0; k < PROMPT_KINDS; k++)
         for (size_t i = 0; i < kinds[k]->count; i++)
-            longest = kinds[k]->items[i]->count > longest ? kinds[k]->items[i]->count : longest;
+            longest = max(longest, kinds[k]->items[i]->count);
     return longest;
 }
 
 int32_t ppo_data_longest_answer(const struct ppo_data *data)
 {
     int64_t rollout = ppo_keys(data->recipe)->response_length, sample = data->recipe->sample_max_new_tokens;
-    return (int32_t)(rollout > sample ? rollout : sample);
+    return (int32_t)max(rollout, sample);
 }
 
 static int32_t highest_of(const int32_t *ids, int32_t count, int32_t highest)
 {
     for (int32_t i = 0; i < count; i++)
-        highest = ids[i] > highest ? ids[i] : highest;
+        highest = max(highest, ids[i]);
     return highest;
 }
 

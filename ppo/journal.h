@@ -1,5 +1,7 @@
 /*
  * ppo/journal.h - the scores that a program gave in this run: rewards.jsonl (see ppo/command.h for its form and use).
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_JOURNAL_H
 #define ATTUNE_PPO_JOURNAL_H

@@ -73,21 +73,21 @@ static int begin_critic(struct ppo_loop *loop, struct err *err)
 static int roll_out(struct ppo_loop *loop, int64_t iteration, struct rollout_summary *rollout, struct err *err)
 {
     struct ppo_parts *parts = loop->parts;
-    struct ppo_window *window = &loop->window;
+    struct ppo_sums *sums = &loop->sums;
     struct scoring_occasion occasion = {.iteration = iteration};
     double moment = clock_seconds();
     struct ppo_asked asked = ask_iteration(loop, iteration);
     if (rollout_sample(parts, &asked, (int32_t)ppo_keys(parts->recipe)->response_length, &loop->episodes, err) != 0)
         return -1;
-    window->seconds[PPO_ROLLOUT] += lap(&moment);
+    sums->seconds[PPO_ROLLOUT] += lap(&moment);
     if (scoring_score(&parts->scoring, loop->prompts, &loop->episodes, &occasion, err) != 0)
         return -1;
-    window->seconds[PPO_SCORING] += lap(&moment);
+    sums->seconds[PPO_SCORING] += lap(&moment);
     if (iteration == 0 && parts->roles.has_critic && parts->roles.critic_is_fresh && begin_critic(loop, err) != 0)
         return -1;
     if (rollout_measure(parts, loop->prompts, &loop->episodes, rollout, err) != 0)
         return -1;
-    window->seconds[PPO_FORWARD] += lap(&moment);
+    sums->seconds[PPO_FORWARD] += lap(&moment);
     if (!(rollout->token_kl < LOST_KL))
         return lost(loop, iteration, "the KL to the reference", rollout->token_kl, err);
     return 0;
@@ -96,47 +96,47 @@ static int roll_out(struct ppo_loop *loop, int64_t iteration, struct rollout_sum
 static void count_rollout(struct ppo_loop *loop, const struct rollout_summary *rollout,
                           const struct advantage_summary *summary)
 {
-    struct ppo_window *window = &loop->window;
-    ppo_window_add(window, PPO_SCORES, summary->score);
-    ppo_window_add(window, PPO_RLHF_REWARD, summary->rlhf_reward);
-    ppo_window_add(window, PPO_NON_SCORE_REWARD, summary->non_score_reward);
-    ppo_window_add(window, PPO_KL, summary->kl);
-    ppo_window_add(window, PPO_KL_COEF, loop->controller.kl_coef);
-    ppo_window_add(window, PPO_ENTROPY, rollout->entropy);
-    ppo_window_add(window, PPO_RESPONSE_LENGTH, summary->length);
-    ppo_window_add(window, PPO_EOS_TOKENS, (double)summary->stopped);
-    ppo_window_add(window, PPO_REFERENCE_PERPLEXITY, rollout->reference_perplexity);
+    struct ppo_sums *sums = &loop->sums;
+    ppo_sums_add(sums, PPO_SCORES, summary->score);
+    ppo_sums_add(sums, PPO_RLHF_REWARD, summary->rlhf_reward);
+    ppo_sums_add(sums, PPO_NON_SCORE_REWARD, summary->non_score_reward);
+    ppo_sums_add(sums, PPO_KL, summary->kl);
+    ppo_sums_add(sums, PPO_KL_COEF, loop->controller.kl_coef);
+    ppo_sums_add(sums, PPO_ENTROPY, rollout->entropy);
+    ppo_sums_add(sums, PPO_RESPONSE_LENGTH, summary->length);
+    ppo_sums_add(sums, PPO_EOS_TOKENS, (double)summary->stopped);
+    ppo_sums_add(sums, PPO_REFERENCE_PERPLEXITY, rollout->reference_perplexity);
     if (loop->parts->roles.has_critic)
-        ppo_window_add(window, PPO_EXPLAINED_VARIANCE, explained_variance(&loop->episodes));
+        ppo_sums_add(sums, PPO_EXPLAINED_VARIANCE, explained_variance(&loop->episodes));
     else
-        ppo_window_add(window, PPO_EQUAL_GROUPS, (double)summary->equal_groups / (double)summary->groups);
-    if (rollout->decode_drift > window->decode_drift)
-        window->decode_drift = rollout->decode_drift;
+        ppo_sums_add(sums, PPO_EQUAL_GROUPS, (double)summary->equal_groups / (double)summary->groups);
+    if (rollout->decode_drift > sums->decode_drift)
+        sums->decode_drift = rollout->decode_drift;
 }
 
 static void count_update(struct ppo_loop *loop, const struct update_summary *summary)
 {
-    struct ppo_window *window = &loop->window;
+    struct ppo_sums *sums = &loop->sums;
     double batches = (double)summary->mini_batches, value_batches = (double)summary->value_batches;
     if (batches > 0) {
         double ratio = summary->policy.ratio / batches;
-        ppo_window_add(window, PPO_POLICY_LOSS, summary->policy.objective / batches);
-        ppo_window_add(window, PPO_APPROX_KL, summary->policy.approx_kl / batches);
-        ppo_window_add(window, PPO_CLIP_FRACTION, summary->policy.clip_fraction / batches);
-        ppo_window_add(window, PPO_TOKEN_ENTROPY, summary->policy.entropy / batches);
-        ppo_window_add(window, PPO_RATIO, ratio);
-        ppo_window_add(window, PPO_RATIO_VARIANCE, fmax(0, summary->ratio_squares / batches - ratio * ratio));
-        ppo_window_add(window, PPO_UPDATES, (double)summary->updates);
+        ppo_sums_add(sums, PPO_POLICY_LOSS, summary->policy.objective / batches);
+        ppo_sums_add(sums, PPO_APPROX_KL, summary->policy.approx_kl / batches);
+        ppo_sums_add(sums, PPO_CLIP_FRACTION, summary->policy.clip_fraction / batches);
+        ppo_sums_add(sums, PPO_TOKEN_ENTROPY, summary->policy.entropy / batches);
+        ppo_sums_add(sums, PPO_RATIO, ratio);
+        ppo_sums_add(sums, PPO_RATIO_VARIANCE, fmax(0, summary->ratio_squares / batches - ratio * ratio));
+        ppo_sums_add(sums, PPO_UPDATES, (double)summary->updates);
     }
     if (summary->updates > 0)
-        ppo_window_add(window, PPO_GRAD_NORM, summary->grad_norm / (double)summary->updates);
+        ppo_sums_add(sums, PPO_GRAD_NORM, summary->grad_norm / (double)summary->updates);
     if (summary->texts > 0)
-        ppo_window_add(window, PPO_PTX_LOSS,
+        ppo_sums_add(sums, PPO_PTX_LOSS,
                        summary->ptx_loss / (double)summary->updates / ppo_keys(loop->parts->recipe)->ptx_coef);
     if (value_batches > 0) {
-        ppo_window_add(window, PPO_VALUE_LOSS, summary->value_loss / value_batches);
-        ppo_window_add(window, PPO_VALUE_CLIP_FRACTION, summary->value_clip_fraction / value_batches);
-        ppo_window_add(window, PPO_CRITIC_GRAD_NORM, summary->critic_grad_norm / value_batches);
+        ppo_sums_add(sums, PPO_VALUE_LOSS, summary->value_loss / value_batches);
+        ppo_sums_add(sums, PPO_VALUE_CLIP_FRACTION, summary->value_clip_fraction / value_batches);
+        ppo_sums_add(sums, PPO_CRITIC_GRAD_NORM, summary->critic_grad_norm / value_batches);
     }
 }
 
@@ -191,7 +191,7 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
     double moment = clock_seconds();
     if (update_run(parts, &loop->steps, &view, iteration, loop->controller.kl_coef, &update, err) != 0)
         return -1;
-    loop->window.seconds[PPO_UPDATE] += lap(&moment);
+    loop->sums.seconds[PPO_UPDATE] += lap(&moment);
     count_update(loop, &update);
     if (check_leaps(loop, iteration, &update, &advantages, err) != 0)
         return -1;
@@ -213,7 +213,7 @@ static void record(void *context, struct metrics *metrics)
     struct ppo_loop *loop = context;
     const struct run_state *state = &loop->steps.run->state;
     metrics_real(metrics, "loss", state->window_loss / (double)state->window_steps);
-    ppo_window_record(&loop->window, metrics);
+    ppo_sums_record(&loop->sums, metrics);
     metrics_real(metrics, "lr", loop->steps.window.last.rate);
     metrics_whole(metrics, "episode", state->step * loop->episodes.capacity);
 }
@@ -319,5 +319,5 @@ void ppo_loop_numbers(struct ppo_loop *loop, struct run_numbers *numbers)
     run_numbers_add(numbers, "score_before", &loop->score_before);
     run_numbers_add(numbers, "widest_spread", &loop->widest_spread);
     run_numbers_add(numbers, "critic_offset", &loop->critic_offset);
-    ppo_window_numbers(&loop->window, numbers);
+    ppo_sums_numbers(&loop->sums, numbers);
 }

@@ -2,14 +2,16 @@
  * ppo/loop.h - what an iteration and an evaluation of the PPO stage are, over the parts that ppo.c has made.
  *
  *     prompts -> answers -> scores -> log-probabilities, values -> rewards, advantages -> updates -> the price of a nat
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_LOOP_H
 #define ATTUNE_PPO_LOOP_H
 
 #include "ppo/advantage.h"
+#include "ppo/internal.h"
 #include "ppo/kl.h"
-#include "ppo/parts.h"
-#include "ppo/window.h"
+#include "ppo/sums.h"
 #include "train/loop.h"
 
 struct ppo_loop {
@@ -25,7 +27,7 @@ struct ppo_loop {
     double score_before;  /* mean score before the first of them */
     double widest_spread; /* largest deviation of an iteration's scores before a leap */
     double critic_offset; /* of a fresh critic's head */
-    struct ppo_window window;
+    struct ppo_sums sums;
 };
 
 /* Prompts of an iteration, or of an evaluation where those are more. */

@@ -1,5 +1,7 @@
 /*
  * ppo/options.h - what the algorithms of PPO take from the recipe. They know nothing of recipes themselves.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_OPTIONS_H
 #define ATTUNE_PPO_OPTIONS_H

@@ -2,6 +2,7 @@
 #include "ppo/ppo.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "ppo/batches.h"
 #include "ppo/loop.h"
 #include "ppo/options.h"
@@ -130,9 +131,9 @@ static int check(void *context, struct err *err)
 
 /* ---- memory ---- */
 
-static struct judge_most most_to_judge(const struct ppo_data *data)
+static struct answer_most most_to_score(const struct ppo_data *data)
 {
-    return (struct judge_most){.group = ppo_keys(data->recipe)->num_generations,
+    return (struct answer_most){.group = ppo_keys(data->recipe)->num_generations,
                                .prompt = ppo_data_longest(data),
                                .length = ppo_data_longest_answer(data)};
 }
@@ -143,7 +144,7 @@ static size_t answers_size(const struct ppo *ppo)
 {
     const struct ppo_data *data = &ppo->parts.data;
     const struct recipe *recipe = ppo->recipe;
-    const struct judge_most most = most_to_judge(data);
+    const struct answer_most most = most_to_score(data);
     int64_t answers = recipe->per_device_train_batch_size * ppo_keys(recipe)->num_generations;
     int64_t looks = ppo_loop_most_prompts(data);
     size_t sampled = rollout_size(answers, ppo_keys(recipe)->response_length),
@@ -158,12 +159,12 @@ static struct pass_limits limits_of(const struct ppo *ppo)
 {
     const struct ppo_parts *parts = &ppo->parts;
     struct pass_limits limits = ppo_pass_limits(&parts->data, ppo_roles_max_rank(&parts->roles));
-    if (!parts->roles.has_reward || !judge_shares_pass(&parts->scoring.judge, parts->roles.policy.model))
+    if (!parts->roles.has_reward || !reward_model_shares_pass(&parts->scoring.reward_model, parts->roles.policy.model))
         return limits;
-    const struct pass_limits *judge = &parts->scoring.judge.limits;
-    limits.tokens = judge->tokens > limits.tokens ? judge->tokens : limits.tokens;
-    limits.segments = judge->segments > limits.segments ? judge->segments : limits.segments;
-    limits.predictions = judge->predictions > limits.predictions ? judge->predictions : limits.predictions;
+    const struct pass_limits *reward = &parts->scoring.reward_model.limits;
+    limits.tokens = max(limits.tokens, reward->tokens);
+    limits.segments = max(limits.segments, reward->segments);
+    limits.predictions = max(limits.predictions, reward->predictions);
     return limits;
 }
 
@@ -224,7 +225,7 @@ static int start_scoring(struct ppo *ppo, struct err *err)
 {
     const struct recipe *recipe = ppo->recipe;
     const struct run *run = ppo->loop.steps.run;
-    const struct judge_most most = most_to_judge(&ppo->parts.data);
+    const struct answer_most most = most_to_score(&ppo->parts.data);
     char *journal = run_path(run, JOURNAL, err);
     if (!journal)
         return -1;

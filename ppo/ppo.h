@@ -6,10 +6,10 @@
  *     data.c       prompts, and which of them an iteration answers
  *     roles.c      policy, reference, critic, reward model
  *     rollout.c    answers, and what every role makes of them
- *     scoring.c    their scores: from a reward model (judge.c) or a program (command.c)
+ *     scoring.c    their scores: from a reward model (reward_model.c) or a program (command.c)
  *     advantage.c  rewards, advantages and returns
  *     update.c     the optimizer steps; loss.c what they minimise; batches.c how answers go through the model
- *     loop.c       what an iteration and an evaluation are; window.c their metrics
+ *     loop.c       what an iteration and an evaluation are; sums.c their metrics
  *     main.c       the command line
  *
  * Log-probabilities are those at the recipe's temperature everywhere: where tokens are drawn, of the policy before and

@@ -7,6 +7,8 @@
  *
  * Our ends never block: program_exchange() serves all of them at once, so neither side can wait for the other with full
  * pipes.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_PROGRAM_H
 #define ATTUNE_PPO_PROGRAM_H

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "ppo/recipe.h"
 #include <assert.h>
@@ -240,8 +241,7 @@ int32_t ppo_roles_max_rank(const struct ppo_roles *roles)
     int32_t most = trainable_max_rank(&roles->policy);
     int32_t critic = roles->has_critic ? trainable_max_rank(&roles->critic) : 0;
     int32_t reward = roles->has_reward ? scorer_max_rank(&roles->reward) : 0;
-    most = critic > most ? critic : most;
-    return reward > most ? reward : most;
+    return max(max(most, critic), reward);
 }
 
 const struct overlay *ppo_roles_reference_overlay(const struct ppo_roles *roles)

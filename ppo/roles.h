@@ -12,6 +12,8 @@
  * The critic begins as the reward model (critic_init): with adapters as a copy of the reward adapter and its head, or
  * as a fresh adapter on a reward model that was trained in full; in full tuning as a copy of its weights. That takes a
  * reward model with the policy's tokenizer and shape; without one the critic is the base with a head of zeros.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_ROLES_H
 #define ATTUNE_PPO_ROLES_H

@@ -3,11 +3,13 @@
  *
  * Random numbers are keyed by (seed, prompt's key, sample, position): the same seed gives the same answers whatever is
  * decoded beside them. Answers are cut after the first stop token, which is kept.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_ROLLOUT_H
 #define ATTUNE_PPO_ROLLOUT_H
 
-#include "ppo/parts.h"
+#include "ppo/internal.h"
 
 /* What the generator must have room for. */
 struct generator_limits rollout_limits(const struct ppo_data *data, int32_t max_rank);

@@ -51,32 +51,34 @@ static int ask_command(struct scoring *scoring, const struct prompt *const *prom
 int scoring_open(struct scoring *scoring, const struct recipe *recipe, const struct ppo_data *data,
                  const struct ppo_roles *roles, struct err *err)
 {
-    *scoring = (struct scoring){.text = &data->text, .has_judge = roles->has_reward};
-    return roles->has_reward ? judge_open(&scoring->judge, recipe, data, &roles->reward, roles->policy.model, err) : 0;
+    *scoring = (struct scoring){.text = &data->text, .has_reward_model = roles->has_reward};
+    return roles->has_reward
+               ? reward_model_open(&scoring->reward_model, recipe, data, &roles->reward, roles->policy.model, err)
+               : 0;
 }
 
 int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,
                  struct memory_plan *plan, struct err *err)
 {
-    return scoring->has_judge ? judge_plan(&scoring->judge, policy, backend, plan, err) : 0;
+    return scoring->has_reward_model ? reward_model_plan(&scoring->reward_model, policy, backend, plan, err) : 0;
 }
 
-size_t scoring_size(const struct scoring *scoring, const struct judge_most *most)
+size_t scoring_size(const struct scoring *scoring, const struct answer_most *most)
 {
-    return scoring->has_judge ? judge_size(&scoring->judge, most) : 0;
+    return scoring->has_reward_model ? reward_model_size(&scoring->reward_model, most) : 0;
 }
 
-int scoring_start(struct scoring *scoring, struct pass *pass, const struct judge_most *most,
+int scoring_start(struct scoring *scoring, struct pass *pass, const struct answer_most *most,
                   const struct reward_command_options *command, struct err *err)
 {
-    return scoring->has_judge ? judge_start(&scoring->judge, pass, most, err)
-                              : reward_command_open(&scoring->command, command, err);
+    return scoring->has_reward_model ? reward_model_start(&scoring->reward_model, pass, most, err)
+                                     : reward_command_open(&scoring->command, command, err);
 }
 
 void scoring_close(struct scoring *scoring)
 {
-    if (scoring->has_judge)
-        judge_close(&scoring->judge);
+    if (scoring->has_reward_model)
+        reward_model_close(&scoring->reward_model);
     reward_command_close(scoring->command);
     *scoring = (struct scoring){0};
 }
@@ -85,15 +87,15 @@ int scoring_score(struct scoring *scoring, const struct prompt *const *prompts, 
                   const struct scoring_occasion *occasion, struct err *err)
 {
     size_t count = (size_t)episodes->count;
-    if (scoring->has_judge && !scoring->judge.anew)
-        return judge_score(&scoring->judge, prompts, episodes, NULL, err);
+    if (scoring->has_reward_model && !scoring->reward_model.anew)
+        return reward_model_score(&scoring->reward_model, prompts, episodes, NULL, err);
     struct strbuf *words = mem_alloc(count, sizeof *words, err);
     int rc = words ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = scoring_words(scoring, episodes, (int64_t)i, &words[i], err);
     if (rc == 0)
-        rc = scoring->has_judge ? judge_score(&scoring->judge, prompts, episodes, words, err)
-                                : ask_command(scoring, prompts, episodes, words, occasion, err);
+        rc = scoring->has_reward_model ? reward_model_score(&scoring->reward_model, prompts, episodes, words, err)
+                                       : ask_command(scoring, prompts, episodes, words, occasion, err);
     for (size_t i = 0; words && i < count; i++)
         strbuf_free(&words[i]);
     mem_free(words);

@@ -1,17 +1,19 @@
 /*
  * ppo/scoring.h - scores of sampled answers, by the reward model or by reward_command.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_SCORING_H
 #define ATTUNE_PPO_SCORING_H
 
 #include "ppo/command.h"
-#include "ppo/judge.h"
+#include "ppo/reward_model.h"
 #include "ppo/roles.h"
 
 struct scoring {
     const struct model_text *text; /* the policy's */
-    bool has_judge;
-    struct judge judge;             /* the reward model */
+    bool has_reward_model;
+    struct reward_model reward_model;
     struct reward_command *command; /* or the program */
 };
 
@@ -21,9 +23,9 @@ int scoring_open(struct scoring *scoring, const struct recipe *recipe, const str
 int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,
                  struct memory_plan *plan, struct err *err);
 /* Host memory for what is scored at once by a reward model. */
-size_t scoring_size(const struct scoring *scoring, const struct judge_most *most);
+size_t scoring_size(const struct scoring *scoring, const struct answer_most *most);
 /* `pass` is the policy's; `command` is for a program. */
-int scoring_start(struct scoring *scoring, struct pass *pass, const struct judge_most *most,
+int scoring_start(struct scoring *scoring, struct pass *pass, const struct answer_most *most,
                   const struct reward_command_options *command, struct err *err);
 void scoring_close(struct scoring *scoring);
 

@@ -5,6 +5,8 @@
  * mini-batch is a run of whole families, or of answers where there are more mini-batches than prompts. Policy and
  * critic go forward and backward one after the other over the same pass, each with gradients, clipping and optimizer of
  * its own.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_PPO_UPDATE_H
 #define ATTUNE_PPO_UPDATE_H

@@ -163,15 +163,15 @@ void reward_set_report(const struct reward_set *set, const char *what);
 
 /*
  * Rankings go through the model in passes, one after the other, whole: as many of the next ones as
- * batch_takes() allows, and no more than `most`. numbers[0 .. count-1] are numbers of rankings.
+ * batch_takes() allows, and no more than `most`: rankings indices[0], indices[1], ...
  */
-int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, int64_t count, int64_t most);
+int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most);
 
 /*
- * Puts rankings numbers[0 .. count-1] into an empty batch: the batch's predictions are readings, ranking by ranking and
+ * Puts rankings indices[0 .. count-1] into an empty batch: the batch's predictions are readings, ranking by ranking and
  * in it answer by answer, in the order of struct reward_ranking. The epoch decides dropout, and nothing else does.
  */
-void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *numbers, int64_t count,
+void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *indices, int64_t count,
                      int64_t epoch);
 
 /* Widens *limits to any pass of up to `most` rankings of the set. */

@@ -1,11 +1,11 @@
 /*
  * reward/data.h - the rankings of a run, and which of them a step takes.
  *
- *     int64_t count = row_order_step(&data.order, step, &numbers), taken;
- *     for (i = 0; i < count; i++) weights += data.train->rankings[numbers[i]].weight;
+ *     int64_t count = row_order_step(&data.order, step, &indices), taken;
+ *     for (i = 0; i < count; i++) weights += data.train->rankings[indices[i]].weight;
  *     for (i = 0; i < count; i += taken) {
- *         taken = reward_set_pass(data.train, numbers + i, count - i, recipe->per_device_train_batch_size);
- *         reward_set_fill(data.train, &batch, numbers + i, taken, data.order.epoch);
+ *         taken = reward_set_pass(data.train, indices + i, count - i, recipe->per_device_train_batch_size);
+ *         reward_set_fill(data.train, &batch, indices + i, taken, data.order.epoch);
  *         ... batch.predictions: family.count of each ranking, in order
  *     }
  *

@@ -6,7 +6,7 @@
 
 /* ---- the rankings ---- */
 
-/* A ranking's prompt, and its index in evaluation->numbers. */
+/* A ranking's prompt, and its index in evaluation->rankings. */
 struct place {
     uint64_t prompt;
     int64_t index;
@@ -26,7 +26,7 @@ static int sort_by_prompt(struct evaluation *evaluation, struct err *err)
     if (!places)
         return -1;
     for (int64_t i = 0; i < evaluation->count; i++)
-        places[i] = (struct place){evaluation->set->rankings[evaluation->numbers[i]].prompt_hash, i};
+        places[i] = (struct place){evaluation->set->rankings[evaluation->rankings[i]].prompt_hash, i};
     qsort(places, (size_t)evaluation->count, sizeof *places, compare_places);
     for (int64_t i = 0; i < evaluation->count; i++)
         evaluation->by_prompt[i] = places[i].index;
@@ -47,7 +47,7 @@ static void choose(struct evaluation *evaluation, int64_t originals, int64_t mos
         seen++;
         if (!chosen)
             continue;
-        evaluation->numbers[evaluation->count] = r;
+        evaluation->rankings[evaluation->count] = r;
         evaluation->starts[evaluation->count++] = scores;
         scores += set->rankings[r].family.count;
     }
@@ -63,10 +63,10 @@ int evaluation_open(struct evaluation *evaluation, const struct reward_set *set,
     if (most > originals)
         most = originals;
     *evaluation = (struct evaluation){.set = set, .entries = entries, .scored_at = -1};
-    evaluation->numbers = mem_alloc((size_t)most, sizeof *evaluation->numbers, err);
+    evaluation->rankings = mem_alloc((size_t)most, sizeof *evaluation->rankings, err);
     evaluation->starts = mem_alloc((size_t)most + 1, sizeof *evaluation->starts, err);
     evaluation->by_prompt = mem_alloc((size_t)most, sizeof *evaluation->by_prompt, err);
-    if (evaluation->numbers && evaluation->starts && evaluation->by_prompt) {
+    if (evaluation->rankings && evaluation->starts && evaluation->by_prompt) {
         choose(evaluation, originals, most);
         evaluation->scores = mem_alloc((size_t)evaluation->starts[evaluation->count], sizeof *evaluation->scores, err);
     }
@@ -79,7 +79,7 @@ int evaluation_open(struct evaluation *evaluation, const struct reward_set *set,
 
 void evaluation_close(struct evaluation *evaluation)
 {
-    mem_free(evaluation->numbers);
+    mem_free(evaluation->rankings);
     mem_free(evaluation->starts);
     mem_free(evaluation->by_prompt);
     mem_free(evaluation->scores);
@@ -94,7 +94,7 @@ void evaluation_each(const struct evaluation *evaluation, comparison_visit *visi
     struct comparison comparison = {.prompt = -1};
     for (int64_t i = 0; i < evaluation->count; i++) {
         int64_t index = evaluation->by_prompt[i];
-        const struct reward_ranking *ranking = &evaluation->set->rankings[evaluation->numbers[index]];
+        const struct reward_ranking *ranking = &evaluation->set->rankings[evaluation->rankings[index]];
         const float *scores = evaluation->scores + evaluation->starts[index];
         if (i == 0 || ranking->prompt_hash != hash)
             comparison.prompt++;
@@ -174,7 +174,7 @@ void evaluation_measure(const struct evaluation *evaluation, const struct reward
     struct answer_sums answers = {.least = INFINITY, .most = -INFINITY};
     double loss = 0, weights = 0;
     for (int64_t i = 0; i < evaluation->count; i++) {
-        const struct reward_ranking *ranking = &evaluation->set->rankings[evaluation->numbers[i]];
+        const struct reward_ranking *ranking = &evaluation->set->rankings[evaluation->rankings[i]];
         const float *scores = evaluation->scores + evaluation->starts[i];
         struct reward_outcome outcome;
         reward_loss(scores, ranking->ranks, ranking->levels, ranking->family.count, options, 1, NULL, &outcome);

@@ -2,7 +2,7 @@
  * reward/evaluation.h - how far scores agree with people: what is measured once the answers of a set have scores.
  *
  *     evaluation_open()      room for the scores of some of a set's rankings
- *     (reward/loop.h fills them in, pass by pass)
+ *     (reward/loop.c fills them in, pass by pass)
  *     evaluation_measure()   the numbers of an evaluation's record
  *     evaluation_each()      every comparison, for whoever counts something else (evaluation_figures.c)
  *
@@ -19,9 +19,9 @@
 struct evaluation {
     const struct reward_set *set;
     const struct recipe_datasets *entries; /* that the set was made from; struct reward_ranking.source counts them */
-    int64_t *numbers;                      /* [count] rankings of the set, in the order of their scores */
+    int64_t *rankings;                     /* [count] indices of the set's rankings, in the order of their scores */
     int64_t *starts;                       /* [count + 1] place of a ranking's first score */
-    int64_t *by_prompt;                    /* [count] indices of numbers, rankings of one prompt side by side */
+    int64_t *by_prompt;                    /* [count] indices of `rankings`, those of one prompt side by side */
     float *scores;                         /* [starts[count]] */
     int64_t count;
     int64_t scored_at; /* step after which the scores were taken; -1: there are none yet */

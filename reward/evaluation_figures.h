@@ -5,6 +5,8 @@
  * Accuracy by set and by what is known of a comparison (gap of the ranks, strength, agreement, which answer is longer
  * and which was shown first), each with its interval; whether the sigmoid of a margin says how often it is right; where
  * the scores stand; what they go along with; the comparisons in which the scores contradict people most.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_REWARD_EVALUATION_FIGURES_H
 #define ATTUNE_REWARD_EVALUATION_FIGURES_H

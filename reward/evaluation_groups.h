@@ -1,6 +1,8 @@
 /*
  * reward/evaluation_groups.h - comparisons sorted by what is known of them, and how often scores are right in each
  * group; and sorted by how sure the scores are.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_REWARD_EVALUATION_GROUPS_H
 #define ATTUNE_REWARD_EVALUATION_GROUPS_H

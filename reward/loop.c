@@ -1,38 +1,38 @@
-/* reward/loop.c - see loop.h. */
-#include "reward/loop.h"
+/* reward/loop.c - see internal.h. */
 #include "base/log.h"
 #include "reward/evaluation_figures.h"
+#include "reward/internal.h"
 #include "reward/recipe.h"
 #include <math.h>
 #include <stdio.h>
 
 /* ---- a training step ---- */
 
-/* A ranking whose loss is not finite is left out, as its step will be: the window's numbers go into state.json. */
-static void add_outcome(struct reward_window *window, const struct reward_outcome *outcome, const float *scores,
+/* A ranking whose loss is not finite is left out, as its step will be: the sums go into state.json. */
+static void add_outcome(struct reward_sums *sums, const struct reward_outcome *outcome, const float *scores,
                         int32_t count)
 {
     if (!isfinite(outcome->loss))
         return;
-    window->decided += outcome->decided;
-    window->correct += outcome->correct;
-    window->margin += outcome->margin;
+    sums->decided += outcome->decided;
+    sums->correct += outcome->correct;
+    sums->margin += outcome->margin;
     for (int32_t i = 0; i < count; i++) {
         double score = (double)scores[i];
-        if (window->answers == 0 || score < window->least)
-            window->least = score;
-        if (window->answers == 0 || score > window->most)
-            window->most = score;
-        window->score += score;
-        window->answers++;
+        if (sums->answers == 0 || score < sums->least)
+            sums->least = score;
+        if (sums->answers == 0 || score > sums->most)
+            sums->most = score;
+        sums->score += score;
+        sums->answers++;
     }
 }
 
 /*
- * Forward and backward of one pass: the batch holds rankings numbers[0 .. count-1]. A ranking's loss weighs its weight
- * over `weights`, the sum over the step. Adds to *loss and the window.
+ * Forward and backward of one pass: the batch holds rankings indices[0 .. count-1]. A ranking's loss weighs its weight
+ * over `weights`, the sum over the step. Adds to *loss and the sums.
  */
-static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t count, double weights, double *loss,
+static int train_pass(struct reward_loop *loop, const int64_t *indices, int64_t count, double weights, double *loss,
                       struct err *err)
 {
     const struct score_head *head = trainable_score(loop->trainable);
@@ -44,13 +44,13 @@ static int train_pass(struct reward_loop *loop, const int64_t *numbers, int64_t 
     double scored = clock_seconds();
     loop->seconds.forward += scored - start;
     for (int64_t i = 0, at = 0; i < count; i++) {
-        const struct reward_ranking *ranking = &loop->data->train->rankings[numbers[i]];
+        const struct reward_ranking *ranking = &loop->data->train->rankings[indices[i]];
         struct reward_outcome outcome;
         double weight = ranking->weight / weights;
         reward_loss(loop->scores + at, ranking->ranks, ranking->levels, ranking->family.count, &loop->loss, weight,
                     loop->dscores + at, &outcome);
         *loss += weight * outcome.loss;
-        add_outcome(&loop->window, &outcome, loop->scores + at, ranking->family.count);
+        add_outcome(&loop->sums, &outcome, loop->scores + at, ranking->family.count);
         at += ranking->family.count;
     }
     pass_score_backward(loop->pass, loop->trainable->overlay, head, loop->dscores);
@@ -64,23 +64,23 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
 {
     struct reward_loop *loop = context;
     const struct reward_set *set = loop->data->train;
-    const int64_t *numbers;
-    int64_t count = row_order_step(&loop->data->order, step, &numbers), taken;
+    const int64_t *indices;
+    int64_t count = row_order_step(&loop->data->order, step, &indices), taken;
     double weights = 0, loss = 0;
     for (int64_t i = 0; i < count; i++)
-        weights += set->rankings[numbers[i]].weight;
+        weights += set->rankings[indices[i]].weight;
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
-        taken = reward_set_pass(set, numbers + i, count - i, loop->recipe->per_device_train_batch_size);
+        taken = reward_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size);
         batch_clear(&loop->batch);
-        reward_set_fill(set, &loop->batch, numbers + i, taken, loop->data->order.epoch);
+        reward_set_fill(set, &loop->batch, indices + i, taken, loop->data->order.epoch);
         result->tokens += loop->batch.tokens;
-        if (train_pass(loop, numbers + i, taken, weights, &loss, err) != 0)
+        if (train_pass(loop, indices + i, taken, weights, &loss, err) != 0)
             return -1;
     }
-    if (loop->window.decided > 0)
+    if (loop->sums.decided > 0)
         snprintf(result->note, sizeof result->note, "loss %.4f  accuracy %.3f", loss,
-                 loop->window.correct / loop->window.decided);
+                 loop->sums.correct / loop->sums.decided);
     double start = clock_seconds();
     if (loop_update(&loop->steps, loop->optimizer, loss, result, err) != 0)
         return -1;
@@ -91,14 +91,14 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
 static void record(void *context, struct metrics *metrics)
 {
     struct reward_loop *loop = context;
-    const struct reward_window *window = &loop->window;
+    const struct reward_sums *sums = &loop->sums;
     loop_record_training(&loop->steps, metrics);
-    metrics_real(metrics, "accuracy", window->correct / window->decided);
-    metrics_real(metrics, "margin", window->margin / window->decided);
-    metrics_real(metrics, "min_reward", window->answers > 0 ? window->least : (double)NAN);
-    metrics_real(metrics, "mean_reward", window->score / window->answers);
-    metrics_real(metrics, "max_reward", window->answers > 0 ? window->most : (double)NAN);
-    loop->window = (struct reward_window){0};
+    metrics_real(metrics, "accuracy", sums->correct / sums->decided);
+    metrics_real(metrics, "margin", sums->margin / sums->decided);
+    metrics_real(metrics, "min_reward", sums->answers > 0 ? sums->least : (double)NAN);
+    metrics_real(metrics, "mean_reward", sums->score / sums->answers);
+    metrics_real(metrics, "max_reward", sums->answers > 0 ? sums->most : (double)NAN);
+    loop->sums = (struct reward_sums){0};
     metrics_timing(metrics, "time/forward", loop->seconds.forward);
     metrics_timing(metrics, "time/backward", loop->seconds.backward);
     metrics_timing(metrics, "time/update", loop->seconds.update);
@@ -115,10 +115,10 @@ static int score_all(struct reward_loop *loop, struct evaluation *evaluation, in
     if (bar)
         progress_begin(&progress, "scoring", evaluation->count);
     for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
-        const int64_t *numbers = evaluation->numbers + i;
-        taken = reward_set_pass(evaluation->set, numbers, evaluation->count - i, most);
+        const int64_t *indices = evaluation->rankings + i;
+        taken = reward_set_pass(evaluation->set, indices, evaluation->count - i, most);
         batch_clear(&loop->batch);
-        reward_set_fill(evaluation->set, &loop->batch, numbers, taken, 0);
+        reward_set_fill(evaluation->set, &loop->batch, indices, taken, 0);
         pass_load(loop->pass, &loop->batch);
         pass_forward(loop->pass, loop->trainable->overlay, false);
         rc = pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);

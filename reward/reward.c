@@ -1,7 +1,7 @@
 /* reward/reward.c - a reward run from its recipe to its result; see reward.h. */
 #include "reward/reward.h"
 #include "base/mem.h"
-#include "reward/loop.h"
+#include "reward/internal.h"
 #include "reward/recipe.h"
 
 /* The parts of a run in the order they are made; closed in the opposite one. */
@@ -57,15 +57,15 @@ static int identify(void *context, struct run_identity *identity, struct run_num
 {
     (void)err;
     struct reward *reward = context;
-    struct reward_window *window = &reward->loop.window;
+    struct reward_sums *sums = &reward->loop.sums;
     *identity = run_identity_of(&reward->trainable, reward->backend, reward_data_fingerprint(&reward->data));
-    run_numbers_add(numbers, "window_decided", &window->decided);
-    run_numbers_add(numbers, "window_correct", &window->correct);
-    run_numbers_add(numbers, "window_margin", &window->margin);
-    run_numbers_add(numbers, "window_answers", &window->answers);
-    run_numbers_add(numbers, "window_score", &window->score);
-    run_numbers_add(numbers, "window_least", &window->least);
-    run_numbers_add(numbers, "window_most", &window->most);
+    run_numbers_add(numbers, "window_decided", &sums->decided);
+    run_numbers_add(numbers, "window_correct", &sums->correct);
+    run_numbers_add(numbers, "window_margin", &sums->margin);
+    run_numbers_add(numbers, "window_answers", &sums->answers);
+    run_numbers_add(numbers, "window_score", &sums->score);
+    run_numbers_add(numbers, "window_least", &sums->least);
+    run_numbers_add(numbers, "window_most", &sums->most);
     return 0;
 }
 

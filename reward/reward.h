@@ -2,7 +2,7 @@
  * reward/reward.h - reward models: a model learns to give a score to an answer, from rankings by people.
  *
  *     reward.c        reward_run(): from the recipe to the result, the memory plan in between
- *     data*.c         which rankings a step takes, and batches of them (rankings/ reads them)
+ *     data.c          which rankings a step takes (rankings/ reads them, and makes batches of them)
  *     loss.c          the loss of a ranking
  *     loop.c          what a step and an evaluation are
  *     evaluation*.c   how far scores agree with people, in numbers and figures

@@ -2,6 +2,7 @@
 #include "roles/scorer.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "roles/folder.h"
 #include <assert.h>
 #include <string.h>
@@ -146,7 +147,7 @@ int32_t scorer_max_rank(const struct scorer *scorer)
 struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest)
 {
     return (struct pass_limits){
-        .tokens = longest > PASS_TOKENS ? longest : PASS_TOKENS,
+        .tokens = max(longest, PASS_TOKENS),
         .segments = SCORER_PASS_SEGMENTS,
         .predictions = SCORER_PASS_SEGMENTS,
         .max_rank = scorer_max_rank(scorer),
@@ -159,17 +160,12 @@ struct room {
     int32_t tokens, segments, readings;
 };
 
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
 static struct room room_of(const struct pass *pass, const struct batch *batch)
 {
     const struct pass_limits *limits = pass_limits(pass);
-    return (struct room){least(limits->tokens, batch->token_capacity) - batch->tokens,
-                         least(limits->segments, batch->segment_capacity) - batch->segment_count,
-                         least(limits->predictions, batch->prediction_capacity) - batch->prediction_count};
+    return (struct room){min(limits->tokens, batch->token_capacity) - batch->tokens,
+                         min(limits->segments, batch->segment_capacity) - batch->segment_count,
+                         min(limits->predictions, batch->prediction_capacity) - batch->prediction_count};
 }
 
 /* How many answers of the family, from number `first` on, there is room for. */

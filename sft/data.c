@@ -2,6 +2,7 @@
 #include "sft/data.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "sft/recipe.h"
 #include <assert.h>
@@ -179,11 +180,6 @@ static int32_t sum_of_largest(int32_t *values, int64_t count, int64_t most)
     return (int32_t)sum;
 }
 
-static int32_t larger(int32_t a, int32_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t row_tokens(const struct sft_data *data, int64_t row)
 {
     int32_t first, count = row_examples(data, row, &first);
@@ -229,12 +225,12 @@ static int widen_limits(struct batch_limits *limits, const struct sft_data *data
             trained[r] += example->trained_count;
         }
     }
-    int32_t sum = sum_of_largest(tokens, count, batch), longest = larger(tokens[0], PASS_TOKENS);
-    int32_t most = sum < longest ? sum : longest;
+    int32_t sum = sum_of_largest(tokens, count, batch), longest = max(tokens[0], PASS_TOKENS);
+    int32_t most = min(sum, longest);
     int32_t predictions = sum_of_largest(trained, count, batch);
-    limits->tokens = larger(limits->tokens, most);
-    limits->segments = larger(limits->segments, sum_of_largest(segments, count, batch));
-    limits->predictions = larger(limits->predictions, predictions < most ? predictions : most);
+    limits->tokens = max(limits->tokens, most);
+    limits->segments = max(limits->segments, sum_of_largest(segments, count, batch));
+    limits->predictions = max(limits->predictions, min(predictions, most));
     mem_free(values);
     return 0;
 }
@@ -255,10 +251,10 @@ int32_t sft_data_highest_id(const struct sft_data *data)
     for (int d = 0; d < 2; d++)
         for (size_t e = 0; datasets[d] && e < datasets[d]->count; e++)
             for (int32_t i = 0; i < datasets[d]->examples[e].length; i++)
-                highest = larger(highest, datasets[d]->examples[e].ids[i]);
+                highest = max(highest, datasets[d]->examples[e].ids[i]);
     for (size_t p = 0; data->samples && p < data->samples->count; p++)
         for (int32_t i = 0; i < data->samples->items[p].count; i++)
-            highest = larger(highest, data->samples->items[p].ids[i]);
+            highest = max(highest, data->samples->items[p].ids[i]);
     return highest;
 }
 

@@ -1,7 +1,6 @@
-/* sft/loop.c - see loop.h. */
-#include "sft/loop.h"
+/* sft/loop.c - see internal.h. */
 #include "base/log.h"
-#include "sft/samples.h"
+#include "sft/internal.h"
 #include <math.h>
 
 /* Sums over a step. */

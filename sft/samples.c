@@ -1,7 +1,7 @@
-/* sft/samples.c - see samples.h. */
-#include "sft/samples.h"
+/* sft/samples.c - see internal.h. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "sft/internal.h"
 #include "train/stop_tokens.h"
 #include <string.h>
 

@@ -1,8 +1,7 @@
 /* sft/sft.c - an SFT run from its recipe to its result; see sft.h. */
 #include "sft/sft.h"
 #include "base/mem.h"
-#include "sft/loop.h"
-#include "sft/samples.h"
+#include "sft/internal.h"
 
 /* The parts of a run in the order they are made; closed in the opposite one. */
 struct sft {

@@ -1,6 +1,7 @@
 /* train/order.c - see order.h. */
 #include "train/order.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include <assert.h>
 #include <math.h>
@@ -10,9 +11,7 @@ struct step_counts step_counts_of(const struct recipe *recipe, double epoch)
     struct step_counts counts = {.per_epoch = llround(epoch), .total = recipe->max_steps};
     if (counts.total <= 0)
         counts.total = (int64_t)ceil(recipe->num_train_epochs * epoch - 1e-9);
-    counts.per_epoch = counts.per_epoch < 1 ? 1 : counts.per_epoch;
-    counts.total = counts.total < 1 ? 1 : counts.total;
-    return counts;
+    return (struct step_counts){.per_epoch = max(counts.per_epoch, 1), .total = max(counts.total, 1)};
 }
 
 int row_order_open(struct row_order *order, const struct recipe *recipe, int64_t count, struct err *err)
@@ -46,5 +45,5 @@ int64_t row_order_step(struct row_order *order, int64_t step, const int64_t **ro
         random_permutation(order->rows, (size_t)order->count, order->seed, RANDOM_SHUFFLE, (uint64_t)epoch);
     order->epoch = epoch;
     *rows = order->rows + first;
-    return left < order->rows_per_step ? left : order->rows_per_step;
+    return min(left, order->rows_per_step);
 }

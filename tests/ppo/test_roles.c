@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "model/init.h"
 #include "ppo/helper_ppo.h"
-#include "ppo/judge.h"
+#include "ppo/reward_model.h"
 #include "ppo/rollout.h"
 #include "reward/recipe.h"
 #include "reward/reward.h"
@@ -266,7 +266,7 @@ static void what_stands_on_the_host(void **state)
     }
     int64_t answers = PROMPTS - ITERATION; /* more than there are in an iteration */
     assert_true(evaluated[0] - plain >= episodes_size(answers, answers * 100) + (int64_t)rollout_size(answers, 100));
-    int64_t tokens = PROMPTS * 100, ids = (2 * JUDGE_FAMILIES + 1) * 100 * (int64_t)sizeof(int32_t);
+    int64_t tokens = PROMPTS * 100, ids = (2 * REWARD_MODEL_FAMILIES + 1) * 100 * (int64_t)sizeof(int32_t);
     int64_t decoded = ITERATION * 100 * (int64_t)(sizeof(int32_t) + sizeof(float)); /* side by side */
     assert_int_equal(evaluated[1] - evaluated[0], episodes_size(0, tokens) + (int64_t)rollout_size(PROMPTS, 200) -
                                                       (int64_t)rollout_size(PROMPTS, 100) + ids + decoded);
@@ -368,51 +368,51 @@ static void roles_that_changed(void **state)
 
 /* ---- the reward model's own text ---- */
 
-/* A judge that stands alone. */
-struct judging {
+/* A reward model that stands alone. */
+struct alone {
     struct recipe *recipe;
     struct backend *backend;
     struct ppo_roles roles;
     struct ppo_data data;
     struct pass *pass;
-    struct judge judge;
+    struct reward_model reward;
 };
 
-static void judging_open(struct judging *judging, const char *reward, const char *lines)
+static void alone_open(struct alone *alone, const char *reward, const char *lines)
 {
     struct err err;
-    judging->recipe = recipe_with(reward, NULL, lines);
-    judging->backend = cpu_backend(DTYPE_F32, 1);
-    must(ppo_roles_open(&judging->roles, judging->recipe, &err));
-    must(ppo_data_open(&judging->data, judging->recipe, &err));
-    must(judge_open(&judging->judge, judging->recipe, &judging->data, &judging->roles.reward,
-                    judging->roles.policy.model, &err));
-    must(ppo_roles_load(&judging->roles, judging->backend, &err));
-    struct pass_limits limits = judging->judge.limits;
+    alone->recipe = recipe_with(reward, NULL, lines);
+    alone->backend = cpu_backend(DTYPE_F32, 1);
+    must(ppo_roles_open(&alone->roles, alone->recipe, &err));
+    must(ppo_data_open(&alone->data, alone->recipe, &err));
+    must(reward_model_open(&alone->reward, alone->recipe, &alone->data, &alone->roles.reward, alone->roles.policy.model,
+                           &err));
+    must(ppo_roles_load(&alone->roles, alone->backend, &err));
+    struct pass_limits limits = alone->reward.limits;
     limits.scorer = false;
-    must(pass_create(&judging->pass, judging->roles.policy.model, &limits, &err));
-    must(judge_start(&judging->judge, judging->pass, &(struct judge_most){.group = 2, .prompt = 64, .length = 64},
-                     &err));
+    must(pass_create(&alone->pass, alone->roles.policy.model, &limits, &err));
+    must(reward_model_start(&alone->reward, alone->pass, &(struct answer_most){.group = 2, .prompt = 64, .length = 64},
+                            &err));
 }
 
-static void judging_close(struct judging *judging)
+static void alone_close(struct alone *alone)
 {
-    judge_close(&judging->judge);
-    pass_free(judging->pass);
-    ppo_roles_close(&judging->roles);
-    ppo_data_close(&judging->data);
-    judging->backend->free(judging->backend);
-    recipe_free(judging->recipe);
+    reward_model_close(&alone->reward);
+    pass_free(alone->pass);
+    ppo_roles_close(&alone->roles);
+    ppo_data_close(&alone->data);
+    alone->backend->free(alone->backend);
+    recipe_free(alone->recipe);
 }
 
 /* The tokens of a text as an answer, which was cut off or ended with its end-of-turn token. */
-static void add_answer(const struct judging *judging, struct episodes *episodes, const char *text, bool ended)
+static void add_answer(const struct alone *alone, struct episodes *episodes, const char *text, bool ended)
 {
     struct err err;
     struct token_list tokens = {0};
-    must(tokenizer_encode(judging->data.text.tokenizer, text, strlen(text), 0, &tokens, &err));
+    must(tokenizer_encode(alone->data.text.tokenizer, text, strlen(text), 0, &tokens, &err));
     if (ended)
-        must(tokenizer_encode(judging->data.text.tokenizer, "<|im_end|>", 10, 0, &tokens, &err));
+        must(tokenizer_encode(alone->data.text.tokenizer, "<|im_end|>", 10, 0, &tokens, &err));
     episodes_append(episodes, tokens.ids, (int64_t)tokens.count, ended);
     token_list_free(&tokens);
 }
@@ -422,51 +422,51 @@ static void score_texts(const char *reward, const char *lines, bool *anew, doubl
 {
     static const char *const texts[] = {"the sea is a whale", "it lives"};
     struct err err;
-    struct judging judging;
+    struct alone alone;
     struct episodes episodes;
     struct strbuf words[2] = {{0}};
     char all[256];
     snprintf(all, sizeof all, "%sadvantage_estimator: grpo\nnum_generations: 2\n", lines);
-    judging_open(&judging, reward, all);
+    alone_open(&alone, reward, all);
     must(episodes_create(&episodes, 2, 128, 2, &err));
     for (int i = 0; i < 2; i++) {
         strbuf_puts(&words[i], texts[i]);
-        add_answer(&judging, &episodes, texts[i], i == 1);
+        add_answer(&alone, &episodes, texts[i], i == 1);
     }
-    must(judge_score(&judging.judge, judging.data.train.items, &episodes, words, &err));
-    *anew = judging.judge.anew;
+    must(reward_model_score(&alone.reward, alone.data.train.items, &episodes, words, &err));
+    *anew = alone.reward.anew;
     for (int i = 0; i < 2; i++) {
         scores[i] = episodes.items[i].score;
         strbuf_free(&words[i]);
     }
     episodes_free(&episodes);
-    judging_close(&judging);
+    alone_close(&alone);
 }
 
 /* More prompts than are made ready at once: the same ones over and over, which get the same scores each time. */
 static void many_prompts(void **state)
 {
     (void)state;
-    enum { MANY = 2 * JUDGE_FAMILIES + 5 };
+    enum { MANY = 2 * REWARD_MODEL_FAMILIES + 5 };
     static const char *const texts[] = {"the sea", "a whale", "it is the sea and a whale"};
     struct err err;
-    struct judging judging;
+    struct alone alone;
     struct episodes episodes;
     const struct prompt *prompts[MANY];
-    judging_open(&judging, "reward", "");
-    int period = (int)judging.data.train.count * 3;
-    assert_in_range(period, JUDGE_FAMILIES / 2, MANY - JUDGE_FAMILIES / 2);
+    alone_open(&alone, "reward", "");
+    int period = (int)alone.data.train.count * 3;
+    assert_in_range(period, REWARD_MODEL_FAMILIES / 2, MANY - REWARD_MODEL_FAMILIES / 2);
     must(episodes_create(&episodes, MANY, MANY * 64, 1, &err));
     for (int i = 0; i < MANY; i++) {
-        prompts[i] = judging.data.train.items[i % (int)judging.data.train.count];
-        add_answer(&judging, &episodes, texts[i % 3], true);
+        prompts[i] = alone.data.train.items[i % (int)alone.data.train.count];
+        add_answer(&alone, &episodes, texts[i % 3], true);
     }
-    must(judge_score(&judging.judge, prompts, &episodes, NULL, &err));
+    must(reward_model_score(&alone.reward, prompts, &episodes, NULL, &err));
     assert_true(episodes.items[0].score != episodes.items[1].score);
     for (int i = period; i < MANY; i++)
         assert_true(episodes.items[i].score == episodes.items[i - period].score);
     episodes_free(&episodes);
-    judging_close(&judging);
+    alone_close(&alone);
 }
 
 /* A tokenizer that is the policy's but for a byte of its file: the words are rendered anew, to the same scores. */
@@ -556,7 +556,7 @@ static void a_larger_vocabulary(void **state)
     static const int32_t no_text[] = {351, 320};
     for (size_t r = 0; r < 2; r++) {
         struct err err;
-        struct judging judging;
+        struct alone alone;
         struct episodes episodes;
         bool anew;
         double narrow[2], wide[2];
@@ -565,22 +565,22 @@ static void a_larger_vocabulary(void **state)
         assert_false(anew);
         assert_memory_equal(narrow, wide, sizeof wide);
 
-        judging_open(&judging, rewards[r], WIDE "advantage_estimator: grpo\nnum_generations: 2\n");
-        assert_false(judge_shares_pass(&judging.judge, judging.roles.policy.model));
+        alone_open(&alone, rewards[r], WIDE "advantage_estimator: grpo\nnum_generations: 2\n");
+        assert_false(reward_model_shares_pass(&alone.reward, alone.roles.policy.model));
         must(episodes_create(&episodes, 2, 128, 2, &err));
         struct token_list tokens = {0};
-        must(tokenizer_encode(judging.data.text.tokenizer, "it lives", 8, 0, &tokens, &err));
+        must(tokenizer_encode(alone.data.text.tokenizer, "it lives", 8, 0, &tokens, &err));
         episodes_append(&episodes, tokens.ids, (int64_t)tokens.count, false);
         int32_t padded[64] = {no_text[0]};
         memcpy(padded + 1, tokens.ids, tokens.count * sizeof *tokens.ids);
         padded[tokens.count + 1] = no_text[1];
         episodes_append(&episodes, padded, (int64_t)tokens.count + 2, false);
         token_list_free(&tokens);
-        must(judge_score(&judging.judge, judging.data.train.items, &episodes, NULL, &err));
+        must(reward_model_score(&alone.reward, alone.data.train.items, &episodes, NULL, &err));
         assert_true(episodes.items[0].score == wide[1]);
         assert_true(episodes.items[1].score == wide[1]);
         episodes_free(&episodes);
-        judging_close(&judging);
+        alone_close(&alone);
 
         finish(rewards[r], NULL, WIDE "lora_r: 4\n"); /* with a fresh critic */
         assert_true(run_metric("run", 1, "objective/kl") == 0);

@@ -167,35 +167,35 @@ static void test_steps(void **state)
     int64_t rankings = (int64_t)data->train->count, taken = 0;
     assert_int_equal(data->order.steps.per_epoch, (rankings + 7) / 8);
     assert_int_equal(data->order.steps.total, (int64_t)ceil(1.5 * (double)data->order.steps.per_epoch));
-    const int64_t *numbers;
+    const int64_t *indices;
     bool *seen = calloc((size_t)rankings, 1);
     int64_t first = -1;
     for (int64_t step = 0; step < data->order.steps.per_epoch; step++) {
-        int64_t count = row_order_step(&data->order, step, &numbers);
+        int64_t count = row_order_step(&data->order, step, &indices);
         assert_int_equal(count, step + 1 < data->order.steps.per_epoch ? 8 : rankings - 8 * step);
-        first = step == 0 ? numbers[0] : first;
+        first = step == 0 ? indices[0] : first;
         for (int64_t i = 0; i < count; i++) {
-            assert_false(seen[numbers[i]]);
-            seen[numbers[i]] = true;
+            assert_false(seen[indices[i]]);
+            seen[indices[i]] = true;
             taken++;
         }
     }
     assert_int_equal(taken, rankings);
     free(seen);
     int64_t changed = 0, later[8];
-    row_order_step(&data->order, data->order.steps.per_epoch, &numbers);
-    memcpy(later, numbers, sizeof later);
-    row_order_step(&data->order, 0, &numbers); /* a step can be asked for again: a run is resumed anywhere */
-    assert_int_equal(numbers[0], first);
+    row_order_step(&data->order, data->order.steps.per_epoch, &indices);
+    memcpy(later, indices, sizeof later);
+    row_order_step(&data->order, 0, &indices); /* a step can be asked for again: a run is resumed anywhere */
+    assert_int_equal(indices[0], first);
     for (int i = 0; i < 8; i++)
-        changed += later[i] != numbers[i];
+        changed += later[i] != indices[i];
     assert_true(changed > 0);
     data_close(&opened);
 
     opened = data_open("dataset: @/talks.jsonl\nshuffle: false\nper_device_train_batch_size: 3\nmax_steps: 1000\n");
     assert_int_equal(opened.data.order.steps.total, 1000);
-    assert_int_equal(row_order_step(&opened.data.order, 1, &numbers), 3);
-    assert_int_equal(numbers[0], 3);
+    assert_int_equal(row_order_step(&opened.data.order, 1, &indices), 3);
+    assert_int_equal(indices[0], 3);
     data_close(&opened);
 }
 
@@ -209,16 +209,16 @@ static void test_passes(void **state)
     struct batch_limits limits = reward_data_limits(data);
     struct batch batch;
     struct err err;
-    const int64_t *numbers;
+    const int64_t *indices;
     assert_int_equal(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err), 0);
-    int64_t count = row_order_step(&data->order, 0, &numbers), passes = 0;
+    int64_t count = row_order_step(&data->order, 0, &indices), passes = 0;
     for (int64_t at = 0, taken; at < count; at += taken, passes++) {
-        taken = reward_set_pass(data->train, numbers + at, count - at, 64);
-        reward_set_fill(data->train, &batch, numbers + at, taken, 0);
+        taken = reward_set_pass(data->train, indices + at, count - at, 64);
+        reward_set_fill(data->train, &batch, indices + at, taken, 0);
         assert_true(batch.tokens <= PASS_TOKENS || taken == 1);
         int32_t read = 0;
         for (int64_t i = 0; i < taken; i++) {
-            const struct family *family = &data->train->rankings[numbers[at + i]].family;
+            const struct family *family = &data->train->rankings[indices[at + i]].family;
             for (int32_t k = 0; k < family->count; k++, read++) {
                 const struct segment *segment = &batch.segments[batch.predictions[read].segment];
                 assert_int_equal(batch.predictions[read].row, segment->start + segment->length - 1);
@@ -231,11 +231,11 @@ static void test_passes(void **state)
     assert_true(passes > 1 && passes < count);
     assert_int_equal(reward_set_pass(data->eval, (const int64_t[]){0, 1, 2}, 3, 2), 2);
 
-    reward_set_fill(data->train, &batch, numbers, 1, 0);
+    reward_set_fill(data->train, &batch, indices, 1, 0);
     uint64_t key = batch.segments[1].key;
-    reward_set_fill(data->train, &batch, numbers, 1, 0);
+    reward_set_fill(data->train, &batch, indices, 1, 0);
     assert_true(batch.segments[1].key == key);
-    reward_set_fill(data->train, &batch, numbers, 1, 1); /* dropout differs between epochs */
+    reward_set_fill(data->train, &batch, indices, 1, 1); /* dropout differs between epochs */
     assert_true(batch.segments[1].key != key);
     batch_free(&batch);
     assert_int_equal(reward_data_highest_id(data), 257);
@@ -259,8 +259,8 @@ static void test_limits_of_a_long_ranking(void **state)
     assert_int_equal(limits.tokens, family_tokens(&opened.data.train->rankings[0].family));
     assert_int_equal(limits.segments, 6);
     assert_int_equal(limits.predictions, 4);
-    const int64_t numbers[] = {1, 0};
-    assert_int_equal(reward_set_pass(opened.data.train, numbers, 2, 8), 1);
+    const int64_t indices[] = {1, 0};
+    assert_int_equal(reward_set_pass(opened.data.train, indices, 2, 8), 1);
     data_close(&opened);
 }
 

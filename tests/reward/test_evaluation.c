@@ -159,7 +159,7 @@ static void made_open(struct made *made)
     for (int64_t i = 0; i < made->evaluation.count; i++)
         for (int a = 0; a < MOST; a++) /* the third answer too high in every fifth ranking */
             made->evaluation.scores[made->evaluation.starts[i] + a] =
-                (float)(made->evaluation.numbers[i] % 5 == 0 && a == 2 ? 1.5 + 0.01 * (double)i : 1 - a);
+                (float)(made->evaluation.rankings[i] % 5 == 0 && a == 2 ? 1.5 + 0.01 * (double)i : 1 - a);
 }
 
 static void summary(void **state)
@@ -219,7 +219,7 @@ static void a_sample_is_spread_evenly(void **state)
     must(evaluation_open(&sample, &made.set, &made.list, 10, &err));
     assert_int_equal(sample.count, 10);
     for (int64_t i = 0; i < sample.count; i++)
-        assert_in_range(sample.numbers[i], 39 * i / 10, 39 * i / 10 + 1);
+        assert_in_range(sample.rankings[i], 39 * i / 10, 39 * i / 10 + 1);
     evaluation_close(&sample);
     evaluation_close(&made.evaluation);
 }

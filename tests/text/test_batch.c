@@ -126,6 +126,22 @@ static void test_clear_and_reuse(void **state)
 }
 
 /* Every allocation in turn fails: -1, a sentence, nothing left allocated (the sanitizer looks). */
+/* The first row goes in however long it is, then only what keeps within a pass. */
+static void test_passes(void **state)
+{
+    (void)state;
+    int64_t tokens = 0;
+    assert_true(batch_takes(&tokens, PASS_TOKENS - 10));
+    assert_false(batch_takes(&tokens, 11));
+    assert_true(batch_takes(&tokens, 10));
+    assert_int_equal(tokens, PASS_TOKENS);
+    assert_false(batch_takes(&tokens, 1));
+    tokens = 0;
+    assert_true(batch_takes(&tokens, 5 * PASS_TOKENS));
+    assert_false(batch_takes(&tokens, 1));
+    assert_int_equal(tokens, 5 * PASS_TOKENS);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -228,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_only_trained_tokens_are_targets),
         cmocka_unit_test(test_parent_in_the_middle),
         cmocka_unit_test(test_clear_and_reuse),
+        cmocka_unit_test(test_passes),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_mistakes_abort),
     };

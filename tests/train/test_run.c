@@ -339,6 +339,37 @@ static void a_damaged_state_is_named(void **state)
     }
 }
 
+/* One that the stage does not know would be forgotten, one that is not there would be made up. */
+static void numbers_are_known_by_name(void **state)
+{
+    (void)state;
+    struct err err;
+    struct setting setting;
+    begin_run(&setting, "");
+    make_steps(&setting, 1);
+    setting.number = NAN; /* null in the file */
+    setting.run->state.step++;
+    must(run_save_checkpoint(setting.run, &err));
+    end(&setting);
+    begin_run(&setting, "");
+    assert_true(isnan(setting.number));
+    end(&setting);
+
+    begin(&setting, "");
+    double other = 0;
+    run_numbers_add(&setting.numbers, "gamma", &other);
+    assert_int_equal(open_run(&setting, TOTAL, &identity, &err), -1);
+    assert_non_null(strstr(err.text, "the number 'gamma' is missing"));
+    assert_non_null(strstr(err.text, "checkpoint-2/state.json"));
+    end(&setting);
+
+    begin(&setting, "");
+    setting.numbers.count = 0;
+    assert_int_equal(open_run(&setting, TOTAL, &identity, &err), -1);
+    assert_non_null(strstr(err.text, "'beta' is nothing that this stage keeps"));
+    end(&setting);
+}
+
 /* ---- what may not change ---- */
 
 static void a_changed_recipe(void **state)
@@ -578,6 +609,7 @@ int main(void)
         IN_FOLDER(never_touches_a_run_that_is_there),
         IN_FOLDER(a_file_is_no_folder),
         IN_FOLDER(a_damaged_state_is_named),
+        IN_FOLDER(numbers_are_known_by_name),
         IN_FOLDER(a_changed_recipe),
         IN_FOLDER(another_machine_model_or_data),
         IN_FOLDER(another_role),

@@ -1,39 +1,30 @@
-/* Rankings on their way into batches; see rankings/set.h. */
+/* rankings/set_batch.c - rankings on their way into batches; see set.h. */
+#include "base/minmax.h"
 #include "base/random.h"
 #include "rankings/set.h"
 
 #include <assert.h>
 
-int64_t reward_set_pass(const struct reward_set *set, const int64_t *numbers, int64_t count, int64_t most)
+int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most)
 {
     assert(count >= 1 && most >= 1);
     int64_t taken = 0, tokens = 0;
     while (taken < most && taken < count &&
-           batch_takes(&tokens, family_tokens(&set->rankings[numbers[taken]].family))) {
+           batch_takes(&tokens, family_tokens(&set->rankings[indices[taken]].family))) {
         taken++;
     }
     return taken;
 }
 
-void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *numbers, int64_t count,
+void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *indices, int64_t count,
                      int64_t epoch)
 {
     batch_clear(batch);
     for (int64_t i = 0; i < count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[numbers[i]];
+        const struct reward_ranking *ranking = &set->rankings[indices[i]];
         /* Dropout must differ between epochs, and nothing else may matter. */
         family_append(batch, &ranking->family, random_u64(ranking->record, RANDOM_MIX, (uint64_t)epoch, 0));
     }
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 /*
@@ -45,17 +36,17 @@ void reward_set_widen(const struct reward_set *set, int64_t most, struct batch_l
     int64_t tokens = 0, segments = 0, answers = 0;
     for (size_t i = 0; i < set->count; i++) {
         const struct family *family = &set->rankings[i].family;
-        tokens = larger(tokens, family_tokens(family));
-        segments = larger(segments, family_segments(family));
-        answers = larger(answers, family->count);
+        tokens = max(tokens, family_tokens(family));
+        segments = max(segments, family_segments(family));
+        answers = max(answers, family->count);
     }
-    int64_t rankings = smaller(most, (int64_t)set->count), several = smaller(rankings * tokens, PASS_TOKENS);
-    tokens = larger(tokens, several);
-    segments = larger(segments, smaller(rankings * segments, several));
-    answers = larger(answers, smaller(rankings * answers, several));
-    limits->tokens = (int32_t)larger(limits->tokens, tokens);
-    limits->segments = (int32_t)larger(limits->segments, segments);
-    limits->predictions = (int32_t)larger(limits->predictions, answers);
+    int64_t rankings = min(most, (int64_t)set->count), several = min(rankings * tokens, PASS_TOKENS);
+    tokens = max(tokens, several);
+    segments = max(segments, min(rankings * segments, several));
+    answers = max(answers, min(rankings * answers, several));
+    limits->tokens = (int32_t)max(limits->tokens, tokens);
+    limits->segments = (int32_t)max(limits->segments, segments);
+    limits->predictions = (int32_t)max(limits->predictions, answers);
 }
 
 int32_t reward_set_highest_id(const struct reward_set *set)

@@ -1,9 +1,11 @@
 /*
- * ppo/window.h - the metrics of the iterations since the last record: sums that go into checkpoints, so that a resumed
+ * ppo/sums.h - the metrics of the iterations since the last record: sums that go into checkpoints, so that a resumed
  * run writes the same record.
+ *
+ * Internal to this room.
  */
-#ifndef ATTUNE_PPO_WINDOW_H
-#define ATTUNE_PPO_WINDOW_H
+#ifndef ATTUNE_PPO_SUMS_H
+#define ATTUNE_PPO_SUMS_H
 
 #include "train/metrics.h"
 #include "train/run.h"
@@ -39,19 +41,19 @@ enum ppo_metric {
 /* Where the time of an iteration goes; not kept over a kill. */
 enum ppo_phase { PPO_ROLLOUT, PPO_SCORING, PPO_FORWARD, PPO_UPDATE, PPO_PHASE_COUNT };
 
-struct ppo_window {
+struct ppo_sums {
     double sums[PPO_METRIC_COUNT], counts[PPO_METRIC_COUNT];
     double decode_drift; /* the largest */
     double seconds[PPO_PHASE_COUNT];
 };
 
 /* Counts a value, unless it is not finite. */
-void ppo_window_add(struct ppo_window *window, enum ppo_metric metric, double value);
+void ppo_sums_add(struct ppo_sums *sums, enum ppo_metric metric, double value);
 
 /* Writes the means of what was counted into a record that was begun, and starts anew. */
-void ppo_window_record(struct ppo_window *window, struct metrics *metrics);
+void ppo_sums_record(struct ppo_sums *sums, struct metrics *metrics);
 
-/* The numbers of the window that outlive a kill. */
-void ppo_window_numbers(struct ppo_window *window, struct run_numbers *numbers);
+/* The numbers that outlive a kill. */
+void ppo_sums_numbers(struct ppo_sums *sums, struct run_numbers *numbers);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * ppo/parts.h - what an iteration works with. ppo.c makes the parts and closes them.
+ * ppo/internal.h - what the files of this room share: the parts that an iteration works with. ppo.c makes and closes
+ * them.
  */
-#ifndef ATTUNE_PPO_PARTS_H
-#define ATTUNE_PPO_PARTS_H
+#ifndef ATTUNE_PPO_INTERNAL_H
+#define ATTUNE_PPO_INTERNAL_H
 
 #include "model/generate/generate.h"
 #include "ppo/data.h"

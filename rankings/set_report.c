@@ -1,4 +1,4 @@
-/* What the user is told of a set of rankings. */
+/* rankings/set_report.c - what the user is told of a set of rankings; see set.h. */
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "rankings/set.h"

@@ -1,8 +1,9 @@
 /*
- * reward/loop.h - what a step and an evaluation of the reward stage are, over parts that reward.c has made.
+ * reward/internal.h - what the files of this room share: a step and an evaluation of the reward stage (loop.c), over
+ * parts that reward.c has made.
  */
-#ifndef ATTUNE_REWARD_LOOP_H
-#define ATTUNE_REWARD_LOOP_H
+#ifndef ATTUNE_REWARD_INTERNAL_H
+#define ATTUNE_REWARD_INTERNAL_H
 
 #include "model/pass.h"
 #include "reward/data.h"
@@ -10,7 +11,7 @@
 #include "train/loop.h"
 
 /* Of the steps since the last record. Doubles, because a run keeps them as such (struct run_number). */
-struct reward_window {
+struct reward_sums {
     double decided, correct, margin; /* pairs of different rank, those in the right order, the sum of their margins */
     double answers, score;           /* how many, and the sum of their scores */
     double least, most;              /* 0 while answers is 0 */
@@ -32,7 +33,7 @@ struct reward_loop {
     struct batch batch;
     float *scores, *dscores; /* host [readings of a pass] */
     struct reward_loss_options loss;
-    struct reward_window window;
+    struct reward_sums sums;
     struct reward_seconds seconds;
     struct evaluation held_out; /* count 0: there is no eval set */
     struct evaluation sample;   /* of the training rankings, scored once the training is over */

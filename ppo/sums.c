@@ -1,5 +1,5 @@
-/* ppo/window.c - see window.h. */
-#include "ppo/window.h"
+/* ppo/sums.c - see sums.h. */
+#include "ppo/sums.h"
 #include <math.h>
 
 /* The metric's name, and those of its sum and its count in state.json. */
@@ -41,30 +41,30 @@ static const char *const phases[PPO_PHASE_COUNT] = {
     [PPO_UPDATE] = "time/update",
 };
 
-void ppo_window_add(struct ppo_window *window, enum ppo_metric metric, double value)
+void ppo_sums_add(struct ppo_sums *sums, enum ppo_metric metric, double value)
 {
     if (!isfinite(value))
         return;
-    window->sums[metric] += value;
-    window->counts[metric]++;
+    sums->sums[metric] += value;
+    sums->counts[metric]++;
 }
 
-void ppo_window_record(struct ppo_window *window, struct metrics *metrics)
+void ppo_sums_record(struct ppo_sums *sums, struct metrics *metrics)
 {
     for (int m = 0; m < PPO_METRIC_COUNT; m++)
-        if (window->counts[m] > 0)
-            metrics_real(metrics, names[m].metric, window->sums[m] / window->counts[m]);
-    metrics_real(metrics, "val/decode_drift", window->decode_drift);
+        if (sums->counts[m] > 0)
+            metrics_real(metrics, names[m].metric, sums->sums[m] / sums->counts[m]);
+    metrics_real(metrics, "val/decode_drift", sums->decode_drift);
     for (int p = 0; p < PPO_PHASE_COUNT; p++)
-        metrics_timing(metrics, phases[p], window->seconds[p]);
-    *window = (struct ppo_window){0};
+        metrics_timing(metrics, phases[p], sums->seconds[p]);
+    *sums = (struct ppo_sums){0};
 }
 
-void ppo_window_numbers(struct ppo_window *window, struct run_numbers *numbers)
+void ppo_sums_numbers(struct ppo_sums *sums, struct run_numbers *numbers)
 {
     for (int m = 0; m < PPO_METRIC_COUNT; m++) {
-        run_numbers_add(numbers, names[m].sum, &window->sums[m]);
-        run_numbers_add(numbers, names[m].count, &window->counts[m]);
+        run_numbers_add(numbers, names[m].sum, &sums->sums[m]);
+        run_numbers_add(numbers, names[m].count, &sums->counts[m]);
     }
-    run_numbers_add(numbers, "largest val/decode_drift", &window->decode_drift);
+    run_numbers_add(numbers, "largest val/decode_drift", &sums->decode_drift);
 }
