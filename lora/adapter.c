@@ -171,13 +171,13 @@ struct loader {
 };
 
 /* PEFT's draw for A: nn.init.kaiming_uniform_(a=sqrt(5)) is uniform within 1 / sqrt(inputs). */
-static void draw_a(float *values, const struct adapter *adapter, int32_t number, int32_t rank, int32_t inputs)
+static void draw_a(float *values, const struct adapter *adapter, int32_t index, int32_t rank, int32_t inputs)
 {
     double bound = 1.0 / sqrt((double)inputs);
     int64_t count = (int64_t)rank * inputs;
     for (int64_t i = 0; i < count; i++)
         values[i] =
-            (float)((2.0 * random_uniform(adapter->seed, RANDOM_INIT, (uint64_t)number, (uint64_t)i) - 1.0) * bound);
+            (float)((2.0 * random_uniform(adapter->seed, RANDOM_INIT, (uint64_t)index, (uint64_t)i) - 1.0) * bound);
 }
 
 /* The tensor of a file that a parameter begins as: the adapter's own, or the base's; NULL: it begins fresh. */
@@ -201,13 +201,13 @@ static const struct safetensor *first_tensor(const struct adapter *adapter, cons
 }
 
 /* Uploads a fresh A, B (zero, as memory is) or score head. */
-static int begin_fresh(struct loader *loader, const struct parameter *parameter, int32_t number)
+static int begin_fresh(struct loader *loader, const struct parameter *parameter, int32_t index)
 {
     const struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
     bool is_score = parameter->role == TENSOR_SCORE;
     size_t count = (size_t)parameter_size(parameter);
-    if (!is_score && number % 2 == 1)
+    if (!is_score && index % 2 == 1)
         return 0;
     float *values = mem_alloc(count, sizeof *values, loader->err);
     if (!values)
@@ -215,26 +215,26 @@ static int begin_fresh(struct loader *loader, const struct parameter *parameter,
     if (is_score)
         score_head_draw(values, parameter->columns, adapter->seed);
     else
-        draw_a(values, adapter, number, parameter->rows, parameter->columns);
+        draw_a(values, adapter, index, parameter->rows, parameter->columns);
     backend->upload(backend, parameter->master, values, count * sizeof *values);
     mem_free(values);
     return 0;
 }
 
 /* Notes a parameter and uploads its first values. */
-static int begin_parameter(struct loader *loader, int32_t number, const char *name, const struct parameter *like)
+static int begin_parameter(struct loader *loader, int32_t index, const char *name, const struct parameter *like)
 {
     struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
-    struct parameter *parameter = &adapter->parameters.items[number];
+    struct parameter *parameter = &adapter->parameters.items[index];
     *parameter = *like;
     parameter->name = mem_copy_string(name, strlen(name), loader->err);
-    adapter->parameters.count = number + 1;
+    adapter->parameters.count = index + 1;
     if (!parameter->name)
         return -1;
     const struct safetensor *tensor = first_tensor(adapter, parameter);
     int rc = tensor ? parameter_upload(backend, parameter->master, tensor, loader->err)
-                    : begin_fresh(loader, parameter, number);
+                    : begin_fresh(loader, parameter, index);
     if (rc == 0 && parameter->weight)
         backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
     return rc;
@@ -247,7 +247,7 @@ static int load_parameter(struct loader *loader, enum tensor_role role, const ch
     struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
     size_t count = (size_t)shape->rows * (size_t)shape->columns;
-    int32_t number = loader->parameter++;
+    int32_t index = loader->parameter++;
     float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, count);
     void *memory = regions_take(loader->regions, MEMORY_ADAPTERS, backend->weight_size(backend, shape));
     *gradient = adapter->trainable ? regions_take_floats(loader->regions, MEMORY_GRADIENTS, count) : NULL;
@@ -261,14 +261,14 @@ static int load_parameter(struct loader *loader, enum tensor_role role, const ch
                              .master = master,
                              .gradient = *gradient,
                              .weight = *weight};
-    return begin_parameter(loader, number, name, &like);
+    return begin_parameter(loader, index, name, &like);
 }
 
 static int load_score(struct loader *loader)
 {
     struct adapter *adapter = loader->adapter;
     const struct safetensor *base = model_tensor(adapter->model, TENSOR_SCORE);
-    int32_t columns = adapter->model->config.hidden, number = loader->parameter++;
+    int32_t columns = adapter->model->config.hidden, index = loader->parameter++;
     char name[PEFT_NAME_MAX];
     float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, (size_t)columns);
     float *gradient =
@@ -280,7 +280,7 @@ static int load_score(struct loader *loader)
     peft_tensor_name(name, adapter_module(adapter, TENSOR_SCORE), "weight");
     struct parameter like = {
         .role = TENSOR_SCORE, .rows = 1, .columns = columns, .master = master, .gradient = gradient};
-    return begin_parameter(loader, number, name, &like);
+    return begin_parameter(loader, index, name, &like);
 }
 
 static int load_target(struct loader *loader, const struct adapter_target *target)

@@ -41,10 +41,10 @@ struct adapter_options {
 };
 
 struct adapter_target {
-    int32_t linear; /* its number in the model */
+    int32_t linear; /* its index in the model */
     int32_t rank;
     double alpha;
-    int32_t parameter; /* number of A in parameters; B is the next */
+    int32_t parameter; /* index of A in parameters; B is the next */
 };
 
 struct adapter {

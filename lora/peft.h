@@ -25,7 +25,7 @@ void peft_tensor_name(char out[PEFT_NAME_MAX], const char *path, const char *lea
 
 /* Path of a module outside of the layers: "lm_head". */
 const char *adapter_module(const struct adapter *adapter, enum tensor_role role);
-/* As PEFT matches target_modules: the path itself, or its end behind a dot. */
+/* As PEFT matches target_modules: the path itself, or its end after a dot. */
 bool adapter_name_matches(const char *path, const char *name);
 int adapter_new(struct adapter **out, struct model *model, struct err *err);
 int adapter_add_target(struct adapter *adapter, int32_t linear, int32_t rank, double alpha, struct err *err);

@@ -29,8 +29,8 @@ static struct linear_weight_backward_args weight_backward(const struct pass *pas
 static void low_rank_weights_backward(struct pass *pass, const struct overlay *overlay, int32_t layer,
                                       const struct backward_layer *linear, const float *du)
 {
-    const int32_t number = pass_linear(pass, layer, linear->role);
-    const struct low_rank *low_rank = pass_low_rank(overlay, number);
+    const int32_t index = pass_linear(pass, layer, linear->role);
+    const struct low_rank *low_rank = pass_low_rank(overlay, index);
     if (!low_rank || !low_rank->b_gradient)
         return;
     int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
@@ -41,7 +41,7 @@ static void low_rank_weights_backward(struct pass *pass, const struct overlay *o
     struct linear_weight_backward_args a = weight_backward(pass, operand_f32(du), low_rank->rank, linear->x, inputs);
     a.dw = low_rank->a_gradient;
     a.dropout = pass_dropout(pass, overlay);
-    a.stream = (uint32_t)number;
+    a.stream = (uint32_t)index;
     pass->backend->linear_weight_backward(pass->backend, &a);
 }
 
@@ -52,18 +52,18 @@ static void linears_backward(struct pass *pass, const struct overlay *overlay, i
     struct linear_backward_args args = {
         .dx = dx, .layer_count = count, .rows = pass->rows, .dy_dtype = linears->dy.dtype};
     for (int i = 0; i < count; i++) {
-        const int32_t number = pass_linear(pass, layer, linears[i].role);
-        const struct low_rank *low_rank = pass_low_rank(overlay, number);
+        const int32_t index = pass_linear(pass, layer, linears[i].role);
+        const struct low_rank *low_rank = pass_low_rank(overlay, index);
         struct linear_gradient *gradient = &args.layers[i];
         assert(linears[i].dy.dtype == args.dy_dtype);
         gradient->dy = linears[i].dy.data;
-        gradient->w = pass->model->linears[number].weight;
+        gradient->w = pass->model->linears[index].weight;
         if (low_rank) {
             gradient->b = low_rank->b;
             gradient->a = low_rank->a;
             gradient->du = pass->du[i];
             gradient->scale = low_rank->scale;
-            gradient->stream = (uint32_t)number;
+            gradient->stream = (uint32_t)index;
             args.dropout = pass_dropout(pass, overlay);
         }
     }

@@ -86,9 +86,9 @@ const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t line
 static struct linear_layer linear_layer(struct pass *pass, const struct overlay *overlay, int32_t layer,
                                         enum linear_role role, float *y)
 {
-    const int32_t number = pass_linear(pass, layer, role);
-    const struct linear *linear = &pass->model->linears[number];
-    const struct low_rank *low_rank = pass_low_rank(overlay, number);
+    const int32_t index = pass_linear(pass, layer, role);
+    const struct linear *linear = &pass->model->linears[index];
+    const struct low_rank *low_rank = pass_low_rank(overlay, index);
     struct linear_layer result = {.w = linear->weight, .bias = linear->bias, .y = y};
     if (low_rank) {
         assert(low_rank->rank <= pass->limits.max_rank);
@@ -96,7 +96,7 @@ static struct linear_layer linear_layer(struct pass *pass, const struct overlay 
         result.b = low_rank->b;
         result.u = pass->tapes[layer].u[role];
         result.scale = low_rank->scale;
-        result.stream = (uint32_t)number;
+        result.stream = (uint32_t)index;
     }
     return result;
 }

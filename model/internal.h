@@ -74,7 +74,7 @@ struct pass {
     float *logits;              /* device [segments, vocabulary] with a cache */
 };
 
-/* The number of a linear layer. */
+/* The index of a linear layer. */
 int32_t pass_linear(const struct pass *pass, int32_t layer, enum linear_role role);
 /* The overlay's low-rank term of a linear layer; NULL where it has none there. */
 const struct low_rank *pass_low_rank(const struct overlay *overlay, int32_t linear);
@@ -86,7 +86,7 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
                   struct operand x, float *const y[], int count, bool training);
 /* pass->normed and pass->wide */
 struct operand pass_operand(const struct pass *pass, const void *rows);
-/* Of what low-rank terms read, over the current rows; the stream of one is the number of its linear. */
+/* Of what low-rank terms read, over the current rows; the stream of one is the index of its linear. */
 struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);

@@ -79,7 +79,7 @@ struct loader {
     const struct model_options *options;
     struct regions *regions;
     struct err *err;
-    int32_t parameter; /* number of the next one */
+    int32_t parameter; /* index of the next one */
 };
 
 /* Names a trained tensor and gives it a gradient; called in both passes. */
@@ -87,10 +87,10 @@ static int add_parameter(struct loader *loader, const struct inventory_item *ite
                          float **gradient)
 {
     *gradient = regions_take_floats(loader->regions, MEMORY_GRADIENTS, (size_t)inventory_item_size(item));
-    int32_t number = loader->parameter++;
+    int32_t index = loader->parameter++;
     if (loader->regions->counting)
         return 0;
-    struct parameter *parameter = &loader->model->parameters.items[number];
+    struct parameter *parameter = &loader->model->parameters.items[index];
     bool vector = item->columns == 0;
     *parameter = (struct parameter){
         .name = mem_copy_string(item->name, strlen(item->name), loader->err),
@@ -102,7 +102,7 @@ static int add_parameter(struct loader *loader, const struct inventory_item *ite
         .gradient = *gradient,
         .weight = weight,
     };
-    loader->model->parameters.count = number + 1;
+    loader->model->parameters.count = index + 1;
     return parameter->name ? 0 : -1;
 }
 

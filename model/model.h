@@ -38,7 +38,7 @@ struct table {
 };
 
 struct layer {
-    int32_t linears[LINEAR_ROLE_COUNT];     /* numbers of its linear layers by role; -1: it has none */
+    int32_t linears[LINEAR_ROLE_COUNT];     /* indices of its linear layers by role; -1: it has none */
     const float *attention_norm, *mlp_norm; /* device [hidden] */
     float *attention_norm_gradient, *mlp_norm_gradient;
 };
@@ -59,7 +59,7 @@ struct model {
     struct hash fingerprint;
     bool has_fingerprint;
     struct inventory tensors;
-    struct linear *linears; /* [linear_count] of all layers; the place in the list is a linear's number */
+    struct linear *linears; /* [linear_count] of all layers; the place in the list is a linear's index */
     int32_t linear_count;
     struct layer *layers;
 

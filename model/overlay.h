@@ -27,7 +27,7 @@ struct replacement {
 };
 
 struct overlay {
-    struct low_rank *linears; /* [linear_count] of the model, by the numbers of its linears */
+    struct low_rank *linears; /* [linear_count] of the model, by the indices of its linears */
     struct replacement embedding, head;
     int32_t max_rank;
     float dropout; /* of training passes; evaluation and generation never drop */

@@ -47,7 +47,7 @@ static bool is_before_attention(enum linear_role role)
     return role == LINEAR_Q || role == LINEAR_K || role == LINEAR_V;
 }
 
-/* Everything of a layer but its input, which only checkpointing keeps apart; `rows` behind the attention. */
+/* Everything of a layer but its input, which only checkpointing keeps apart; `rows` after the attention. */
 static void take_tape(struct pass *pass, struct regions *regions, struct tape *tape, size_t rows)
 {
     struct widths w = pass_widths(pass);

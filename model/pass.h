@@ -9,7 +9,7 @@
  *
  * The adapter is an argument: a pass serves any overlay (or none) over the same base model, one after the other.
  *
- * Only rows that predict are computed behind the attention of the last layer: of the others nothing is read. A row may
+ * Only rows that predict are computed after the attention of the last layer: of the others nothing is read. A row may
  * predict more than once (the last one of a prompt that answers share), and is then computed as often.
  *
  * What the forward pass leaves for the backward pass, per layer: the residual stream before each half, q, k, v after

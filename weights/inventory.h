@@ -30,7 +30,7 @@ enum tensor_role {
 struct inventory_item {
     enum tensor_role role;
     int32_t layer;         /* -1: outside of the layers */
-    int32_t linear;        /* number of the linear layer that it belongs to; -1: none */
+    int32_t linear;        /* index of the linear layer that it belongs to; -1: none */
     int32_t rows, columns; /* columns 0: a vector of `rows` */
     bool optional;         /* files may lack it */
     char name[TENSOR_NAME_MAX];

@@ -14,7 +14,7 @@
 
 #define STOP_TOKENS_MAX 16
 
-/* The number of a reward model's config.json that its scores are raised by (model/score_head.h). */
+/* The key of config.json under which a reward model has what its scores are raised by (model/score_head.h). */
 #define SCORE_OFFSET_KEY "attune.score_offset"
 
 struct architecture;

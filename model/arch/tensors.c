@@ -73,10 +73,10 @@ static int add_norm(struct inventory *inventory, const struct model_config *conf
     return inventory_add(inventory, &item, err);
 }
 
-static int add_linear(struct inventory *inventory, const struct linear_spec *spec, int32_t number, struct err *err)
+static int add_linear(struct inventory *inventory, const struct linear_spec *spec, int32_t index, struct err *err)
 {
     struct inventory_item item = {
-        .role = TENSOR_LINEAR, .layer = spec->layer, .linear = number, .rows = spec->outputs, .columns = spec->inputs};
+        .role = TENSOR_LINEAR, .layer = spec->layer, .linear = index, .rows = spec->outputs, .columns = spec->inputs};
     snprintf(item.name, sizeof item.name, "%s.weight", spec->path);
     if (inventory_add(inventory, &item, err) != 0)
         return -1;

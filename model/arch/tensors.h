@@ -18,7 +18,7 @@ struct linear_spec {
     char path[MODULE_PATH_MAX];
 };
 
-/* All linear layers of the layers: *out [*count], from mem_alloc(). The place in this list is a linear's number. */
+/* All linear layers of the layers: *out [*count], from mem_alloc(). The place in this list is a linear's index. */
 int architecture_linears(struct linear_spec **out, int32_t *count, const struct model_config *config, struct err *err);
 /* All tensors, in the order in which they are loaded and trained: embedding, layers, final norm, a head where it is not
  * the embedding, and a score head, which most models lack. */

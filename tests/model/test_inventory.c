@@ -84,8 +84,8 @@ static void each_role_once(void **state)
     inventory_free(&inventory);
 }
 
-/* The numbers of linear layers: items, the list of the model and the table of its layer say the same. */
-static void linears_by_number(void **state)
+/* The indices of linear layers: items, the list of the model and the table of its layer say the same. */
+static void linears_by_index(void **state)
 {
     (void)state;
     struct err err;
@@ -196,7 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_role_once),
-        cmocka_unit_test(linears_by_number),
+        cmocka_unit_test(linears_by_index),
         cmocka_unit_test(wrong_files),
         cmocka_unit_test(families),
     };
