@@ -132,7 +132,7 @@ static void count_update(struct ppo_loop *loop, const struct update_summary *sum
         ppo_sums_add(sums, PPO_GRAD_NORM, summary->grad_norm / (double)summary->updates);
     if (summary->texts > 0)
         ppo_sums_add(sums, PPO_PTX_LOSS,
-                       summary->ptx_loss / (double)summary->updates / ppo_keys(loop->parts->recipe)->ptx_coef);
+                     summary->ptx_loss / (double)summary->updates / ppo_keys(loop->parts->recipe)->ptx_coef);
     if (value_batches > 0) {
         ppo_sums_add(sums, PPO_VALUE_LOSS, summary->value_loss / value_batches);
         ppo_sums_add(sums, PPO_VALUE_CLIP_FRACTION, summary->value_clip_fraction / value_batches);

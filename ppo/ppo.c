@@ -134,8 +134,8 @@ static int check(void *context, struct err *err)
 static struct answer_most most_to_score(const struct ppo_data *data)
 {
     return (struct answer_most){.group = ppo_keys(data->recipe)->num_generations,
-                               .prompt = ppo_data_longest(data),
-                               .length = ppo_data_longest_answer(data)};
+                                .prompt = ppo_data_longest(data),
+                                .length = ppo_data_longest_answer(data)};
 }
 
 /* What will stand on the host: the answers of an iteration, those of an evaluation, and what either needs while it is
