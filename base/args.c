@@ -145,7 +145,7 @@ static int set_value(const struct args_option *option, const char *value, struct
     return set_number(option, value, err);
 }
 
-/* Takes argv[*at], which begins with "--", and the word behind it where that is its value. */
+/* Takes argv[*at], which begins with "--", and the word after it where that is its value. */
 static int take_option(const struct args_command *command, int argc, char **argv, int *at, struct err *err)
 {
     const char *word = argv[*at] + 2, *equals = strchr(word, '=');
@@ -273,7 +273,7 @@ static void print_wrapped(FILE *out, const char *text, size_t column, size_t ind
     fputc('\n', out);
 }
 
-/* One row: what is written, and behind it, or on the next line where it is long, what it means. */
+/* One row: what is written, and after it, or on the next line where it is long, what it means. */
 static void print_row(FILE *out, const char *left, const char *help)
 {
     size_t width = (size_t)fprintf(out, "  %s", left);

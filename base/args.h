@@ -70,15 +70,15 @@ struct args_operand {
 struct args_command {
     const char *name;    /* "attune generate" */
     const char *summary; /* a sentence or two for --help */
-    const char *more;    /* paragraphs behind the options of --help (examples), or NULL */
+    const char *more;    /* paragraphs after the options of --help (examples), or NULL */
     const struct args_operand *operands;
     size_t operand_count;
     const struct args_option *options;
     size_t option_count;
 
     /*
-     * Where set, options that the table does not have go here, in order, each with the word behind it that does not
-     * begin with "--": keys of a recipe, for recipe_load(). `passed_help` is what --help says behind "--KEY VALUE".
+     * Where set, options that the table does not have go here, in order, each with the word after it that does not
+     * begin with "--": keys of a recipe, for recipe_load(). `passed_help` is what --help says after "--KEY VALUE".
      */
     struct args_list *passed;
     const char *passed_help;

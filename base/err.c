@@ -40,8 +40,8 @@ static size_t err_append(char text[ERR_TEXT_MAX], size_t offset, const char *mor
 {
     size_t length = strlen(more);
     if (offset < ERR_TEXT_MAX) {
-        size_t room = ERR_TEXT_MAX - offset;
-        size_t copied = min(length, room - 1);
+        size_t capacity = ERR_TEXT_MAX - offset;
+        size_t copied = min(length, capacity - 1);
         memcpy(text + offset, more, copied);
         text[offset + copied] = '\0';
     }

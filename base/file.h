@@ -1,7 +1,7 @@
 /*
  * base/file.h - files: mapped, read whole, read by lines, and written so that a crash leaves the old or the new, whole.
  *
- * Errors name the path. A directory, a missing or an unreadable file is told apart in words.
+ * Errors name the path. They distinguish a directory, a missing file and one that may not be read.
  */
 #ifndef ATTUNE_BASE_FILE_H
 #define ATTUNE_BASE_FILE_H
@@ -64,7 +64,7 @@ void file_write_abort(struct file_writer *writer);
 int file_write_whole(const char *path, const void *bytes, size_t size, struct err *err);
 
 /*
- * For a file that grows while it is read by others (metrics): all the bytes go behind its end, or, where there is no
+ * For a file that grows while it is read by others (metrics): all the bytes go after its end, or, where there is no
  * room, none of them stay. `path` is for errors; `file` is a descriptor opened for writing with O_APPEND.
  */
 int file_append(int file, const char *path, const void *bytes, size_t size, struct err *err);

@@ -95,7 +95,7 @@ int file_lines_open(struct file_lines **out, const char *path, struct err *err)
     return 0;
 }
 
-/* Reads more behind what is there, moving that to the front first. */
+/* Reads more after what is there, moving that to the front first. */
 static int fill(struct file_lines *lines, struct err *err)
 {
     if (lines->start > 0) {
@@ -104,7 +104,7 @@ static int fill(struct file_lines *lines, struct err *err)
         lines->searched -= lines->start;
         lines->start = 0;
     }
-    /* One byte more than is read: the zero behind a last line that no newline ends. */
+    /* One byte more than is read: the zero after a last line that no newline ends. */
     char *buffer = mem_grow(lines->buffer, &lines->capacity, lines->end + CHUNK_SIZE + 1, 1, err);
     if (!buffer) {
         return -1;

@@ -33,7 +33,7 @@ static const char *type_name(const json_t *value)
 
 /*
  * jansson 2.14 ignores that the buffer of a string or number could not grow: it reads on without a byte, and then stops
- * at an assertion or reads behind the buffer (load.c, lex_save()). So that one allocation, of at most twice the bytes
+ * at an assertion or reads after the buffer (load.c, lex_save()). So that one allocation, of at most twice the bytes
  * read and a few more, is served from memory set aside; the text ends there, and what came out is thrown away.
  */
 struct source {
@@ -72,7 +72,7 @@ static size_t next_byte(void *buffer, size_t size, void *context)
     return 1;
 }
 
-/* Returns 1 with *value, 0 where the text is not JSON (*error says why), -1 with *err for want of memory. */
+/* Returns 1 with *value, 0 where the text is not JSON (*error says why), -1 with *err when memory runs out. */
 static int load(json_t **value, const char *text, size_t length, size_t flags, json_error_t *error, struct err *err)
 {
     assert(text || length == 0);

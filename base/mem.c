@@ -37,8 +37,9 @@ long mem_count(void)
 static int out_of_memory(size_t count, size_t size, struct err *err)
 {
     atomic_fetch_add(&failures, 1);
-    return err_set(err, "out of memory: %zu x %zu bytes could not be had; close other programs or choose smaller sizes",
-                   count, size);
+    return err_set(
+        err, "out of memory: %zu x %zu bytes could not be allocated; close other programs or choose smaller sizes",
+        count, size);
 }
 
 void *mem_alloc(size_t count, size_t size, struct err *err)

@@ -29,15 +29,17 @@ char *mem_copy_string(const char *text, size_t length, struct err *err);
 void mem_free(void *pointer);
 
 void mem_hook_libraries(void);
-/* How many allocations of any kind have failed so far: tells want of memory from another failure where both look alike.
+/* How many allocations of any kind have failed so far: tells a failed allocation from another failure where both look
+ * alike.
  */
 long mem_failures(void);
 /* How many allocations of those libraries have failed so far: jansson takes some for errors of syntax. */
 long mem_library_failures(void);
 
 /*
- * Memory set aside for a library that does not bear to get none: while it is there, the first allocation of the calling
- * thread's libraries that fails (and is counted as failed) is served from it if it fits. Ends before `memory` is freed.
+ * Memory set aside for a library that cannot handle a failed allocation: while it is there, the first allocation of the
+ * calling thread's libraries that fails (and is counted as failed) is served from it if it fits. Ends before `memory`
+ * is freed.
  */
 struct mem_reserve {
     void *memory;

@@ -35,7 +35,7 @@ void strbuf_put_utf8(struct strbuf *buf, unsigned code_point);
 void strbuf_put_json(struct strbuf *buf, const char *text, size_t length);
 /* Length 0, memory kept. */
 void strbuf_clear(struct strbuf *buf);
-/* -1 with *err when an append since the last clear failed for want of memory. */
+/* -1 with *err when an append since the last clear failed because memory ran out. */
 int strbuf_check(const struct strbuf *buf, struct err *err);
 /* The text, or "" where nothing was appended. */
 const char *strbuf_text(const struct strbuf *buf);

@@ -10,7 +10,7 @@ static char folded(char letter)
     return letter == '_' ? '-' : (char)tolower((unsigned char)letter);
 }
 
-/* Whether `other` is `word` with more behind it: a key that was typed in part. */
+/* Whether `other` is `word` with more after it: a key that was typed in part. */
 static bool begins_with(const char *other, const char *word)
 {
     size_t length = strlen(word);

@@ -23,7 +23,7 @@ void data_lengths_add(struct data_lengths *lengths, int32_t tokens);
 
 /* `what` is counted: "examples". */
 void data_lengths_print(const struct data_lengths *lengths, const char *what);
-/* [{"from", "to", <what>: count}, ...]; NULL for want of memory. */
+/* [{"from", "to", <what>: count}, ...]; NULL when memory runs out. */
 json_t *data_lengths_json(const struct data_lengths *lengths, const char *what);
 
 /* "  7 <what>" on a line of its own, unless it is 0. */

@@ -21,7 +21,7 @@ static struct tally tally_of(const struct ppo_data *data, const struct ppo_promp
                              const struct prompt_list *list)
 {
     struct tally tally = {0};
-    int64_t room = data->recipe->max_length - ppo_keys(data->recipe)->response_length;
+    int64_t prompt_tokens = data->recipe->max_length - ppo_keys(data->recipe)->response_length;
     for (size_t i = 0; i < prompts->count; i++) {
         int32_t count = prompts->items[i]->count;
         tally.tokens += count;
@@ -32,7 +32,7 @@ static struct tally tally_of(const struct ppo_data *data, const struct ppo_promp
         data_lengths_add(&tally.lengths, prompts->items[i]->count);
     }
     for (size_t i = 0; list && i < list->count; i++) {
-        tally.dropped += list->items[i].count > room;
+        tally.dropped += list->items[i].count > prompt_tokens;
     }
     tally.skipped = list ? list->skipped : 0;
     return tally;

@@ -65,23 +65,27 @@ static double spread_deviation(const struct spread *spread)
 
 static int find_writer(struct evaluated *evaluated, const char *name, struct writer **out, struct err *err)
 {
-    for (size_t i = 0; i < evaluated->writer_count; i++)
+    for (size_t i = 0; i < evaluated->writer_count; i++) {
         if (strcmp(evaluated->writers[i].name, name) == 0) {
             *out = &evaluated->writers[i];
             return 0;
         }
-    if (evaluated->writer_count == WRITERS_MAX)
+    }
+    if (evaluated->writer_count == WRITERS_MAX) {
         return err_set(err, "the answers are said to be of more than %d models; leave \"model\" out of the records",
                        WRITERS_MAX);
+    }
     struct writer *writers =
         mem_grow(evaluated->writers, &evaluated->writer_capacity, evaluated->writer_count + 1, sizeof *writers, err);
-    if (!writers)
+    if (!writers) {
         return -1;
+    }
     evaluated->writers = writers;
     *out = &writers[evaluated->writer_count];
     (*out)->name = mem_copy_string(name, strlen(name), err);
-    if (!(*out)->name)
+    if (!(*out)->name) {
         return -1;
+    }
     evaluated->writer_count++;
     return 0;
 }
@@ -97,10 +101,12 @@ static int add_answers(struct evaluated *evaluated, const struct waiting *item, 
             continue;
         }
         spread_add(&evaluated->scores, (double)item->scores[a]);
-        if (model && find_writer(evaluated, model, &writer, err) != 0)
+        if (model && find_writer(evaluated, model, &writer, err) != 0) {
             return -1;
-        if (writer)
+        }
+        if (writer) {
             spread_add(&writer->scores, (double)item->scores[a]);
+        }
     }
     return 0;
 }
@@ -109,17 +115,20 @@ static int add_answers(struct evaluated *evaluated, const struct waiting *item, 
 static void add_pairs(struct evaluated *evaluated, const struct waiting *item)
 {
     const json_t *answers = json_object_get(item->record, "answers");
-    for (size_t a = 0; a < json_array_size(answers); a++)
+    for (size_t a = 0; a < json_array_size(answers); a++) {
         for (size_t b = a + 1; b < json_array_size(answers); b++) {
             json_int_t one = json_integer_value(json_object_get(json_array_get(answers, a), "rank")),
                        other = json_integer_value(json_object_get(json_array_get(answers, b), "rank"));
             float difference = item->scores[a] - item->scores[b];
-            if (one == 0 || other == 0 || isnan(difference))
+            if (one == 0 || other == 0 || isnan(difference)) {
                 continue;
+            }
             evaluated->tied_pairs += one == other;
-            if (one != other)
+            if (one != other) {
                 share_add(&evaluated->pairs, evaluated->prompts, (one < other ? difference : -difference) > 0);
+            }
         }
+    }
 }
 
 /* ---- records ---- */
@@ -130,12 +139,14 @@ static int write_record(struct evaluated *evaluated, const struct waiting *item,
     for (size_t a = 0; a < json_array_size(answers); a++) {
         float score = item->scores[a];
         if (json_object_set_new(json_array_get(answers, a), "score",
-                                isnan(score) ? json_null() : json_real((double)score)) != 0)
+                                isnan(score) ? json_null() : json_real((double)score)) != 0) {
             return err_set(err, "out of memory while writing scores");
+        }
     }
     char *text = json_dumps(item->record, JSON_REAL_PRECISION(9));
-    if (!text)
+    if (!text) {
         return err_set(err, "out of memory while writing scores");
+    }
     strbuf_clear(&evaluated->line);
     strbuf_puts(&evaluated->line, text);
     strbuf_putc(&evaluated->line, '\n');
@@ -157,20 +168,21 @@ static void drop_waiting(struct evaluated *evaluated)
 /* The scores of all that waits, into the sums and the file. */
 static int take_scores(struct evaluated *evaluated, struct err *err)
 {
-    int rc = score_queue_run(&evaluated->queue, err);
-    for (size_t i = 0; rc == 0 && i < evaluated->count; i++) {
+    int result = score_queue_run(&evaluated->queue, err);
+    for (size_t i = 0; result == 0 && i < evaluated->count; i++) {
         const struct waiting *item = evaluated->items[i];
-        rc = add_answers(evaluated, item, err);
+        result = add_answers(evaluated, item, err);
         add_pairs(evaluated, item);
-        if (rc == 0 && evaluated->out)
-            rc = write_record(evaluated, item, err);
+        if (result == 0 && evaluated->out) {
+            result = write_record(evaluated, item, err);
+        }
         evaluated->prompts++;
     }
     drop_waiting(evaluated);
     char note[48];
     snprintf(note, sizeof note, "mean score %.3f", evaluated->scores.mean);
     progress_update(&evaluated->progress, evaluated->scores.count, note);
-    return rc;
+    return result;
 }
 
 /* Takes the record over. */
@@ -178,8 +190,9 @@ static int add_record(struct evaluated *evaluated, json_t *record, struct err *e
 {
     struct waiting **items = mem_grow(evaluated->items, &evaluated->capacity, evaluated->count + 1, sizeof *items, err),
                    *item = items ? mem_alloc(1, sizeof *item, err) : NULL;
-    if (items)
+    if (items) {
         evaluated->items = items;
+    }
     if (!item) {
         json_decref(record);
         return -1;
@@ -193,28 +206,31 @@ static int add_record(struct evaluated *evaluated, json_t *record, struct err *e
         const json_t *text = json_object_get(json_array_get(answers, (size_t)a), "text");
         texts[a] = (struct family_answer){json_string_value(text), json_string_length(text)};
     }
-    if (score_queue_add(&evaluated->queue, json_object_get(record, "prompt"), texts, count, item->scores, err) != 0)
+    if (score_queue_add(&evaluated->queue, json_object_get(record, "prompt"), texts, count, item->scores, err) != 0) {
         return err_prefix(err, "%s:%lld", evaluated->options->path,
                           (long long)json_integer_value(json_object_get(record, "line")));
+    }
     return score_queue_is_full(&evaluated->queue) ? take_scores(evaluated, err) : 0;
 }
 
 static int score_all(struct evaluated *evaluated, struct err *err)
 {
     json_t *record;
-    int got, rc = 0;
+    int got, result = 0;
     progress_begin(&evaluated->progress, "scoring", 0);
-    while (rc == 0 && (got = answer_file_next(evaluated->file, &record, err)) != 0) {
-        rc = got < 0 ? -1 : add_record(evaluated, record, err);
+    while (result == 0 && (got = answer_file_next(evaluated->file, &record, err)) != 0) {
+        result = got < 0 ? -1 : add_record(evaluated, record, err);
     }
-    if (rc == 0)
-        rc = take_scores(evaluated, err);
+    if (result == 0) {
+        result = take_scores(evaluated, err);
+    }
     progress_end(&evaluated->progress);
-    if (rc == 0 && evaluated->scores.count == 0)
-        rc = err_set(err, "%s: %s", evaluated->options->path,
-                     evaluated->too_long ? "every answer is longer than --max-length; give a larger one"
-                                         : "it holds no answer to score");
-    return rc;
+    if (result == 0 && evaluated->scores.count == 0) {
+        result = err_set(err, "%s: %s", evaluated->options->path,
+                         evaluated->too_long ? "every answer is longer than --max-length; give a larger one"
+                                             : "it holds no answer to score");
+    }
+    return result;
 }
 
 /* ---- the summary ---- */
@@ -225,14 +241,17 @@ static void print_text(const struct evaluated *evaluated)
     printf("%lld answers to %lld prompts: mean score %.4f, deviation %.4f, from %.4f to %.4f\n",
            (long long)scores->count, (long long)evaluated->prompts, scores->mean, spread_deviation(scores),
            scores->least, scores->most);
-    if (evaluated->too_long)
+    if (evaluated->too_long) {
         printf("%lld answers left out: longer than --max-length\n", (long long)evaluated->too_long);
+    }
     struct share right = share_of(&evaluated->pairs);
-    if (right.trials)
+    if (right.trials) {
         printf("right order in %.1f %% of %lld pairs (95 %%: %.1f to %.1f)\n", 100 * right.value,
                (long long)right.trials, 100 * right.low, 100 * right.high);
-    if (evaluated->tied_pairs)
+    }
+    if (evaluated->tied_pairs) {
         printf("%lld pairs of equal rank left out\n", (long long)evaluated->tied_pairs);
+    }
     for (size_t i = 0; i < evaluated->writer_count; i++) {
         const struct writer *writer = &evaluated->writers[i];
         printf("%s%9.4f  deviation %.4f  %6lld answers  %s\n", i == 0 ? "mean score by model\n" : "",
@@ -255,9 +274,10 @@ static int print_json(const struct evaluated *evaluated, struct err *err)
     strbuf_printf(&out, ", \"prompts\": %lld, \"too_long\": %lld, \"pairs\": %lld, \"tied_pairs\": %lld",
                   (long long)evaluated->prompts, (long long)evaluated->too_long, (long long)right.trials,
                   (long long)evaluated->tied_pairs);
-    if (right.trials)
+    if (right.trials) {
         strbuf_printf(&out, ", \"accuracy\": %.9g, \"accuracy_low\": %.9g, \"accuracy_high\": %.9g", right.value,
                       right.low, right.high);
+    }
     strbuf_puts(&out, ", \"models\": [");
     for (size_t i = 0; i < evaluated->writer_count; i++) {
         strbuf_puts(&out, i ? ", {\"model\": " : "{\"model\": ");
@@ -267,19 +287,21 @@ static int print_json(const struct evaluated *evaluated, struct err *err)
         strbuf_puts(&out, "}");
     }
     strbuf_puts(&out, "]}");
-    int rc = strbuf_check(&out, err);
-    if (rc == 0)
+    int result = strbuf_check(&out, err);
+    if (result == 0) {
         puts(strbuf_text(&out));
+    }
     strbuf_free(&out);
-    return rc;
+    return result;
 }
 
 static void free_all(struct evaluated *evaluated)
 {
     drop_waiting(evaluated);
     mem_free(evaluated->items);
-    for (size_t i = 0; i < evaluated->writer_count; i++)
+    for (size_t i = 0; i < evaluated->writer_count; i++) {
         mem_free(evaluated->writers[i].name);
+    }
     mem_free(evaluated->writers);
     strbuf_free(&evaluated->line);
     answer_file_close(evaluated->file);
@@ -291,28 +313,31 @@ int eval_scores(const struct opened *opened, const struct eval_scores_options *o
     struct evaluated evaluated = {.options = options};
     struct file_writer writer;
     bool writing = false;
-    int rc = score_queue_open(&evaluated.queue, opened, options->max_length, err);
-    if (rc == 0)
-        rc = answer_file_open(&evaluated.file, options->path, options->format, err);
-    if (rc == 0 && options->out) {
-        rc = file_write_begin(&writer, options->out, err);
-        writing = rc == 0;
+    int result = score_queue_open(&evaluated.queue, opened, options->max_length, err);
+    if (result == 0) {
+        result = answer_file_open(&evaluated.file, options->path, options->format, err);
+    }
+    if (result == 0 && options->out) {
+        result = file_write_begin(&writer, options->out, err);
+        writing = result == 0;
         evaluated.out = &writer;
     }
-    if (rc == 0) {
+    if (result == 0) {
         log_info("%s", answer_file_sentence(evaluated.file));
-        rc = score_all(&evaluated, err);
+        result = score_all(&evaluated, err);
     }
-    if (rc == 0 && writing) {
-        rc = file_write_commit(&writer, err);
-        writing = rc != 0;
+    if (result == 0 && writing) {
+        result = file_write_commit(&writer, err);
+        writing = result != 0;
     }
-    if (writing)
+    if (writing) {
         file_write_abort(&writer);
-    if (rc == 0 && options->json)
-        rc = print_json(&evaluated, err);
-    else if (rc == 0)
+    }
+    if (result == 0 && options->json) {
+        result = print_json(&evaluated, err);
+    } else if (result == 0) {
         print_text(&evaluated);
+    }
     free_all(&evaluated);
-    return rc;
+    return result;
 }

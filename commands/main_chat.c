@@ -43,10 +43,12 @@ static int on_token(void *context, size_t request, int32_t sample, int32_t id)
 static int add_message(struct chat *chat, const char *role, const char *text, size_t length, struct err *err)
 {
     json_t *content = json_stringn(text, length);
-    if (!content)
+    if (!content) {
         return err_set(err, "what was typed is not valid UTF-8; set the terminal to UTF-8");
-    if (json_array_append_new(chat->messages, json_pack("{s:s, s:o}", "role", role, "content", content)) != 0)
+    }
+    if (json_array_append_new(chat->messages, json_pack("{s:s, s:o}", "role", role, "content", content)) != 0) {
         return err_set(err, "out of memory for the conversation");
+    }
     return 0;
 }
 
@@ -55,8 +57,9 @@ static int make_prompt(struct chat *chat, struct prompt_list **prompts, struct e
 {
     struct dataset_options options = opened_dataset_options(&chat->opened, chat->max_length);
     options.now = -1;
-    if (chat->opened.text.chat)
+    if (chat->opened.text.chat) {
         return prompt_list_add_messages(prompts, chat->messages, &options, err);
+    }
     const json_t *last = json_array_get(chat->messages, json_array_size(chat->messages) - 1);
     return prompt_list_add_text(prompts, json_string_value(json_object_get(last, "content")), &options, err);
 }
@@ -79,17 +82,19 @@ static int answer_turn(struct chat *chat, struct err *err)
     struct generate_events events = {.context = chat, .token = on_token};
     strbuf_clear(&chat->answer);
     chat->shown = 0;
-    int rc = generator_run(chat->generator, chat->opened.overlay, &request, 1, &options, &events, err);
-    if (rc == 0)
-        rc = tokenizer_decode_end(chat->opened.text.tokenizer, &chat->stream, &chat->answer, err);
+    int result = generator_run(chat->generator, chat->opened.overlay, &request, 1, &options, &events, err);
+    if (result == 0) {
+        result = tokenizer_decode_end(chat->opened.text.tokenizer, &chat->stream, &chat->answer, err);
+    }
     show_new(chat);
     putchar('\n');
     token_stream_free(&chat->stream);
     chat->stream = (struct token_stream){0};
-    if (rc == 0)
-        rc = add_message(chat, "assistant", strbuf_text(&chat->answer), chat->answer.length, err);
+    if (result == 0) {
+        result = add_message(chat, "assistant", strbuf_text(&chat->answer), chat->answer.length, err);
+    }
     prompt_list_free(prompts);
-    return rc;
+    return result;
 }
 
 static int begin_conversation(struct chat *chat, struct err *err)
@@ -104,53 +109,63 @@ static int converse(struct chat *chat, struct err *err)
     char *line = NULL;
     size_t capacity = 0;
     ssize_t length;
-    int rc = begin_conversation(chat, err);
-    if (terminal)
+    int result = begin_conversation(chat, err);
+    if (terminal) {
         log_info("Type a message; /reset begins anew, /exit or Ctrl-D ends.");
-    while (rc == 0) {
+    }
+    while (result == 0) {
         if (terminal) {
             printf("> ");
             fflush(stdout);
         }
         length = getline(&line, &capacity, stdin);
-        if (length <= 0)
+        if (length <= 0) {
             break;
-        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+        }
+        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r')) {
             line[--length] = 0;
-        if (strcmp(line, "/exit") == 0)
+        }
+        if (strcmp(line, "/exit") == 0) {
             break;
-        if (length == 0)
-            continue;
-        if (strcmp(line, "/reset") == 0) {
-            rc = begin_conversation(chat, err);
+        }
+        if (length == 0) {
             continue;
         }
-        rc = add_message(chat, "user", line, (size_t)length, err);
-        if (rc == 0)
-            rc = answer_turn(chat, err);
+        if (strcmp(line, "/reset") == 0) {
+            result = begin_conversation(chat, err);
+            continue;
+        }
+        result = add_message(chat, "user", line, (size_t)length, err);
+        if (result == 0) {
+            result = answer_turn(chat, err);
+        }
     }
     free(line);
-    return rc;
+    return result;
 }
 
 static int run(struct chat *chat, struct err *err)
 {
-    if (opened_model(&chat->opened, err) != 0)
+    if (opened_model(&chat->opened, err) != 0) {
         return -1;
+    }
     int64_t most = chat->opened.model->config.max_positions - chat->answering.max_new_tokens;
-    if (chat->max_length > most)
+    if (chat->max_length > most) {
         chat->max_length = most;
-    if (chat->max_length < 1)
+    }
+    if (chat->max_length < 1) {
         return err_set(err, "--max-new-tokens %lld leaves no room for a conversation in the model's %d positions",
                        (long long)chat->answering.max_new_tokens, chat->opened.model->config.max_positions);
+    }
     struct generator_limits limits = {.sequences = 1,
                                       .samples = 1,
                                       .max_prompt = (int32_t)chat->max_length,
                                       .max_new = (int32_t)chat->answering.max_new_tokens,
                                       .max_rank = opened_max_rank(&chat->opened)};
     chat->messages = json_array();
-    if (!chat->messages)
+    if (!chat->messages) {
         return err_set(err, "out of memory for the conversation");
+    }
     return generator_create(&chat->generator, chat->opened.model, &limits, err) == 0 ? converse(chat, err) : -1;
 }
 
@@ -181,13 +196,14 @@ int main(int argc, char **argv)
         .option_count = sizeof options / sizeof *options,
     };
     int status;
-    if (!args_begin(&command, argc, argv, &status))
+    if (!args_begin(&command, argc, argv, &status)) {
         return status;
+    }
     struct err err;
-    int rc = run(&chat, &err);
+    int result = run(&chat, &err);
     generator_free(chat.generator);
     strbuf_free(&chat.answer);
     json_decref(chat.messages);
     opened_close(&chat.opened);
-    return args_end(&command, rc, &err);
+    return args_end(&command, result, &err);
 }

@@ -33,23 +33,26 @@ static int write_token_logprobs(const struct eval *eval, struct file_writer *wri
 {
     struct strbuf line = {0};
     int32_t next = 0; /* predictions stand in the order of the tokens */
-    int rc = 0;
-    for (size_t e = 0; rc == 0 && e < examples; e++) {
+    int result = 0;
+    for (size_t e = 0; result == 0 && e < examples; e++) {
         const struct example *example = &eval->dataset->examples[first + e];
         strbuf_clear(&line);
         strbuf_puts(&line, "{\"ids\":[");
-        for (int32_t i = 0; i < example->length; i++)
+        for (int32_t i = 0; i < example->length; i++) {
             strbuf_printf(&line, "%s%d", i ? "," : "", example->ids[i]);
+        }
         strbuf_puts(&line, "],\"logprobs\":[null");
-        for (int32_t i = 1; i < example->length; i++)
+        for (int32_t i = 1; i < example->length; i++) {
             strbuf_printf(&line, ",%.9g", (double)eval->logprob[next++]);
+        }
         strbuf_puts(&line, "]}\n");
-        rc = strbuf_check(&line, err);
-        if (rc == 0)
-            rc = file_write(writer, line.data, line.length, err);
+        result = strbuf_check(&line, err);
+        if (result == 0) {
+            result = file_write(writer, line.data, line.length, err);
+        }
     }
     strbuf_free(&line);
-    return rc;
+    return result;
 }
 
 static int eval_batch(struct eval *eval, struct file_writer *writer, size_t first, size_t examples, struct err *err)
@@ -63,13 +66,15 @@ static int eval_batch(struct eval *eval, struct file_writer *writer, size_t firs
     struct predictions out = {.logprob = eval->logprob, .argmax = eval->argmax};
     pass_load(eval->pass, &eval->batch);
     pass_forward(eval->pass, eval->opened.overlay, false);
-    if (pass_predict(eval->pass, eval->opened.overlay, 1.0f, &out, err) != 0)
+    if (pass_predict(eval->pass, eval->opened.overlay, 1.0f, &out, err) != 0) {
         return -1;
+    }
     for (int32_t i = 0; i < eval->batch.prediction_count; i++) {
         const struct prediction *prediction = &eval->batch.predictions[i];
         int32_t place = prediction->row + 1 - eval->batch.segments[prediction->segment].start;
-        if (!eval->dataset->examples[first + (size_t)prediction->segment].trained[place])
+        if (!eval->dataset->examples[first + (size_t)prediction->segment].trained[place]) {
             continue;
+        }
         eval->sum -= (double)eval->logprob[i];
         eval->correct += eval->argmax[i] == prediction->target;
         eval->count++;
@@ -82,28 +87,34 @@ static int make_parts(struct eval *eval, struct err *err)
     struct dataset_options options = opened_dataset_options(&eval->opened, eval->max_length);
     struct dataset_source source = {.path = eval->data, .format = eval->format};
     options.show_progress = true;
-    if (dataset_load(&eval->dataset, &source, 1, &options, err) != 0)
+    if (dataset_load(&eval->dataset, &source, 1, &options, err) != 0) {
         return -1;
-    for (size_t e = 0; e < eval->dataset->count; e++)
+    }
+    for (size_t e = 0; e < eval->dataset->count; e++) {
         if (opened_check_ids(&eval->opened, eval->dataset->examples[e].ids, eval->dataset->examples[e].length, err) !=
-            0)
+            0) {
             return -1;
+        }
+    }
     int32_t tokens = eval->dataset->longest * (int32_t)eval->batch_size;
     struct pass_limits limits = {.tokens = tokens,
                                  .segments = (int32_t)eval->batch_size,
                                  .predictions = tokens,
                                  .max_rank = opened_max_rank(&eval->opened)};
     if (pass_create(&eval->pass, eval->opened.model, &limits, err) != 0 ||
-        batch_create(&eval->batch, tokens, (int32_t)eval->batch_size, tokens, err) != 0)
+        batch_create(&eval->batch, tokens, (int32_t)eval->batch_size, tokens, err) != 0) {
         return -1;
+    }
     eval->logprob = mem_alloc((size_t)tokens, sizeof *eval->logprob, err);
     eval->argmax = mem_alloc((size_t)tokens, sizeof *eval->argmax, err);
-    if (!eval->logprob || !eval->argmax)
+    if (!eval->logprob || !eval->argmax) {
         return -1;
+    }
     if (eval->token_logprobs) {
         eval->all = mem_alloc((size_t)eval->dataset->longest, 1, err);
-        if (!eval->all)
+        if (!eval->all) {
             return -1;
+        }
         memset(eval->all, 1, (size_t)eval->dataset->longest);
     }
     return 0;
@@ -112,16 +123,16 @@ static int make_parts(struct eval *eval, struct err *err)
 static int eval_all(struct eval *eval, struct file_writer *writer, struct err *err)
 {
     size_t batch = (size_t)eval->batch_size, total = eval->dataset->count;
-    int rc = 0;
+    int result = 0;
     struct progress progress;
     progress_begin(&progress, "eval", (int64_t)total);
-    for (size_t first = 0; rc == 0 && first < total; first += batch) {
+    for (size_t first = 0; result == 0 && first < total; first += batch) {
         size_t examples = total - first < batch ? total - first : batch;
-        rc = eval_batch(eval, writer, first, examples, err);
+        result = eval_batch(eval, writer, first, examples, err);
         progress_update(&progress, (int64_t)(first + examples), NULL);
     }
     progress_end(&progress);
-    return rc;
+    return result;
 }
 
 static void print_result(const struct eval *eval)
@@ -132,36 +143,42 @@ static void print_result(const struct eval *eval)
         printf("{\"eval_loss\": %.9g, \"eval_perplexity\": %.9g, \"eval_mean_token_accuracy\": %.9g, \"examples\": "
                "%zu, \"tokens\": %lld",
                loss, exp(loss), accuracy, eval->dataset->count, (long long)eval->count);
-        if (eval->exact_match)
+        if (eval->exact_match) {
             printf(", \"exact_match\": %.9g", equal);
+        }
         printf("}\n");
         return;
     }
     printf("loss %.4f  perplexity %.3f  token accuracy %.3f  (%zu examples, %lld tokens)\n", loss, exp(loss), accuracy,
            eval->dataset->count, (long long)eval->count);
-    if (eval->exact_match)
+    if (eval->exact_match) {
         printf("exact match %.1f %%  (%zu of %zu answers)\n", 100 * equal, eval->answers.equal, eval->answers.total);
+    }
 }
 
 static int run(struct eval *eval, struct err *err)
 {
     struct file_writer writer;
-    if (opened_model(&eval->opened, err) != 0 || make_parts(eval, err) != 0)
+    if (opened_model(&eval->opened, err) != 0 || make_parts(eval, err) != 0) {
         return -1;
+    }
     if (!eval->token_logprobs) {
-        if (eval_all(eval, NULL, err) != 0)
+        if (eval_all(eval, NULL, err) != 0) {
             return -1;
+        }
     } else {
-        if (file_write_begin(&writer, eval->token_logprobs, err) != 0)
+        if (file_write_begin(&writer, eval->token_logprobs, err) != 0) {
             return -1;
+        }
         if (eval_all(eval, &writer, err) != 0 || file_write_commit(&writer, err) != 0) {
             file_write_abort(&writer);
             return -1;
         }
     }
     if (eval->exact_match && eval_answers(&eval->opened, eval->data, eval->format, eval->max_new_tokens,
-                                          eval->batch_size, eval->answers_out, &eval->answers, err) != 0)
+                                          eval->batch_size, eval->answers_out, &eval->answers, err) != 0) {
         return -1;
+    }
     print_result(eval);
     return 0;
 }
@@ -182,19 +199,24 @@ static int settle(struct eval *eval, struct err *err)
     if (!eval->opened.reward) {
         eval->opened.folder = eval->operand;
         eval->exact_match = eval->exact_match || eval->answers_out;
-        if (!eval->operand)
+        if (!eval->operand) {
             return err_set(err, "MODEL is missing: the folder of the model, or --reward R and a file of answers");
-        if (eval->out)
+        }
+        if (eval->out) {
             return err_set(err, "--out goes with --reward; --answers OUT writes a model's own answers");
+        }
         return eval->data ? 0 : err_set(err, "--data FILE is needed: the examples to look at");
     }
-    if (eval->operand && eval->data)
+    if (eval->operand && eval->data) {
         return err_set(err, "a reward model alone scores the answers: give FILE or --data FILE, and no other model");
-    if (eval->opened.adapter_folder)
+    }
+    if (eval->opened.adapter_folder) {
         return err_set(err, "--adapter goes with a model; a reward model's adapter is what --reward names");
-    if (eval->exact_match || eval->answers_out || eval->token_logprobs)
+    }
+    if (eval->exact_match || eval->answers_out || eval->token_logprobs) {
         return err_set(err, "a reward model makes no tokens: --exact-match, --answers and --token-logprobs go without "
                             "--reward");
+    }
     eval->data = eval->data ? eval->data : eval->operand;
     return eval->data ? 0 : err_set(err, "FILE is missing: the answers to score");
 }
@@ -270,14 +292,15 @@ int main(int argc, char **argv)
         .option_count = sizeof options / sizeof *options,
     };
     int status;
-    if (!args_begin(&command, argc, argv, &status))
+    if (!args_begin(&command, argc, argv, &status)) {
         return status;
+    }
     struct err err;
     if (settle(&eval, &err) != 0) {
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }
-    int rc = eval.opened.reward ? run_reward(&eval, &err) : run(&eval, &err);
+    int result = eval.opened.reward ? run_reward(&eval, &err) : run(&eval, &err);
     close_all(&eval);
-    return args_end(&command, rc, &err);
+    return args_end(&command, result, &err);
 }

@@ -20,27 +20,30 @@ struct export
 static int write_adapter(const struct adapter *adapter, const char *to, const char *base, struct err *err)
 {
     char *path = file_join(to, "adapter_config.json", err);
-    int rc = path ? 0 : -1;
-    if (rc == 0 && file_exists(path))
-        rc = err_set(err, "'%s' already holds an adapter; give a folder that is not there yet", to);
+    int result = path ? 0 : -1;
+    if (result == 0 && file_exists(path)) {
+        result = err_set(err, "'%s' already holds an adapter; give a folder that is not there yet", to);
+    }
     mem_free(path);
-    if (rc == 0)
-        rc = file_make_dirs(to, err);
-    return rc == 0 ? adapter_save(adapter, to, base, err) : -1;
+    if (result == 0) {
+        result = file_make_dirs(to, err);
+    }
+    return result == 0 ? adapter_save(adapter, to, base, err) : -1;
 }
 
 /* A model goes with the template that its texts were rendered with. */
 static int merge(const struct export *export, const struct adapter *adapter, struct err *err)
 {
     char *chat_template = NULL;
-    if (folder_chat_template(&chat_template, export->source, err) != 0)
+    if (folder_chat_template(&chat_template, export->source, err) != 0) {
         return -1;
+    }
     struct merge_options options = {.keep_dtype = export->dtype == DTYPE_KEEP,
                                     .dtype = export->dtype == DTYPE_KEEP ? DTYPE_F32 : (enum dtype) export->dtype,
                                     .chat_template = chat_template};
-    int rc = adapter_merge(adapter, export->to, &options, err);
+    int result = adapter_merge(adapter, export->to, &options, err);
     mem_free(chat_template);
-    return rc;
+    return result;
 }
 
 static int export_adapter(const struct export *export, struct err *err)
@@ -48,40 +51,44 @@ static int export_adapter(const struct export *export, struct err *err)
     struct backend *backend = NULL;
     struct model *model = NULL;
     struct adapter *adapter = NULL;
-    int rc = -1;
+    int result = -1;
     char *base =
         export->base ? mem_copy_string(export->base, strlen(export->base), err) : folder_base(export->source, err);
     if (base && device_open(&backend, &(struct device_options){.dtype = "f32", .device = "cpu"}, err) == 0 &&
         model_open(&model, base, err) == 0 && adapter_open(&adapter, model, export->source, err) == 0 &&
-        adapter_load(adapter, backend, false, err) == 0)
-        rc = export->merge ? merge(export, adapter, err) : write_adapter(adapter, export->to, base, err);
+        adapter_load(adapter, backend, false, err) == 0) {
+        result = export->merge ? merge(export, adapter, err) : write_adapter(adapter, export->to, base, err);
+    }
     adapter_free(adapter);
     model_free(model);
-    if (backend)
+    if (backend) {
         backend->free(backend);
+    }
     mem_free(base);
-    return rc;
+    return result;
 }
 
 /* A model folder, as full tuning leaves it: written again, perhaps in another dtype. */
 static int export_model(const struct export *export, struct err *err)
 {
     struct model *model;
-    if (model_open(&model, export->source, err) != 0)
+    if (model_open(&model, export->source, err) != 0) {
         return -1;
+    }
     struct export_options options = {.keep_dtype = export->dtype == DTYPE_KEEP,
                                      .dtype = export->dtype == DTYPE_KEEP ? DTYPE_F32 : (enum dtype) export->dtype};
-    int rc = model_export(model, export->to, &options, err);
+    int result = model_export(model, export->to, &options, err);
     model_free(model);
-    return rc;
+    return result;
 }
 
 static int run(const struct export *export, struct err *err)
 {
     enum folder_kind kind;
     if (folder_look(&kind, export->source, err) != 0 ||
-        (kind == FOLDER_ADAPTER ? export_adapter(export, err) : export_model(export, err)) != 0)
+        (kind == FOLDER_ADAPTER ? export_adapter(export, err) : export_model(export, err)) != 0) {
         return -1;
+    }
     if (export->json) {
         struct strbuf line = {0};
         strbuf_puts(&line, "{\"to\": ");
@@ -131,8 +138,9 @@ int main(int argc, char **argv)
         .option_count = sizeof options / sizeof *options,
     };
     int status;
-    if (!args_begin(&command, argc, argv, &status))
+    if (!args_begin(&command, argc, argv, &status)) {
         return status;
+    }
     struct err err;
     if (!export.to) {
         err_set(&err, "--to DIR is needed: the folder to make");

@@ -35,8 +35,9 @@ static int keep_answer(void *context, const struct generated *made, struct err *
 {
     struct generation *generation = context;
     struct answer *answer = &generation->answers[made->request * (size_t)generation->n + (size_t)made->sample];
-    for (int32_t i = 0; i < made->length; i++)
+    for (int32_t i = 0; i < made->length; i++) {
         answer->logprob += (double)made->logprobs[i];
+    }
     answer->sample = made->sample;
     answer->tokens = made->length;
     answer->stopped = made->stopped;
@@ -56,10 +57,11 @@ static void put_answer(const struct generation *generation, const struct answer 
     strbuf_put_json(out, strbuf_text(&answer->text), answer->text.length);
     strbuf_printf(out, ", \"tokens\": %d, \"logprob\": %.9g, \"stopped\": %s", answer->tokens, answer->logprob,
                   answer->stopped ? "true" : "false");
-    if (generation->opened.reward && isnan(answer->score))
+    if (generation->opened.reward && isnan(answer->score)) {
         strbuf_puts(out, ", \"score\": null");
-    else if (generation->opened.reward)
+    } else if (generation->opened.reward) {
         strbuf_printf(out, ", \"score\": %.9g", (double)answer->score);
+    }
     strbuf_puts(out, "}");
 }
 
@@ -75,10 +77,12 @@ static int write_answers(const struct generation *generation, struct strbuf *out
         }
         strbuf_puts(out, "]}\n");
     }
-    if (strbuf_check(out, err) != 0)
+    if (strbuf_check(out, err) != 0) {
         return -1;
-    if (generation->out)
+    }
+    if (generation->out) {
         return file_write_whole(generation->out, out->data, out->length, err);
+    }
     fwrite(out->data, 1, out->length, stdout);
     return 0;
 }
@@ -91,26 +95,31 @@ static int add_prompt(const struct generation *generation, struct score_queue *q
     struct family_answer *texts = mem_alloc((size_t)generation->n, sizeof *texts, err);
     struct strbuf text = {0};
     json_t *messages = NULL;
-    if (texts && prompt_messages_text(&text, &generation->prompts->items[number], err) == 0)
+    if (texts && prompt_messages_text(&text, &generation->prompts->items[number], err) == 0) {
         messages = json_read_text(strbuf_text(&text), text.length, "a prompt", err);
-    for (int64_t s = 0; messages && s < generation->n; s++)
+    }
+    for (int64_t s = 0; messages && s < generation->n; s++) {
         texts[s] = (struct family_answer){strbuf_text(&answers[s].text), answers[s].text.length};
-    int rc = messages ? score_queue_add(queue, messages, texts, (int32_t)generation->n, scores, err) : -1;
-    if (messages)
+    }
+    int result = messages ? score_queue_add(queue, messages, texts, (int32_t)generation->n, scores, err) : -1;
+    if (messages) {
         json_decref(messages);
+    }
     strbuf_free(&text);
     mem_free(texts);
-    return rc;
+    return result;
 }
 
 /* Best first, the earlier one of equals; what has no score comes last. */
 static int compare_answers(const void *left, const void *right)
 {
     const struct answer *a = left, *b = right;
-    if (isnan(a->score) != isnan(b->score))
+    if (isnan(a->score) != isnan(b->score)) {
         return isnan(a->score) ? 1 : -1;
-    if (a->score != b->score && !isnan(a->score))
+    }
+    if (a->score != b->score && !isnan(a->score)) {
         return a->score > b->score ? -1 : 1;
+    }
     return a->sample < b->sample ? -1 : 1;
 }
 
@@ -120,41 +129,46 @@ static int score_answers(struct generation *generation, struct err *err)
     size_t count = generation->prompts->count, n = (size_t)generation->n;
     struct score_queue queue = {0};
     float *scores = mem_alloc(count * n, sizeof *scores, err);
-    int rc = scores ? score_queue_open(&queue, &generation->opened, 0, err) : -1;
+    int result = scores ? score_queue_open(&queue, &generation->opened, 0, err) : -1;
     progress_begin(&generation->progress, "scoring", (int64_t)(count * n));
-    for (size_t p = 0; rc == 0 && p < count; p++) {
-        rc = add_prompt(generation, &queue, p, scores + p * n, err);
-        if (rc == 0 && (p + 1 == count || score_queue_is_full(&queue)))
-            rc = score_queue_run(&queue, err);
+    for (size_t p = 0; result == 0 && p < count; p++) {
+        result = add_prompt(generation, &queue, p, scores + p * n, err);
+        if (result == 0 && (p + 1 == count || score_queue_is_full(&queue))) {
+            result = score_queue_run(&queue, err);
+        }
         progress_update(&generation->progress, (int64_t)((p + 1) * n), NULL);
     }
     progress_end(&generation->progress);
-    for (size_t i = 0; rc == 0 && i < count * n; i++)
+    for (size_t i = 0; result == 0 && i < count * n; i++) {
         generation->answers[i].score = scores[i];
-    for (size_t p = 0; rc == 0 && generation->best_of && p < count; p++)
+    }
+    for (size_t p = 0; result == 0 && generation->best_of && p < count; p++) {
         qsort(generation->answers + p * n, n, sizeof *generation->answers, compare_answers);
+    }
     score_queue_close(&queue);
     mem_free(scores);
-    return rc;
+    return result;
 }
 
 /* Of every `stride`-th answer, those without a score aside. */
 static double mean_score(const struct generation *generation, size_t stride)
 {
     double sum = 0, scored = 0;
-    for (size_t i = 0; i < generation->prompts->count * (size_t)generation->n; i += stride)
+    for (size_t i = 0; i < generation->prompts->count * (size_t)generation->n; i += stride) {
         if (!isnan(generation->answers[i].score)) {
             sum += (double)generation->answers[i].score;
             scored++;
         }
+    }
     return sum / scored;
 }
 
 static int make_parts(struct generation *generation, struct err *err)
 {
     if (answering_open(&generation->prompts, &generation->generator, &generation->answering, &generation->opened,
-                       generation->prompts_path, generation->format, generation->n, generation->batch_size, err) != 0)
+                       generation->prompts_path, generation->format, generation->n, generation->batch_size, err) != 0) {
         return -1;
+    }
     generation->answers =
         mem_alloc(generation->prompts->count * (size_t)generation->n, sizeof *generation->answers, err);
     return generation->answers ? 0 : -1;
@@ -162,14 +176,16 @@ static int make_parts(struct generation *generation, struct err *err)
 
 static int run(struct generation *generation, struct err *err)
 {
-    if (opened_model(&generation->opened, err) != 0 || make_parts(generation, err) != 0)
+    if (opened_model(&generation->opened, err) != 0 || make_parts(generation, err) != 0) {
         return -1;
+    }
     size_t count = generation->prompts->count;
     struct stop_tokens stop_tokens;
     struct generate_options options = answering_options(&generation->answering, &generation->opened, &stop_tokens);
     struct generate_request *requests = mem_alloc(count, sizeof *requests, err);
-    if (!requests)
+    if (!requests) {
         return -1;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct prompt *prompt = &generation->prompts->items[i];
         requests[i] = (struct generate_request){prompt->ids, prompt->count, (int32_t)generation->n, prompt->record};
@@ -177,47 +193,58 @@ static int run(struct generation *generation, struct err *err)
     struct generate_events events = {.context = generation, .finished = keep_answer};
     progress_begin(&generation->progress, "generate", (int64_t)count * generation->n);
     generation->start = clock_seconds();
-    int rc = generator_run(generation->generator, generation->opened.overlay, requests, count, &options, &events, err);
+    int result =
+        generator_run(generation->generator, generation->opened.overlay, requests, count, &options, &events, err);
     double seconds = clock_seconds() - generation->start;
     progress_end(&generation->progress);
     mem_free(requests);
     generator_free(generation->generator); /* its memory is for the scores now */
     generation->generator = NULL;
     struct strbuf out = {0};
-    if (rc == 0 && generation->opened.reward)
-        rc = score_answers(generation, err);
-    if (rc == 0)
-        rc = write_answers(generation, &out, err);
+    if (result == 0 && generation->opened.reward) {
+        result = score_answers(generation, err);
+    }
+    if (result == 0) {
+        result = write_answers(generation, &out, err);
+    }
     strbuf_free(&out);
-    if (rc == 0)
+    if (result == 0) {
         log_info("%zu prompts, %lld answers, %lld new tokens, %.1f tok/s", count, (long long)generation->done,
                  (long long)generation->tokens, (double)generation->tokens / seconds);
-    if (rc == 0 && generation->best_of)
+    }
+    if (result == 0 && generation->best_of) {
         log_info("mean score %.4f; of the best of %lld %.4f", mean_score(generation, 1), (long long)generation->n,
                  mean_score(generation, (size_t)generation->n));
-    return rc;
+    }
+    return result;
 }
 
 /* Options that need or exclude each other. */
 static int settle(struct generation *generation, struct err *err)
 {
-    if (!generation->prompts_path)
+    if (!generation->prompts_path) {
         return err_set(err, "--prompts FILE is needed: the prompts to answer");
-    if (generation->best_of && !generation->opened.reward)
+    }
+    if (generation->best_of && !generation->opened.reward) {
         return err_set(err, "--best-of N needs --reward R: the reward model that says which answer is best");
-    if (generation->best_of && generation->n != 1)
+    }
+    if (generation->best_of && generation->n != 1) {
         return err_set(err, "--n and --best-of both say how many answers to make; give one of them");
-    if (generation->json && !generation->best_of)
+    }
+    if (generation->json && !generation->best_of) {
         return err_set(err, "--json goes with --best-of; the output is JSON always");
-    if (generation->best_of)
+    }
+    if (generation->best_of) {
         generation->n = generation->best_of;
+    }
     return 0;
 }
 
 static void close_all(struct generation *generation)
 {
-    for (size_t i = 0; generation->answers && i < generation->prompts->count * (size_t)generation->n; i++)
+    for (size_t i = 0; generation->answers && i < generation->prompts->count * (size_t)generation->n; i++) {
         strbuf_free(&generation->answers[i].text);
+    }
     mem_free(generation->answers);
     generator_free(generation->generator);
     prompt_list_free(generation->prompts);
@@ -274,14 +301,15 @@ int main(int argc, char **argv)
         .option_count = sizeof options / sizeof *options,
     };
     int status;
-    if (!args_begin(&command, argc, argv, &status))
+    if (!args_begin(&command, argc, argv, &status)) {
         return status;
+    }
     struct err err;
     if (settle(&generation, &err) != 0) {
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }
-    int rc = run(&generation, &err);
+    int result = run(&generation, &err);
     close_all(&generation);
-    return args_end(&command, rc, &err);
+    return args_end(&command, result, &err);
 }

@@ -38,11 +38,13 @@ int main(int argc, char **argv)
         .option_count = sizeof options / sizeof *options,
     };
     int status;
-    if (!args_begin(&command, argc, argv, &status))
+    if (!args_begin(&command, argc, argv, &status)) {
         return status;
+    }
     struct err err;
-    int rc = model_write_random(folder, deviation, (uint64_t)seed, &err);
-    if (rc == 0)
+    int result = model_write_random(folder, deviation, (uint64_t)seed, &err);
+    if (result == 0) {
         log_info("wrote %s/model.safetensors", folder);
-    return args_end(&command, rc, &err);
+    }
+    return args_end(&command, result, &err);
 }

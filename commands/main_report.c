@@ -8,16 +8,19 @@
 static int run(const struct args_list *folders, const char *out, struct err *err)
 {
     if (folders->count == 1) {
-        if (out)
+        if (out) {
             return err_set(err, "--out is for comparing several runs; the report of one stands in its folder");
-        if (report_write(folders->items[0], &all_stages, err) != 0)
+        }
+        if (report_write(folders->items[0], &all_stages, err) != 0) {
             return -1;
+        }
         printf("%s/%s\n", folders->items[0], REPORT_FILE);
         return 0;
     }
     out = out ? out : REPORT_FILE;
-    if (report_compare(folders->items, folders->count, out, &all_stages, err) != 0)
+    if (report_compare(folders->items, folders->count, out, &all_stages, err) != 0) {
         return -1;
+    }
     printf("%s\n", out);
     return 0;
 }
@@ -52,7 +55,7 @@ int main(int argc, char **argv)
         return status;
     }
     struct err err;
-    int rc = run(&folders, out, &err);
+    int result = run(&folders, out, &err);
     args_list_free(&folders);
-    return args_end(&command, rc, &err);
+    return args_end(&command, result, &err);
 }

@@ -88,11 +88,11 @@ static int read_ids(struct work *work, const json_t *ids, struct err *err)
 {
     struct token_list *tokens = &work->tokens;
     size_t count = json_array_size(ids);
-    int32_t *room = mem_grow(tokens->ids, &tokens->capacity, count, sizeof *room, err);
-    if (!room) {
+    int32_t *grown = mem_grow(tokens->ids, &tokens->capacity, count, sizeof *grown, err);
+    if (!grown) {
         return -1;
     }
-    tokens->ids = room;
+    tokens->ids = grown;
     for (size_t i = 0; i < count; i++) {
         const json_t *id = json_array_get(ids, i);
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX) {

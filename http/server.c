@@ -239,7 +239,7 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
     }
 }
 
-/* Paths are compared as they came: "%2e", "%00" and their like name nothing here. */
+/* Paths are compared as they came: escapes such as "%2e" and "%00" name nothing here. */
 static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
 {
     (void)context;

@@ -1,5 +1,5 @@
 /*
- * prefs-db/internal.h - the open database and the few doors to SQLite that this room's files share.
+ * prefs-db/internal.h - the open database and the few functions around SQLite that this room's files share.
  *
  * SQL text is always a string literal: every value is bound. Statements are prepared once per store and kept by the
  * address of their text.

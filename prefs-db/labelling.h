@@ -45,7 +45,7 @@ struct prefs_task {
     int64_t assignment, item;
     size_t count;
     struct strbuf messages; /* the prompt as JSON */
-    struct strbuf texts;    /* the answers end to end, each with a zero behind it, in the order shown */
+    struct strbuf texts;    /* the answers end to end, each with a zero after it, in the order shown */
     size_t starts[PREFS_ANSWERS_MAX + 1];
     int64_t lease_until_ms;
     bool revised; /* it was judged before and undone: then `previous` says how */

@@ -60,7 +60,7 @@ void prefs_rankings_close(struct prefs_rankings *rankings);
 struct prefs_pair {
     const struct prefs_ranking *ranking;
     const struct prefs_ranked_answer *chosen, *rejected;
-    bool tie;     /* then which is called chosen means nothing */
+    bool tie;     /* then it does not matter which one is called chosen */
     int rank_gap; /* ranks between them */
 };
 /* The pairs of the same rankings, K choose 2 each, best first; rankings of one answer have none. */
@@ -73,7 +73,7 @@ struct prefs_item_view {
     size_t count;
     int64_t answers[PREFS_ANSWERS_MAX];
     struct strbuf messages;
-    struct strbuf texts; /* end to end, each with a zero behind it */
+    struct strbuf texts; /* end to end, each with a zero after it */
     size_t starts[PREFS_ANSWERS_MAX];
 };
 /* The first item with an id above `after`: 1, 0 none. */

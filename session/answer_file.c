@@ -26,8 +26,9 @@ static int open_reader(struct answer_file *file, const char *format, struct err 
 {
     struct err not_one;
     enum preference_format preference;
-    if (record_reader_open(&file->records, file->path, format, NULL, err) != 0)
+    if (record_reader_open(&file->records, file->path, format, NULL, err) != 0) {
         return -1;
+    }
     const char *name = record_reader_format_name(file->records);
     if (preference_format_find(&preference, name, &not_one) != 0) {
         strbuf_puts(&file->sentence, record_reader_sentence(file->records));
@@ -43,8 +44,9 @@ static int open_reader(struct answer_file *file, const char *format, struct err 
 int answer_file_open(struct answer_file **out, const char *path, const char *format, struct err *err)
 {
     struct answer_file *file = mem_alloc(1, sizeof *file, err);
-    if (!file)
+    if (!file) {
         return -1;
+    }
     file->path = mem_copy_string(path, strlen(path), err);
     if (!file->path || open_reader(file, format, err) != 0) {
         answer_file_close(file);
@@ -56,8 +58,9 @@ int answer_file_open(struct answer_file **out, const char *path, const char *for
 
 void answer_file_close(struct answer_file *file)
 {
-    if (!file)
+    if (!file) {
         return;
+    }
     preference_close(file->preferences);
     record_reader_close(file->records);
     strbuf_free(&file->sentence);
@@ -70,7 +73,7 @@ const char *answer_file_sentence(const struct answer_file *file)
     return strbuf_text(&file->sentence);
 }
 
-/* Takes over `prompt` and `answers`, also where they are NULL for want of memory. */
+/* Takes over `prompt` and `answers`, also where they are NULL because memory ran out. */
 static int make_record(json_t **record, int64_t line, json_t *prompt, json_t *answers, struct err *err)
 {
     *record = json_pack("{s:I, s:o, s:o}", "line", (json_int_t)line, "prompt", prompt, "answers", answers);
@@ -86,10 +89,12 @@ static json_t *answers_of(const struct preference *preference)
         const struct preference_answer *answer = &preference->answers[i];
         json_t *one = json_pack("{s:s%}", "text", answer->text, answer->length);
         int failed = !one;
-        if (answer->rank > 0)
+        if (answer->rank > 0) {
             failed |= json_object_set_new(one, "rank", json_integer(answer->rank));
-        if (answer->model)
+        }
+        if (answer->model) {
             failed |= json_object_set_new(one, "model", json_string(answer->model));
+        }
         failed |= json_array_append_new(answers, one);
         if (failed) {
             json_decref(answers);
@@ -103,8 +108,9 @@ static int next_preference(struct answer_file *file, json_t **record, struct err
 {
     const struct preference *preference;
     int got = preference_next(file->preferences, &preference, err);
-    if (got == PREFERENCE_END)
+    if (got == PREFERENCE_END) {
         return 0;
+    }
     return got == PREFERENCE_RECORD ? make_record(record, preference->line, json_deep_copy(preference->messages),
                                                   answers_of(preference), err)
                                     : -1;
@@ -116,11 +122,12 @@ static int next_preference(struct answer_file *file, json_t **record, struct err
 static json_t *first_messages(const json_t *messages, size_t count)
 {
     json_t *first = json_array();
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (json_array_append(first, json_array_get(messages, i)) != 0) {
             json_decref(first);
             return NULL;
         }
+    }
     return first;
 }
 
@@ -128,8 +135,9 @@ static int take_conversation(const struct record *parsed, int64_t line, json_t *
 {
     size_t last = record_last_answer(parsed);
     const json_t *answer = json_object_get(json_array_get(parsed->messages, last), "content");
-    if (last == 0 || !json_is_string(answer))
+    if (last == 0 || !json_is_string(answer)) {
         return err_set(err, "the conversation has no answer of an assistant to score");
+    }
     return make_record(record, line, first_messages(parsed->messages, last), json_pack("[{s:O}]", "text", answer), err);
 }
 
@@ -155,15 +163,16 @@ static int next_record(struct answer_file *file, json_t **record, struct err *er
     struct record_place place;
     struct record parsed;
     int got = record_reader_next(file->records, &value, &place, err);
-    if (got != RECORD_VALUE)
+    if (got != RECORD_VALUE) {
         return got == RECORD_END ? 0 : -1;
-    int rc = record_parse(&parsed, value, record_reader_format(file->records), err);
-    if (rc == 0) {
-        rc = take_record(&parsed, place.line, record, err);
+    }
+    int result = record_parse(&parsed, value, record_reader_format(file->records), err);
+    if (result == 0) {
+        result = take_record(&parsed, place.line, record, err);
         record_free(&parsed);
     }
     json_decref(value);
-    return rc < 0 ? record_reader_blame(file->records, &place, err) : rc;
+    return result < 0 ? record_reader_blame(file->records, &place, err) : result;
 }
 
 int answer_file_next(struct answer_file *file, json_t **record, struct err *err)

@@ -27,13 +27,15 @@ int answering_open(struct prompt_list **prompts, struct generator **generator, c
                    const struct opened *opened, const char *path, const char *format, int64_t samples,
                    int64_t sequences, struct err *err)
 {
-    int64_t room = opened->model->config.max_positions - answering->max_new_tokens;
-    if (room < 1)
+    int64_t prompt_tokens = opened->model->config.max_positions - answering->max_new_tokens;
+    if (prompt_tokens < 1) {
         return err_set(err, "--max-new-tokens %lld leaves no room for a prompt in the model's %d positions",
                        (long long)answering->max_new_tokens, opened->model->config.max_positions);
-    struct dataset_options options = opened_dataset_options(opened, room);
-    if (prompt_list_load(prompts, path, format, &options, err) != 0)
+    }
+    struct dataset_options options = opened_dataset_options(opened, prompt_tokens);
+    if (prompt_list_load(prompts, path, format, &options, err) != 0) {
         return -1;
+    }
     struct generator_limits limits = {.sequences = (int32_t)sequences,
                                       .samples = (int32_t)samples,
                                       .max_prompt = prompt_list_longest(*prompts),
@@ -41,8 +43,9 @@ int answering_open(struct prompt_list **prompts, struct generator **generator, c
                                       .max_rank = opened_max_rank(opened)};
     for (size_t i = 0; i < (*prompts)->count; i++) {
         const struct prompt *prompt = &(*prompts)->items[i];
-        if (opened_check_ids(opened, prompt->ids, prompt->count, err) != 0)
+        if (opened_check_ids(opened, prompt->ids, prompt->count, err) != 0) {
             return -1;
+        }
     }
     return generator_create(generator, opened->model, &limits, err);
 }

@@ -20,8 +20,9 @@ static void free_pass(struct score_queue *queue)
 
 void score_queue_close(struct score_queue *queue)
 {
-    for (size_t i = 0; i < queue->capacity; i++)
+    for (size_t i = 0; i < queue->capacity; i++) {
         family_free(&queue->items[i].family);
+    }
     mem_free(queue->items);
     free_pass(queue);
     family_encoder_close(queue->encoder);
@@ -32,24 +33,27 @@ int score_queue_add(struct score_queue *queue, const json_t *messages, const str
                     int32_t count, float *scores, struct err *err)
 {
     struct score_queue_item *items = mem_grow(queue->items, &queue->capacity, queue->count + 1, sizeof *items, err);
-    if (!items)
+    if (!items) {
         return -1;
+    }
     queue->items = items;
     struct score_queue_item *item = &items[queue->count];
     bool *fits = mem_alloc((size_t)count, sizeof *fits, err);
-    int rc = fits ? family_encode(queue->encoder, messages, answers, count, &item->family, fits, err) : -1;
-    if (rc == 0)
-        rc = scorer_check(&queue->opened->scorer, &item->family, err);
-    if (rc == 0) {
-        for (int32_t k = 0; k < count; k++)
+    int result = fits ? family_encode(queue->encoder, messages, answers, count, &item->family, fits, err) : -1;
+    if (result == 0) {
+        result = scorer_check(&queue->opened->scorer, &item->family, err);
+    }
+    if (result == 0) {
+        for (int32_t k = 0; k < count; k++) {
             scores[k] = fits[k] ? 0 : NAN;
+        }
         item->scores = scores;
         item->count = count;
         queue->count++;
         queue->tokens += item->family.count > 0 ? family_tokens(&item->family) : 0;
     }
     mem_free(fits);
-    return rc;
+    return result;
 }
 
 bool score_queue_is_full(const struct score_queue *queue)
@@ -62,11 +66,14 @@ static int make_pass(struct score_queue *queue, struct err *err)
 {
     const struct scorer *scorer = &queue->opened->scorer;
     int32_t longest = 1;
-    for (size_t i = 0; i < queue->count; i++)
-        if (family_longest(&queue->items[i].family) > longest)
+    for (size_t i = 0; i < queue->count; i++) {
+        if (family_longest(&queue->items[i].family) > longest) {
             longest = family_longest(&queue->items[i].family);
-    if (queue->pass && pass_limits(queue->pass)->tokens >= longest)
+        }
+    }
+    if (queue->pass && pass_limits(queue->pass)->tokens >= longest) {
         return 0;
+    }
     free_pass(queue);
     struct pass_limits limits = scorer_limits(scorer, longest);
     return pass_create(&queue->pass, scorer->model, &limits, err) == 0
@@ -77,22 +84,28 @@ static int make_pass(struct score_queue *queue, struct err *err)
 int score_queue_run(struct score_queue *queue, struct err *err)
 {
     size_t answers = 0;
-    for (size_t i = 0; i < queue->count; i++)
+    for (size_t i = 0; i < queue->count; i++) {
         answers += (size_t)queue->items[i].family.count;
+    }
     struct family *families = mem_alloc(queue->count, sizeof *families, err);
     float *scores = mem_alloc(answers, sizeof *scores, err), *next = scores;
-    int rc = families && scores && make_pass(queue, err) == 0 ? 0 : -1;
-    for (size_t i = 0; rc == 0 && i < queue->count; i++)
+    int result = families && scores && make_pass(queue, err) == 0 ? 0 : -1;
+    for (size_t i = 0; result == 0 && i < queue->count; i++) {
         families[i] = queue->items[i].family;
-    if (rc == 0)
-        rc = scorer_score(&queue->opened->scorer, queue->pass, &queue->batch, families, queue->count, scores, err);
-    for (size_t i = 0; rc == 0 && i < queue->count; i++)
-        for (int32_t k = 0; k < queue->items[i].count; k++)
-            if (!isnan(queue->items[i].scores[k]))
+    }
+    if (result == 0) {
+        result = scorer_score(&queue->opened->scorer, queue->pass, &queue->batch, families, queue->count, scores, err);
+    }
+    for (size_t i = 0; result == 0 && i < queue->count; i++) {
+        for (int32_t k = 0; k < queue->items[i].count; k++) {
+            if (!isnan(queue->items[i].scores[k])) {
                 queue->items[i].scores[k] = *next++;
+            }
+        }
+    }
     queue->count = 0;
     queue->tokens = 0;
     mem_free(families);
     mem_free(scores);
-    return rc;
+    return result;
 }

@@ -18,8 +18,9 @@ static int open_template(struct model_text *text, const char *folder, const char
 {
     if (!chat_template) {
         const char *own = tokenizer_chat_template(text->tokenizer);
-        if (!own)
+        if (!own) {
             return 0;
+        }
         char name[512];
         snprintf(name, sizeof name, "%s: chat template", folder);
         *hash = hash_string(own);
@@ -30,13 +31,15 @@ static int open_template(struct model_text *text, const char *folder, const char
         return chat_template_builtin(&text->chat, chat_template, err);
     }
     struct strbuf source = {0};
-    int rc = file_read(&source, chat_template, TEMPLATE_MAX, err);
-    if (rc == 0)
-        rc = chat_template_compile(&text->chat, strbuf_text(&source), source.length, chat_template, err);
-    if (rc == 0)
+    int result = file_read(&source, chat_template, TEMPLATE_MAX, err);
+    if (result == 0) {
+        result = chat_template_compile(&text->chat, strbuf_text(&source), source.length, chat_template, err);
+    }
+    if (result == 0) {
         *hash = hash_string(strbuf_text(&source));
+    }
     strbuf_free(&source);
-    return rc;
+    return result;
 }
 
 static int take_fingerprint(struct model_text *text, const char *folder, struct hash chat, struct err *err)
@@ -65,8 +68,9 @@ static int find_closing_token(struct model_text *text, struct err *err)
 {
     const struct tokenizer *tokenizer = text->tokenizer;
     text->closing_token = -1;
-    if (!text->chat)
+    if (!text->chat) {
         return 0;
+    }
     struct family_encoder *encoder = NULL;
     struct family family = {0};
     struct family_options options = {.tokenizer = tokenizer, .chat = text->chat};
@@ -75,20 +79,22 @@ static int find_closing_token(struct model_text *text, struct err *err)
     bool fits;
     long failures = mem_failures();
     json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "a");
-    if (!messages)
+    if (!messages) {
         return err_set(err, "out of memory while the chat template was looked at");
-    int rc = family_encoder_open(&encoder, &options, err);
-    if (rc == 0 && family_encode(encoder, messages, &answer, 1, &family, &fits, &refusal) == 0) {
+    }
+    int result = family_encoder_open(&encoder, &options, err);
+    if (result == 0 && family_encode(encoder, messages, &answer, 1, &family, &fits, &refusal) == 0) {
         int32_t last = family.ids[family_length(&family, 0) - 1];
-        if (tokenizer_is_special(tokenizer, last) || last == tokenizer_eos_id(tokenizer))
+        if (tokenizer_is_special(tokenizer, last) || last == tokenizer_eos_id(tokenizer)) {
             text->closing_token = last;
-    } else if (rc == 0 && mem_failures() != failures) {
-        rc = err_set(err, "%s", refusal.text);
+        }
+    } else if (result == 0 && mem_failures() != failures) {
+        result = err_set(err, "%s", refusal.text);
     }
     family_free(&family);
     family_encoder_close(encoder);
     json_decref(messages);
-    return rc;
+    return result;
 }
 
 int model_text_open(struct model_text *text, const char *folder, const char *chat_template, struct err *err)

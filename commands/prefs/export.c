@@ -35,7 +35,7 @@ static void put_answer_list(struct strbuf *out, const char *before, const struct
     strbuf_puts(out, "}]");
 }
 
-/* The prompt's messages with the answer behind them. */
+/* The prompt's messages with the answer after them. */
 static void put_conversation(struct strbuf *out, const char *before, const char *messages,
                              const struct prefs_ranked_answer *answer)
 {

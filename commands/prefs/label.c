@@ -145,7 +145,7 @@ static void print_help(const struct session *session, size_t count)
         printf("b a=c   b is best, a and c are equal; an answer that is not named stays unranked\n");
     }
     printf("s REASON  skip%s    u  undo the last one    g  guidelines    q  quit\n"
-           "Behind a judgment, \"# text\" is a comment%s.\n",
+           "After a judgment, \"# text\" is a comment%s.\n",
            session->settings.allow_skip ? "" : " (not allowed here)",
            count == 2 ? ", and !1 to !4 says how much better" : "");
 }

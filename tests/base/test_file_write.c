@@ -140,7 +140,7 @@ static void a_full_disk(void **state)
     assert_int_equal(folder_count(), 1);
 }
 
-/* A line that does not fit behind the others leaves them as they are, and the file goes on once there is room. */
+/* A line that does not fit after the others leaves them as they are, and the file goes on once there is room. */
 static void appended_lines(void **state)
 {
     (void)state;

@@ -40,7 +40,7 @@ static void appends(void **state)
     strbuf_free(&text);
 }
 
-/* A failed append sticks: nothing is added behind it, and the error comes from strbuf_check() until the next clear. */
+/* A failed append sticks: nothing is added after it, and the error comes from strbuf_check() until the next clear. */
 static void failure_sticks(void **state)
 {
     (void)state;

@@ -42,7 +42,7 @@ static struct range check_tensor(const struct safetensors *files, const struct s
     return (struct range){(uintptr_t)tensor->data, (uintptr_t)tensor->data + (size_t)count * size};
 }
 
-/* `data_size`: what stands behind the header in the file. */
+/* `data_size`: what stands after the header in the file. */
 static void check_file(const struct safetensors *files, size_t data_size)
 {
     struct err err;

@@ -235,7 +235,7 @@ static void send_part(struct input_rest part)
     strbuf_free(&text);
 }
 
-/* libFuzzer would look for leaks behind every input, while the server's threads still end their connections; they are
+/* libFuzzer would look for leaks after every input, while the server's threads still end their connections; they are
  * looked for at the end, when it has stopped. */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 

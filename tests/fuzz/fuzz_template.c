@@ -52,8 +52,9 @@ static void check_runs(const char *source, size_t size, const json_t *messages)
     struct jinja_output out;
     const struct jinja_variable variable = {"messages", messages, JINJA_MESSAGES};
     const struct jinja_input input = {&variable, 1, 0};
-    if (jinja_compile(&template, source, size, "fuzz", &err) != 0)
+    if (jinja_compile(&template, source, size, "fuzz", &err) != 0) {
         return;
+    }
     if (jinja_render(template, &input, &out, &err) == 0) {
         size_t at = 0;
         for (size_t i = 0; i < out.run_count; i++) {

@@ -1,5 +1,5 @@
 /*
- * Any bytes as a tokenizer.json. Behind a byte 0xFF comes the text to encode; without it a fixed one is. What opens
+ * Any bytes as a tokenizer.json. After a byte 0xFF comes the text to encode; without it a fixed one is. What opens
  * must encode into ids that there are, with ranges inside of the text, and decode them again, at once and one by one.
  */
 #include "base/mem.h"

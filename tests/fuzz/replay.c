@@ -63,7 +63,7 @@ static int replay_changed(const struct strbuf *original, uint64_t file, struct e
         for (size_t edits = 1 + draw(&draws, EDITS_MOST); edits > 0 && size > 0; edits--) {
             size = edit(bytes, size, &draws);
         }
-        /* A block of exactly this size, so that a sanitizer sees a read behind its end. */
+        /* A block of exactly this size, so that a sanitizer sees a read after its end. */
         unsigned char *exact = mem_alloc(size, 1, err);
         if (!exact) {
             mem_free(bytes);

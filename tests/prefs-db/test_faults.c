@@ -298,12 +298,13 @@ static void test_a_writer_killed_within_a_change(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         sqlite3 *db = NULL;
-        if (sqlite3_open(path, &db) == SQLITE_OK)
+        if (sqlite3_open(path, &db) == SQLITE_OK) {
             sqlite3_exec(db,
                          "PRAGMA journal_mode=TRUNCATE; PRAGMA cache_size=5; BEGIN; CREATE TABLE unfinished (a);"
                          "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
                          "INSERT INTO unfinished SELECT randomblob(2000) FROM n",
                          NULL, NULL, NULL);
+        }
         kill(getpid(), SIGKILL);
     }
     int status;

@@ -9,12 +9,15 @@ json_t *json_of(const char *text)
     size_t length = strlen(text);
     char *copy = mem_copy_string(text, length, &err);
     assert_non_null(copy);
-    for (size_t i = 0; i < length; i++)
-        if (copy[i] == '\'')
+    for (size_t i = 0; i < length; i++) {
+        if (copy[i] == '\'') {
             copy[i] = '"';
+        }
+    }
     json_t *json = json_read_text(copy, length, "test", &err);
-    if (!json)
+    if (!json) {
         fail_msg("%s", err.text);
+    }
     mem_free(copy);
     return json;
 }
@@ -23,8 +26,9 @@ struct chat_template *template_of(const char *source)
 {
     struct chat_template *chat = NULL;
     struct err err;
-    if (chat_template_compile(&chat, source, strlen(source), "test", &err) != 0)
+    if (chat_template_compile(&chat, source, strlen(source), "test", &err) != 0) {
         fail_msg("%s", err.text);
+    }
     return chat;
 }
 
@@ -50,8 +54,9 @@ const char *marked(const struct chat_template *chat, const json_t *messages, con
     struct chat_text text;
     struct strbuf out = {0};
     struct err err;
-    if (chat_template_render(chat, messages, options, &text, &err) != 0)
+    if (chat_template_render(chat, messages, options, &text, &err) != 0) {
         fail_msg("%s", err.text);
+    }
     mark(&out, &text);
     assert_int_equal(strbuf_check(&out, &err), 0);
     assert_true(out.length < sizeof result);
@@ -79,12 +84,15 @@ void assert_template_fails(const char *source, const char *messages, const char 
     struct err err;
     json_t *json = json_of(messages);
     int result = chat_template_compile(&chat, source, strlen(source), "test", &err);
-    if (result == 0)
+    if (result == 0) {
         result = chat_template_render(chat, json, &options, &text, &err);
-    if (result == 0)
+    }
+    if (result == 0) {
         fail_msg("rendered: %s", strbuf_text(&text.text));
-    if (!strstr(err.text, part))
+    }
+    if (!strstr(err.text, part)) {
         fail_msg("'%s' is not in: %s", part, err.text);
+    }
     json_decref(json);
     chat_template_free(chat);
 }

@@ -198,7 +198,7 @@ static void its_own_parent(struct batch *batch)
     batch_append(batch, (const int32_t[]){1}, NULL, 1, 0, 0);
 }
 
-/* A stranger between parent and child: children stand right behind their parent. */
+/* A stranger between parent and child: children stand right after their parent. */
 static void child_apart(struct batch *batch)
 {
     batch_append(batch, (const int32_t[]){1}, NULL, 1, -1, 0);

@@ -45,9 +45,11 @@ static const char *const special_tokens[] = {"<|im_start|>",        "<|im_end|>"
 
 static const struct shape *shape_of(const char *name)
 {
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        if (strcmp(shapes[i].template, name) == 0)
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (strcmp(shapes[i].template, name) == 0) {
             return &shapes[i];
+        }
+    }
     fail_msg("no shape for %s", name);
     return NULL;
 }
@@ -70,16 +72,18 @@ static void check_span(const struct chat_text *text, const struct shape *shape, 
 {
     const char *bytes = strbuf_text(&text->text);
     size_t i = 0, lead = strlen(shape->lead), end = strlen(shape->end);
-    while (i < text->span_count && text->spans[i].end <= from)
+    while (i < text->span_count && text->spans[i].end <= from) {
         i++;
+    }
     assert_true(i < text->span_count);
     const struct chat_span *span = &text->spans[i];
     assert_true(span->closed);
     assert_true(span->start <= from && to + end <= span->end);
     assert_memory_equal(bytes + span->end - end, shape->end, end);
     assert_true(is_blank(bytes + to, span->end - end - to));
-    if (strncmp(bytes + span->start, shape->lead, lead) != 0)
+    if (strncmp(bytes + span->start, shape->lead, lead) != 0) {
         lead = 0;
+    }
     assert_true(is_blank(bytes + span->start + lead, from - span->start - lead));
 }
 
@@ -110,8 +114,9 @@ static void check_case(const json_t *test, const char *const *specials, size_t s
         assert_non_null(strstr(err.text, text_of(test, "error")));
         assert_null(text.text.data);
     } else {
-        if (result != 0)
+        if (result != 0) {
             fail_msg("%s", err.text);
+        }
         assert_string_equal(strbuf_text(&text.text), text_of(test, "expected"));
         const json_t *spans = json_object_get(test, "assistant_spans"), *span;
         size_t i;
@@ -120,8 +125,9 @@ static void check_case(const json_t *test, const char *const *specials, size_t s
             size_t from = (size_t)json_integer_value(json_array_get(span, 0));
             check_span(&text, shape_of(name), from, (size_t)json_integer_value(json_array_get(span, 1)));
         }
-        if (spans)
+        if (spans) {
             assert_int_equal(text.span_count, json_array_size(spans));
+        }
         chat_text_free(&text);
     }
     chat_template_free(chat);
@@ -229,8 +235,9 @@ static void test_builtins_refuse(void **state)
     assert_template_fails(chat_template_builtin_source("alpaca"), odd_role, "the role narrator is not known");
     assert_template_fails(chat_template_builtin_source("gemma"), odd_role, "the role narrator is not known");
     assert_template_fails(chat_template_builtin_source("mistral"), odd_role, "the role narrator is not known");
-    for (const char *const *name = builtin; *name; name++)
+    for (const char *const *name = builtin; *name; name++) {
         assert_template_fails(chat_template_builtin_source(*name), tool_call, "no form for tool calls");
+    }
 }
 
 static void test_unknown_builtin(void **state)
@@ -309,8 +316,9 @@ static void test_allocation_failures(void **state)
         struct chat_text text = {0};
         mem_fail_at(n);
         int result = chat_template_compile(&chat, source, strlen(source), "test", &err);
-        if (result == 0)
+        if (result == 0) {
             result = chat_template_render(chat, messages, &options, &text, &err);
+        }
         mem_fail_at(0);
         chat_template_free(chat);
         if (result == 0) {

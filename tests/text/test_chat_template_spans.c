@@ -166,7 +166,7 @@ static void test_ends(void **state)
     /* No token ends the turn. */
     assert_marked("{% for m in messages %}{{ m.content }}\n\n{% endfor %}", TWO_PAIRS, NULL,
                   "Q\n\n[[A]?\n\nR\n\n[[B]?\n\n");
-    /* A token behind all turns, and one that opens the next. */
+    /* A token after all turns, and one that opens the next. */
     assert_marked("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{{ eos_token }}", TWO_PAIRS, NULL,
                   "<|user|>Q<|assistant|>[[A]?<|user|>R<|assistant|>[[B</s>]]");
     /* Two tokens at once. */

@@ -65,7 +65,7 @@ static void broken_files(void **state)
     refuse("[" GOOD, "line 2: the file ends before the array does");
     refuse("[" GOOD ",", "line 2: the file ends before the array does");
     refuse("[" GOOD GOOD "]", "line 2: a comma or a bracket is expected");
-    refuse("[" GOOD "] x", "something stands behind the closing bracket");
+    refuse("[" GOOD "] x", "something stands after the closing bracket");
     refuse("[" GOOD ",{\"text\":]", "record 2 is not valid JSON");
     expect_load_error(temporary("nowhere.jsonl"), NULL, &options, "there is no such file");
     assert_int_equal(file_make_dirs(temporary("empty"), &err), 0);

@@ -53,7 +53,7 @@ static void too_long_examples_keep_their_beginning(void **state)
     assert_int_equal(dataset->counts.truncated, 0);
     dataset_free(dataset);
 
-    options.max_length = whole - 1; /* only the line end behind the end of the turn goes */
+    options.max_length = whole - 1; /* only the line end after the end of the turn goes */
     dataset = load_one(temporary("t.jsonl"), NULL, &options);
     assert_string_equal(shown(&dataset->examples[0]), "{start}user\na{end}\n{start}assistant\n[b{end}]");
     assert_true(dataset->examples[0].truncated);

@@ -223,10 +223,10 @@ static void test_ends_with_the_end_of_turn_token(void **state)
 {
     (void)state;
     struct family_options options = chatml_options();
-    /* ChatML writes a newline behind the token. */
+    /* ChatML writes a newline after the token. */
     expect_family(&options, "Hi", ANSWERS("a\n", "b"), "{start}user\nHi{end}\n{start}assistant\n|a\n{end}|b{end}");
 
-    /* The template of phi3 writes the end of text behind it. */
+    /* The template of phi3 writes the end of text after it. */
     static const char source[] = "{% for message in messages %}{{'<|' + message['role'] + '|>\n' + message['content'] "
                                  "+ '<|end|>\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}"
                                  "{% else %}{{ eos_token }}{% endif %}";

@@ -37,8 +37,9 @@ static int run(const char *source, size_t length, const struct jinja_input *inpu
 {
     struct jinja_template *template;
     *out = (struct jinja_output){0};
-    if (jinja_compile(&template, source, length, "test", err) != 0)
+    if (jinja_compile(&template, source, length, "test", err) != 0) {
         return -1;
+    }
     int result = jinja_render(template, input, out, err);
     jinja_free(template);
     return result;
@@ -63,8 +64,9 @@ static void test_cases(void **state)
     struct context context;
     size_t i, wrong = 0;
     json_t *file = json_read_file(ATTUNE_FIXTURES "/jinja_cases.json", (size_t)1 << 22, &err);
-    if (!file)
+    if (!file) {
         fail_msg("%s", err.text);
+    }
     set_context(&context, json_object_get(file, "context"), json_integer_value(json_object_get(file, "now")));
     json_t *cases = json_object_get(file, "cases"), *test;
     assert_true(json_array_size(cases) > 2000);
@@ -76,10 +78,11 @@ static void test_cases(void **state)
         const char *text = strbuf_text(&out.text);
         bool right =
             json_is_null(expected) ? result != 0 : result == 0 && strcmp(text, json_string_value(expected)) == 0;
-        if (!right)
+        if (!right) {
             print_error("%s\n  expected %s\n  got      %s\n", json_string_value(source),
                         json_is_null(expected) ? "an error" : json_string_value(expected),
                         result == 0 ? text : err.text);
+        }
         wrong += !right;
         check_runs(&out);
         jinja_output_free(&out);
@@ -95,10 +98,12 @@ static void check_error(const char *source, size_t length, const char *expected)
     struct jinja_output out;
     struct err err;
     const struct jinja_input input = {0};
-    if (run(source, length, &input, &out, &err) == 0)
+    if (run(source, length, &input, &out, &err) == 0) {
         fail_msg("rendered without an error: %.200s", source);
-    if (!strstr(err.text, expected))
+    }
+    if (!strstr(err.text, expected)) {
         fail_msg("'%s' is not in: %s", expected, err.text);
+    }
     assert_null(out.text.data);
     assert_null(out.runs);
 }
@@ -142,8 +147,9 @@ static void test_errors_name_construct_and_line(void **state)
         {"{{ raise_exception('no, %d') }}", "test, line 1: no, %d"},
         {"a\xFF", "test: the template is not UTF-8 text"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_error(cases[i].source, strlen(cases[i].source), cases[i].expected);
+    }
 }
 
 /* ---- limits */
@@ -182,8 +188,9 @@ static void test_hostile_templates_end(void **state)
         {"{% set l = range(99999) | list %}{{ l + [1] in [l + [2]] * 9999 }}", "takes more than"},
         {"{{ ('ab' * 9999999).split('b') | length }}", "more than"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_error(cases[i].source, strlen(cases[i].source), cases[i].expected);
+    }
 }
 
 /* A template of `count` copies of `part` between a start and an end. */
@@ -192,8 +199,9 @@ static void check_repeated(const char *start, const char *part, size_t count, co
     struct strbuf source = {0};
     struct err err;
     strbuf_puts(&source, start);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         strbuf_puts(&source, part);
+    }
     strbuf_puts(&source, end);
     assert_int_equal(strbuf_check(&source, &err), 0);
     check_error(source.data, source.length, expected);
@@ -224,11 +232,13 @@ static void test_long_templates(void **state)
     struct err err;
     const struct jinja_input input = {0};
     strbuf_puts(&source, "{% if 0 %}");
-    for (int i = 0; i < 5000; i++)
+    for (int i = 0; i < 5000; i++) {
         strbuf_puts(&source, "{% elif 0 %}{{ 'a' ~ 1 }}");
+    }
     strbuf_puts(&source, "{% else %}{{ 1");
-    for (int i = 0; i < 5000; i++)
+    for (int i = 0; i < 5000; i++) {
         strbuf_puts(&source, " ~ 1");
+    }
     strbuf_puts(&source, " }}{% endif %}");
     assert_int_equal(run(source.data, source.length, &input, &out, &err), 0);
     assert_int_equal(out.text.length, 5001);
@@ -261,8 +271,9 @@ static void test_origins(void **state)
     const struct jinja_input input = {variables, 3, 0};
     static const char source[] = "{{ bos }}{% set sep = ': ' %}{% for m in messages %}{{ m.role ~ sep }}"
                                  "{{ (m.content | upper).strip() + eos }}{{ loop.index }}{% endfor %}.";
-    if (run(source, strlen(source), &input, &out, &err) != 0)
+    if (run(source, strlen(source), &input, &out, &err) != 0) {
         fail_msg("%s", err.text);
+    }
     assert_int_equal(out.run_count, sizeof expected / sizeof *expected);
     size_t at = 0;
     for (size_t i = 0; i < out.run_count; i++) {
@@ -298,8 +309,9 @@ static void test_allocation_failures(void **state)
         mem_fail_at(n);
         int result = run(source, strlen(source), &input, &out, &err);
         mem_fail_at(0);
-        if (result == 0)
+        if (result == 0) {
             break;
+        }
         assert_null(out.text.data);
         assert_non_null(strstr(err.text, "memory"));
     }

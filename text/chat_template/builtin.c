@@ -104,9 +104,11 @@ static const char *const sources[] = {alpaca, chatml, gemma, llama3, mistral, ph
 
 const char *chat_template_builtin_source(const char *name)
 {
-    for (size_t i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0)
+    for (size_t i = 0; names[i]; i++) {
+        if (strcmp(names[i], name) == 0) {
             return sources[i];
+        }
+    }
     return NULL;
 }
 

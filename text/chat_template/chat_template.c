@@ -13,8 +13,9 @@ int chat_template_compile(struct chat_template **out, const char *source, size_t
                           struct err *err)
 {
     struct chat_template *chat = mem_alloc(1, sizeof *chat, err);
-    if (!chat)
+    if (!chat) {
         return -1;
+    }
     if (jinja_compile(&chat->jinja, source, length, name, err) != 0) {
         mem_free(chat);
         return -1;
@@ -26,15 +27,17 @@ int chat_template_compile(struct chat_template **out, const char *source, size_t
 int chat_template_builtin(struct chat_template **out, const char *name, struct err *err)
 {
     const char *source = chat_template_builtin_source(name);
-    if (!source)
+    if (!source) {
         return chat_template_unknown(name, err);
+    }
     return chat_template_compile(out, source, strlen(source), name, err);
 }
 
 void chat_template_free(struct chat_template *chat)
 {
-    if (!chat)
+    if (!chat) {
         return;
+    }
     jinja_free(chat->jinja);
     mem_free(chat);
 }
@@ -50,8 +53,9 @@ static json_t *reasoning_of(const json_t *message)
     static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         json_t *value = json_object_get(message, names[i]);
-        if (value && !json_is_null(value))
+        if (value && !json_is_null(value)) {
             return value;
+        }
     }
     return NULL;
 }
@@ -72,10 +76,12 @@ static json_t *with_reasoning_names(const json_t *message, json_t *reasoning)
 static json_t *prepare_messages(const json_t *messages, struct err *err)
 {
     bool any = false;
-    for (size_t i = 0; i < json_array_size(messages); i++)
+    for (size_t i = 0; i < json_array_size(messages); i++) {
         any |= reasoning_of(json_array_get(messages, i)) != NULL;
-    if (!any)
+    }
+    if (!any) {
         return json_incref((json_t *)(uintptr_t)messages);
+    }
     json_t *copy = json_array();
     for (size_t i = 0; copy && i < json_array_size(messages); i++) {
         json_t *message = json_array_get(messages, i), *reasoning = reasoning_of(message);
@@ -85,8 +91,9 @@ static json_t *prepare_messages(const json_t *messages, struct err *err)
             copy = NULL;
         }
     }
-    if (!copy)
+    if (!copy) {
         err_set(err, "out of memory while preparing the messages of a chat");
+    }
     return copy;
 }
 
@@ -97,8 +104,9 @@ static json_t *prepare_messages(const json_t *messages, struct err *err)
 static void add_variable(struct jinja_input *input, struct jinja_variable *variables, const char *name,
                          const json_t *value, enum jinja_role role)
 {
-    if (value)
+    if (value) {
         variables[input->variable_count++] = (struct jinja_variable){name, value, role};
+    }
 }
 
 static int render(const struct chat_renderer *renderer, const json_t *messages, bool add_generation_prompt,
@@ -120,8 +128,9 @@ static int render(const struct chat_renderer *renderer, const json_t *messages, 
         add_variable(&input, variables, "add_generation_prompt", json_boolean(add_generation_prompt), JINJA_PLAIN);
         add_variable(&input, variables, "bos_token", bos, JINJA_PLAIN);
         add_variable(&input, variables, "eos_token", eos, JINJA_END_TOKEN);
-        for (void *at = json_object_iter(more); at; at = json_object_iter_next(more, at))
+        for (void *at = json_object_iter(more); at; at = json_object_iter_next(more, at)) {
             add_variable(&input, variables, json_object_iter_key(at), json_object_iter_value(at), JINJA_PLAIN);
+        }
         result = jinja_render(renderer->template, &input, out, err);
     }
     mem_free(variables);
@@ -132,12 +141,15 @@ static int render(const struct chat_renderer *renderer, const json_t *messages, 
 
 static int check_input(const json_t *messages, const struct chat_options *options, struct err *err)
 {
-    if (!json_is_array(messages))
+    if (!json_is_array(messages)) {
         return err_set(err, "the messages of a chat must be an array of {\"role\", \"content\"} objects");
-    if (json_array_size(messages) > INT32_MAX)
+    }
+    if (json_array_size(messages) > INT32_MAX) {
         return err_set(err, "a chat has more than %d messages", INT32_MAX);
-    if (options->variables && !json_is_object(options->variables))
+    }
+    if (options->variables && !json_is_object(options->variables)) {
         return err_set(err, "the variables of a chat template must be an object of names and values");
+    }
     return 0;
 }
 
@@ -147,14 +159,17 @@ int chat_template_render(const struct chat_template *chat, const json_t *message
     struct chat_renderer renderer = {render, chat->jinja, options};
     struct jinja_output rendered = {0};
     *out = (struct chat_text){0};
-    if (check_input(messages, options, err) != 0)
+    if (check_input(messages, options, err) != 0) {
         return -1;
+    }
     json_t *prepared = prepare_messages(messages, err);
-    if (!prepared)
+    if (!prepared) {
         return -1;
+    }
     int result = render(&renderer, prepared, options->add_generation_prompt, &rendered, err);
-    if (result == 0)
+    if (result == 0) {
         result = chat_find_spans(out, &rendered, &renderer, prepared, err);
+    }
     json_decref(prepared);
     if (result == 0) {
         out->text = rendered.text;

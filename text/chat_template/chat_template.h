@@ -6,8 +6,8 @@
  * Hugging Face's settings (trim_blocks, lstrip_blocks, its own tojson, raise_exception, strftime_now, break and
  * continue, generation blocks), byte for byte what apply_chat_template gives.
  *
- * The trained bytes of a message are what the model has to write itself: from behind the text that asks for an answer
- * (the generation prompt) through the end-of-turn token, inclusive; white space behind that token is not part of it.
+ * The trained bytes of a message are what the model has to write itself: from after the text that asks for an answer
+ * (the generation prompt) through the end-of-turn token, inclusive; white space after that token is not part of it.
  *
  *     <|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\nHi there<|im_end|>\n
  *                                                             [===================)   one chat_span

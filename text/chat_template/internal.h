@@ -21,10 +21,10 @@ int chat_template_unknown(const char *name, struct err *err);
  * core   From the first to the last byte that came out of the message's members and was written in its own turn (quoted
  *        in another's it is not what the model writes there). It ends where bytes of another message, or literal text
  *        of another turn, come between; then the message has several spans.
- * lead   The literal text behind what asks for an answer, which is learned from renderings of a probe with and without
+ * lead   The literal text after what asks for an answer, which is learned from renderings of a probe with and without
  *        add_generation_prompt. Where a template has no generation prompt, the model has to write all of its turn; but
  *        text with words that stands before any answer ("ASSISTANT: ") is taken for a heading, which does not train.
- * end    The first special token in the literal text behind the core, with special tokens of the same turn that follow
+ * end    The first special token in the literal text after the core, with special tokens of the same turn that follow
  *        it at once. A token that closes a tag of the span (</tool_call>) is none. Without one, the rest of the turn.
  *
  * A turn without any text of its message trains its end-of-turn token.

@@ -6,8 +6,9 @@
 
 bool batch_takes(int64_t *tokens, int64_t more)
 {
-    if (*tokens > 0 && *tokens + more > PASS_TOKENS)
+    if (*tokens > 0 && *tokens + more > PASS_TOKENS) {
         return false;
+    }
     *tokens += more;
     return true;
 }
@@ -48,30 +49,32 @@ int32_t batch_append(struct batch *batch, const int32_t *ids, const uint8_t *tra
 {
     assert(length >= 1 && batch->tokens + length <= batch->token_capacity &&
            batch->segment_count < batch->segment_capacity);
-    int32_t number = batch->segment_count++;
+    int32_t index = batch->segment_count++;
     int32_t start = batch->tokens;
     int32_t first_position = 0;
     int32_t row_before = -1;
     if (parent >= 0) {
         const struct segment *family = &batch->segments[parent];
-        assert(parent < number && family->parent < 0);
-        assert(parent == number - 1 || batch->segments[number - 1].parent == parent); /* right behind its family */
+        assert(parent < index && family->parent < 0);
+        assert(parent == index - 1 || batch->segments[index - 1].parent == parent); /* right after its family */
         first_position = family->length;
         row_before = family->start + family->length - 1;
     }
-    batch->segments[number] = (struct segment){.start = start, .length = length, .parent = parent, .key = key};
+    batch->segments[index] = (struct segment){.start = start, .length = length, .parent = parent, .key = key};
     memcpy(batch->ids + start, ids, (size_t)length * sizeof *ids);
-    for (int32_t i = 0; i < length; i++)
+    for (int32_t i = 0; i < length; i++) {
         batch->positions[start + i] = first_position + i;
+    }
     for (int32_t i = 0; trained && i < length; i++) {
         int32_t row = i ? start + i - 1 : row_before;
-        if (!trained[i] || row < 0)
+        if (!trained[i] || row < 0) {
             continue;
+        }
         assert(batch->prediction_count < batch->prediction_capacity);
-        batch->predictions[batch->prediction_count++] = (struct prediction){row, ids[i], number};
+        batch->predictions[batch->prediction_count++] = (struct prediction){row, ids[i], index};
     }
     batch->tokens += length;
-    return number;
+    return index;
 }
 
 int32_t batch_read(struct batch *batch, int32_t segment, int32_t row)
@@ -79,7 +82,7 @@ int32_t batch_read(struct batch *batch, int32_t segment, int32_t row)
     assert(segment >= 0 && segment < batch->segment_count && batch->prediction_count < batch->prediction_capacity);
     const struct segment *of = &batch->segments[segment];
     assert(row >= of->start && row < of->start + of->length);
-    int32_t number = batch->prediction_count++;
-    batch->predictions[number] = (struct prediction){row, batch->ids[row], segment};
-    return number;
+    int32_t index = batch->prediction_count++;
+    batch->predictions[index] = (struct prediction){row, batch->ids[row], segment};
+    return index;
 }

@@ -8,7 +8,7 @@
  *     tokens     p p p p a a a b b        segments  {0,4,-1} {4,3,0} {7,2,0}
  *     positions  0 1 2 3 4 5 6 4 5
  *
- * Parents go one level deep, and children stand right behind their parent.
+ * Parents go one level deep, and children stand right after their parent.
  */
 #ifndef ATTUNE_TEXT_DATA_BATCH_H
 #define ATTUNE_TEXT_DATA_BATCH_H
@@ -65,14 +65,14 @@ void batch_free(struct batch *batch);
 /*
  * Appends a segment of `length` tokens. trained[i] says whether token i is a target (predicted by the row before it,
  * which for i == 0 of a child is the parent's last row; the first token of a segment without a parent has no row and is
- * never one). trained may be NULL: none. Returns the segment's number; asserts that there is room.
+ * never one). trained may be NULL: none. Returns the segment's index; asserts that there is room.
  */
 int32_t batch_append(struct batch *batch, const int32_t *ids, const uint8_t *trained, int32_t length, int32_t parent,
                      uint64_t key);
 
 /*
  * Asks for a number at a row of the batch that belongs to `segment` (a score, a value; pass_score()): a prediction
- * without a target, which is set to the row's own token. Returns the prediction's number; asserts that there is room.
+ * without a target, which is set to the row's own token. Returns the prediction's index; asserts that there is room.
  */
 int32_t batch_read(struct batch *batch, int32_t segment, int32_t row);
 

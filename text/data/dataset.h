@@ -14,15 +14,15 @@
  *     prompt      {"prompt"}: a string or a list of messages, without an answer; for prompt_list_load() only
  *     and the formats of text/data/preference.h by their names: the best answer is the one to learn
  *
- * What is learned. Of conversations the turns of the trained roles, from behind the generation prompt through the
+ * What is learned. Of conversations the turns of the trained roles, from after the generation prompt through the
  * end-of-turn token: a token is trained when its first byte lies in a span of text/chat_template/chat_template.h. Text
  * that came out of a template is encoded without the tokenizer's special tokens, so that BOS is never doubled. An
  * Alpaca record is a conversation whose user says instruction + "\n" + input; for a model without a chat template the
  * built-in `alpaca` template is used, and said in the report.
  *
- * Plain text is treated as TRL's SFTTrainer does: the tokenizer's end-of-text token is put behind it unless it stands
+ * Plain text is treated as TRL's SFTTrainer does: the tokenizer's end-of-text token is put after it unless it stands
  * there, special tokens are added as the post-processor says, and all tokens are trained. prompt + completion as
- * strings are encoded as one text with the end-of-text token behind it; trained is what follows the tokens that it has
+ * strings are encoded as one text with the end-of-text token after it; trained is what follows the tokens that it has
  * in common with the encoded prompt.
  *
  * Too long. The first max_length tokens are kept, as TRL does, and the example is counted as truncated (its end-of-turn
@@ -85,7 +85,7 @@ struct example {
     uint64_t record; /* from source, number of the record and copy; the same in every run: a key for random numbers */
     uint64_t prompt_hash; /* of what stands before the first answer; of plain text as a whole */
     bool truncated;
-    int32_t source; /* number of the dataset_source */
+    int32_t source; /* index of the dataset_source */
     int32_t copy;   /* 0, or which repetition through the source's weight */
     int64_t line;   /* of the file, where the record begins, from 1 */
 };
@@ -117,7 +117,7 @@ struct dataset {
     int32_t longest;                /* tokens of the longest example */
     int64_t tokens, trained_tokens; /* copies included */
     size_t bytes;                   /* host memory held */
-    bool alpaca_template;           /* the built-in template was used for want of one of the model's */
+    bool alpaca_template;           /* the built-in template was used, since the model has none */
     struct dataset_arena *arena;    /* private */
 };
 
@@ -141,7 +141,7 @@ void dataset_free(struct dataset *dataset);
 int dataset_split(struct dataset *train, struct dataset **eval, double share, uint64_t seed, struct err *err);
 
 /*
- * A prompt: what a model is given to go on from, ending with the generation prompt of the template. For a model without
+ * A prompt: what a model is given to continue, ending with the generation prompt of the template. For a model without
  * a chat template (options.chat NULL) a plain text, with special tokens as the post-processor adds them in front.
  */
 struct prompt {

@@ -51,7 +51,7 @@ static struct block *add_block(struct dataset_arena *arena, size_t size, struct 
 void *arena_take(struct dataset_arena *arena, size_t size, struct err *err)
 {
     if (size > PTRDIFF_MAX - BLOCK_SIZE) {
-        err_set(err, "out of memory: %zu bytes could not be had", size);
+        err_set(err, "out of memory: %zu bytes could not be allocated", size);
         return NULL;
     }
     size_t rounded = (size + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);

@@ -262,7 +262,7 @@ json_t *prompt_messages(const struct record *record, struct err *err)
     return messages;
 }
 
-/* Takes off what the post-processor put behind the text: an end of text is not to be gone on from. */
+/* Takes off what the post-processor put after the text: a model does not continue after an end of text. */
 static void drop_tail(struct encoding *out)
 {
     struct token_list *tokens = &out->tokens;

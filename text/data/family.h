@@ -9,7 +9,7 @@
  * a token of its own, also where it is the beginning of another. One answer shares nothing: it is a segment alone.
  *
  * The scored text ends with the token that closes the answer, the last one that text/data/dataset.h would train: what a
- * template writes behind it (ChatML's newline, phi3's <|endoftext|>) is not part of it. Without a chat template the
+ * template writes after it (ChatML's newline, phi3's <|endoftext|>) is not part of it. Without a chat template the
  * text is prompt + answer + the tokenizer's end-of-text token, and the prompt has to be a single message of the user.
  *
  * Too long. FAMILY_DROP leaves an answer out whose conversation has more than max_length tokens. FAMILY_KEEP_END leaves
@@ -96,7 +96,7 @@ int32_t family_longest(const struct family *family);
 
 /*
  * Appends the family and, for each answer in order, a reading at its last row (batch_read()). `key` names the family
- * for random numbers; each segment draws its own. Returns the number of the first answer's segment; the others follow.
+ * for random numbers; each segment draws its own. Returns the index of the first answer's segment; the others follow.
  */
 int32_t family_append(struct batch *batch, const struct family *family, uint64_t key);
 

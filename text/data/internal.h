@@ -58,8 +58,8 @@ json_t *prompt_messages(const struct record *record, struct err *err);
  * ---- the parsers of the preference formats (preference_parse.c, preference_pairs.c, preference_ranked.c) ----
  *
  * A parser turns one JSON value into records: preference_emit() gives a fresh one, and the parser fills it. It answers
- * 0, PREFERENCE_REJECTED with the reason in *err (the record it was filling is dropped, earlier ones stay), or -1 for
- * want of memory. A record that is being filled is the last one of the queue.
+ * 0, PREFERENCE_REJECTED with the reason in *err (the record it was filling is dropped, earlier ones stay), or -1 when
+ * memory runs out. A record that is being filled is the last one of the queue.
  */
 
 struct preference_queue {

@@ -36,7 +36,7 @@ struct preference_reader {
     int64_t element;
     struct preference_queue queue;
     size_t next;   /* in the queue */
-    bool rejected; /* the value behind the queue's records was, for the reason kept here */
+    bool rejected; /* the value after the queue's records was, for the reason kept here */
     struct err reason;
 };
 
@@ -181,7 +181,7 @@ static int next_element(struct preference_reader *reader, json_t **value, int64_
     size_t used;
     *value = json_read_first(reader->array.data + reader->at, reader->array.length - reader->at, &used, err);
     if (*value == NULL) {
-        /* Behind broken JSON nobody can tell where the next element begins. */
+        /* After broken JSON nobody can tell where the next element begins. */
         return err_prefix(err, "%s: element %lld of the array is no JSON", reader->path, (long long)reader->element);
     }
     reader->at += used;

@@ -225,7 +225,7 @@ static int add_transcript(json_t *messages, const char *text, size_t length, str
         }
         const char *turn = text + start;
         size_t size = trim(&turn, end - start);
-        /* A prompt may end with the marker behind which the answer is to stand. */
+        /* A prompt may end with the marker after which the answer is to stand. */
         bool opened = size == 0 && end == length && speaker == 1;
         int result = opened ? 0 : preference_add_message(messages, speakers[speaker].role, turn, size, err);
         if (result != 0) {

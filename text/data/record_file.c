@@ -169,7 +169,7 @@ static int next_element(struct record_file *file, json_t **value, struct err *er
         file->at++;
         byte = next_byte(file);
     } else if (file->number > 0 && byte != ']' && byte != '\0') {
-        return broken_array(file, "a comma or a bracket is expected behind the record before", err);
+        return broken_array(file, "a comma or a bracket is expected after the record before", err);
     }
     if (byte == '\0') {
         return broken_array(file, "the file ends before the array does", err);
@@ -178,7 +178,7 @@ static int next_element(struct record_file *file, json_t **value, struct err *er
         file->at++;
         file->ended = true;
         return next_byte(file) == '\0' ? RECORD_FILE_END
-                                       : broken_array(file, "something stands behind the closing bracket", err);
+                                       : broken_array(file, "something stands after the closing bracket", err);
     }
     file->number++;
     file->line = file->newlines + 1;

@@ -1,8 +1,7 @@
 /*
  * text/data/record_file.h - the JSON values of a file, one by one: a value a line (.jsonl), or the elements of one
- * array
- * (.json). Which of the two is told by the first byte that is not white space
- * (within 4096 bytes); plain and gzip by the content too.
+ * array (.json). The first byte that is not white space (within 4096 bytes) decides which of the two it is; gzip is
+ * recognised by content too.
  *
  * Lines are read as they are needed; of an array only the text is held, never more than one value. Blank lines, "\r\n"
  * and a byte order mark are passed over.
@@ -29,7 +28,7 @@ enum { RECORD_FILE_END = 0, RECORD_FILE_VALUE = 1, RECORD_FILE_BAD = 2 };
 /*
  * RECORD_FILE_VALUE: *value is the caller's, who frees it with json_decref(). RECORD_FILE_BAD: a line that is no JSON,
  * *err says why, and reading may go on. -1: the file cannot be read on; in an array nobody can tell where the element
- * behind a broken one begins.
+ * after a broken one begins.
  */
 int record_file_next(struct record_file *file, json_t **value, struct err *err);
 

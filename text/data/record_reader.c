@@ -177,7 +177,7 @@ static int take_votes(struct record_reader *reader, struct tally *tally, struct 
     return 0;
 }
 
-/* Preferences are told by their own reader, from its first record that can be read. */
+/* Which format of preferences it is: their own reader decides by its first record that can be read. */
 static int open_preferences(struct record_reader *reader, enum preference_format format, struct err *err)
 {
     if (preference_open(&reader->preferences, reader->path, format, err) != 0) {
@@ -190,7 +190,7 @@ static int open_preferences(struct record_reader *reader, enum preference_format
     return 0;
 }
 
-/* PREFERENCE_AUTO: it is none of theirs. What is wrong with the file was said already, but for want of memory. */
+/* PREFERENCE_AUTO: it is none of theirs. What is wrong with the file was said already, unless memory ran out. */
 static int detect_preferences(enum preference_format *format, const char *path, struct err *err)
 {
     struct err ignored;

@@ -24,17 +24,22 @@ static size_t rounded(size_t size)
 static void add_block(struct jinja_arena *arena, size_t need)
 {
     size_t size = arena->blocks ? arena->blocks->size * 2 : FIRST_BLOCK;
-    if (size > LARGE_BLOCK)
+    if (size > LARGE_BLOCK) {
         size = LARGE_BLOCK;
-    if (size < need)
+    }
+    if (size < need) {
         size = need;
-    if (size > arena->limit - arena->used)
+    }
+    if (size > arena->limit - arena->used) {
         size = need;
-    if (size > arena->limit - arena->used)
+    }
+    if (size > arena->limit - arena->used) {
         jinja_fail(arena, "the template needs more than %zu MiB of memory", arena->limit >> 20);
+    }
     struct jinja_block *block = mem_alloc(1, sizeof *block + size, arena->err);
-    if (!block)
+    if (!block) {
         longjmp(arena->escape, 1);
+    }
     block->size = size;
     block->next = arena->blocks;
     arena->blocks = block;
@@ -44,11 +49,13 @@ static void add_block(struct jinja_arena *arena, size_t need)
 void *jinja_new(struct jinja_arena *arena, size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > arena->limit)
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > arena->limit) {
         jinja_fail(arena, "the template needs more than %zu MiB of memory", arena->limit >> 20);
+    }
     bytes = rounded(bytes ? bytes : 1);
-    if (!arena->blocks || arena->blocks->size - arena->blocks->filled < bytes)
+    if (!arena->blocks || arena->blocks->size - arena->blocks->filled < bytes) {
         add_block(arena, bytes);
+    }
     struct jinja_block *block = arena->blocks;
     void *memory = (char *)block->bytes + block->filled;
     block->filled += bytes;
@@ -68,15 +75,17 @@ void *jinja_enlarge(struct jinja_arena *arena, void *old, size_t capacity, size_
         }
     }
     void *memory = jinja_new(arena, larger, size);
-    if (old)
+    if (old) {
         memcpy(memory, old, capacity * size);
+    }
     return memory;
 }
 
 void jinja_charge(struct jinja_arena *arena, size_t steps)
 {
-    if (steps > (uint64_t)arena->steps)
+    if (steps > (uint64_t)arena->steps) {
         jinja_fail(arena, "the template takes more than %lld steps", (long long)JINJA_STEPS_MAX);
+    }
     arena->steps -= (int64_t)steps;
 }
 
@@ -87,8 +96,9 @@ void jinja_charge_bytes(struct jinja_arena *arena, size_t bytes)
 
 void jinja_enter(struct jinja_arena *arena)
 {
-    if (++arena->depth > JINJA_DEPTH_MAX)
+    if (++arena->depth > JINJA_DEPTH_MAX) {
         jinja_fail(arena, "expressions, blocks, calls or values are nested more than %d deep", JINJA_DEPTH_MAX);
+    }
 }
 
 void jinja_leave(struct jinja_arena *arena)
@@ -103,10 +113,11 @@ void jinja_fail(struct jinja_arena *arena, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    if (arena->line > 0)
+    if (arena->line > 0) {
         err_set(arena->err, "%s, line %d: %s", arena->name, arena->line, sentence);
-    else
+    } else {
         err_set(arena->err, "%s: %s", arena->name, sentence);
+    }
     longjmp(arena->escape, 1);
 }
 

@@ -37,7 +37,7 @@ void *jinja_new(struct jinja_arena *arena, size_t count, size_t size);
 /* The array `old` (NULL at first) of `capacity` elements made `larger`: in place where it lies last, else a copy. */
 void *jinja_enlarge(struct jinja_arena *arena, void *old, size_t capacity, size_t larger, size_t size);
 
-/* Makes room for one more element behind the `count` of `items`, an lvalue: doubles `items` and `capacity` when full.
+/* Makes room for one more element after the `count` of `items`, an lvalue: doubles `items` and `capacity` when full.
  */
 #define JINJA_PUSH(arena, items, count, capacity)                                                                      \
     do {                                                                                                               \

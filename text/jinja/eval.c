@@ -13,12 +13,15 @@ static struct jinja_value evaluate_name(struct jinja_machine *machine, const str
 {
     for (const struct jinja_scope *scope = machine->scope; scope; scope = scope->parent) {
         jinja_charge(&machine->arena, scope->count / 16 + 1);
-        for (size_t i = scope->count; i-- > 0;)
-            if (scope->bindings[i].name == node->name && scope->bindings[i].value.kind != JINJA_MISSING)
+        for (size_t i = scope->count; i-- > 0;) {
+            if (scope->bindings[i].name == node->name && scope->bindings[i].value.kind != JINJA_MISSING) {
                 return scope->bindings[i].value;
+            }
+        }
     }
-    if (machine->globals[node->name].kind != JINJA_MISSING)
+    if (machine->globals[node->name].kind != JINJA_MISSING) {
         return machine->globals[node->name];
+    }
     return jinja_undefined_name(&machine->arena, NULL,
                                 jinja_string_made(&machine->arena, machine->template->names[node->name]));
 }
@@ -26,8 +29,9 @@ static struct jinja_value evaluate_name(struct jinja_machine *machine, const str
 static struct jinja_value evaluate_items(struct jinja_machine *machine, const struct jinja_node *node)
 {
     struct jinja_list *list = jinja_list_new(&machine->arena, node->items.count);
-    for (const struct jinja_node *item = node->items.first; item; item = item->next)
+    for (const struct jinja_node *item = node->items.first; item; item = item->next) {
         jinja_list_add(&machine->arena, list, jinja_evaluate(machine, item));
+    }
     return jinja_list_value(node->kind == JINJA_NODE_LIST ? JINJA_LIST : JINJA_TUPLE, list);
 }
 
@@ -57,14 +61,18 @@ static struct jinja_value evaluate_concat(struct jinja_machine *machine, const s
 static struct jinja_value evaluate_sign(struct jinja_machine *machine, const struct jinja_node *node)
 {
     struct jinja_value value = jinja_evaluate(machine, node->binary.left);
-    if (value.kind == JINJA_UNDEFINED)
+    if (value.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(&machine->arena, value.undefined);
-    if (!jinja_is_number(value))
+    }
+    if (!jinja_is_number(value)) {
         jinja_fail(&machine->arena, "a %s has no sign", jinja_kind_name(value));
-    if (node->kind == JINJA_NODE_POSITIVE)
+    }
+    if (node->kind == JINJA_NODE_POSITIVE) {
         return value.kind == JINJA_FLOAT ? value : jinja_arithmetic(&machine->arena, JINJA_ADD, jinja_int(0), value);
-    if (value.kind == JINJA_FLOAT)
+    }
+    if (value.kind == JINJA_FLOAT) {
         return jinja_real(-value.real);
+    }
     return jinja_arithmetic(&machine->arena, JINJA_SUBTRACT, jinja_int(0), value);
 }
 
@@ -74,8 +82,9 @@ static struct jinja_value evaluate_arithmetic(struct jinja_machine *machine, con
     struct jinja_value right = jinja_evaluate(machine, node->binary.right);
     machine->arena.line = node->line;
     machine->place = node->place;
-    if (node->binary.sign == JINJA_MODULO && left.kind == JINJA_STRING)
+    if (node->binary.sign == JINJA_MODULO && left.kind == JINJA_STRING) {
         return jinja_format_percent(machine, left.string, right);
+    }
     return jinja_arithmetic(&machine->arena, (enum jinja_operator)node->binary.sign, left, right);
 }
 
@@ -113,8 +122,9 @@ static struct jinja_value evaluate_compare(struct jinja_machine *machine, const 
     for (const struct jinja_node *next = node->binary.right; next; next = next->next) {
         struct jinja_value right = jinja_evaluate(machine, next->binary.right);
         machine->arena.line = next->line;
-        if (!compare(machine, (enum jinja_comparison)next->binary.sign, left, right))
+        if (!compare(machine, (enum jinja_comparison)next->binary.sign, left, right)) {
             return jinja_bool(false);
+        }
         left = right;
     }
     return jinja_bool(true);
@@ -122,10 +132,12 @@ static struct jinja_value evaluate_compare(struct jinja_machine *machine, const 
 
 static struct jinja_value evaluate_conditional(struct jinja_machine *machine, const struct jinja_node *node)
 {
-    if (jinja_truth(jinja_evaluate(machine, node->choice.test)))
+    if (jinja_truth(jinja_evaluate(machine, node->choice.test))) {
         return jinja_evaluate(machine, node->choice.yes);
-    if (node->choice.no)
+    }
+    if (node->choice.no) {
         return jinja_evaluate(machine, node->choice.no);
+    }
     return jinja_undefined_hint(&machine->arena, "the inline if-expression has no 'else' and its condition is false");
 }
 
@@ -135,8 +147,9 @@ static struct jinja_value evaluate_item(struct jinja_machine *machine, const str
 {
     struct jinja_value object = jinja_evaluate(machine, node->item.object);
     const struct jinja_node *index = node->item.index;
-    if (index->kind != JINJA_NODE_SLICE)
+    if (index->kind != JINJA_NODE_SLICE) {
         return jinja_get_item(machine, object, jinja_evaluate(machine, index));
+    }
     struct jinja_value start = index->slice.start ? jinja_evaluate(machine, index->slice.start) : jinja_none();
     struct jinja_value stop = index->slice.stop ? jinja_evaluate(machine, index->slice.stop) : jinja_none();
     struct jinja_value step = index->slice.step ? jinja_evaluate(machine, index->slice.step) : jinja_none();
@@ -168,19 +181,25 @@ static struct jinja_value loop_member(struct jinja_machine *machine, const struc
                    {"length", count},
                    {"depth", 1},
                    {"depth0", 0}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (jinja_string_is(name, numbers[i].name))
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (jinja_string_is(name, numbers[i].name)) {
             return jinja_int(numbers[i].value);
-    if (jinja_string_is(name, "first"))
+        }
+    }
+    if (jinja_string_is(name, "first")) {
         return jinja_bool(index == 0);
-    if (jinja_string_is(name, "last"))
+    }
+    if (jinja_string_is(name, "last")) {
         return jinja_bool(index == count - 1);
-    if (jinja_string_is(name, "previtem"))
+    }
+    if (jinja_string_is(name, "previtem")) {
         return index > 0 ? loop->items->items[index - 1]
                          : jinja_undefined_hint(&machine->arena, "there is no previous item");
-    if (jinja_string_is(name, "nextitem"))
+    }
+    if (jinja_string_is(name, "nextitem")) {
         return index + 1 < count ? loop->items->items[index + 1]
                                  : jinja_undefined_hint(&machine->arena, "there is no next item");
+    }
     return (struct jinja_value){.kind = JINJA_MISSING};
 }
 
@@ -189,21 +208,26 @@ static struct jinja_value find_attribute(struct jinja_machine *machine, struct j
                                          const struct jinja_string *name)
 {
     const struct jinja_value *found = NULL;
-    if (object.kind == JINJA_NAMESPACE)
+    if (object.kind == JINJA_NAMESPACE) {
         found = jinja_dict_get_text(object.dict, name->bytes);
-    if (found)
+    }
+    if (found) {
         return *found;
+    }
     if (object.kind == JINJA_LOOP) {
         struct jinja_value value = loop_member(machine, object.loop, name);
-        if (value.kind != JINJA_MISSING)
+        if (value.kind != JINJA_MISSING) {
             return value;
+        }
     }
     const struct jinja_builtin *method = jinja_find_method(object.kind, name->bytes);
-    if (method && !method->parameters)
+    if (method && !method->parameters) {
         return jinja_undefined_hint(&machine->arena, "a template cannot change a list or a dictionary (append, update, "
                                                      "pop, ...); use + or a namespace");
-    if (method)
+    }
+    if (method) {
         return method_value(&machine->arena, object, method);
+    }
     return (struct jinja_value){.kind = JINJA_MISSING};
 }
 
@@ -213,24 +237,30 @@ static struct jinja_value find_item(struct jinja_machine *machine, struct jinja_
     const struct jinja_value missing = {.kind = JINJA_MISSING};
     struct jinja_arena *arena = &machine->arena;
     if (object.kind == JINJA_DICT) {
-        if (index.kind == JINJA_LIST || index.kind == JINJA_DICT)
+        if (index.kind == JINJA_LIST || index.kind == JINJA_DICT) {
             return missing;
+        }
         const struct jinja_value *found = jinja_dict_get(arena, object.dict, index);
         return found ? *found : missing;
     }
     bool sequence = object.kind == JINJA_STRING || object.kind == JINJA_LIST || object.kind == JINJA_TUPLE ||
                     object.kind == JINJA_RANGE;
-    if (!sequence || (index.kind != JINJA_INT && index.kind != JINJA_BOOL))
+    if (!sequence || (index.kind != JINJA_INT && index.kind != JINJA_BOOL)) {
         return missing;
+    }
     int64_t at = jinja_need_int(arena, index, "an index"), length = (int64_t)jinja_length(arena, object);
-    if (at < 0)
+    if (at < 0) {
         at += length;
-    if (at < 0 || at >= length)
+    }
+    if (at < 0 || at >= length) {
         return missing;
-    if (object.kind == JINJA_RANGE)
+    }
+    if (object.kind == JINJA_RANGE) {
         return jinja_int(object.range->start + at * object.range->step);
-    if (object.kind != JINJA_STRING)
+    }
+    if (object.kind != JINJA_STRING) {
         return object.list->items[at];
+    }
     jinja_charge_bytes(arena, object.string->length);
     size_t from = jinja_byte_offset(arena, object.string, (size_t)at), to = from;
     jinja_next_character(object.string, &to);
@@ -245,23 +275,27 @@ static bool is_private(const struct jinja_string *name)
 
 struct jinja_value jinja_get_member(struct jinja_machine *machine, struct jinja_value object, struct jinja_value name)
 {
-    if (object.kind == JINJA_UNDEFINED)
+    if (object.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(&machine->arena, object.undefined);
+    }
     struct jinja_value found = {.kind = JINJA_MISSING};
-    if (!is_private(name.string))
+    if (!is_private(name.string)) {
         found = find_attribute(machine, object, name.string);
-    if (found.kind == JINJA_MISSING)
+    }
+    if (found.kind == JINJA_MISSING) {
         found = find_item(machine, object, name);
+    }
     return found.kind != JINJA_MISSING ? found : jinja_undefined_name(&machine->arena, jinja_kind_name(object), name);
 }
 
 struct jinja_value jinja_get_item(struct jinja_machine *machine, struct jinja_value object, struct jinja_value index)
 {
-    if (object.kind == JINJA_UNDEFINED)
+    if (object.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(&machine->arena, object.undefined);
+    }
     struct jinja_value found = find_item(machine, object, index);
     if (found.kind == JINJA_MISSING && index.kind == JINJA_STRING && !is_private(index.string)) {
-        /* Parts of longer strings have no zero behind them. */
+        /* Parts of longer strings have no zero after them. */
         const char *name = index.string->bytes;
         struct jinja_string copy = *index.string;
         char *zero = jinja_new(&machine->arena, copy.length + 1, 1);
@@ -276,19 +310,24 @@ struct jinja_value jinja_get_item(struct jinja_machine *machine, struct jinja_va
 static void add_more_keywords(struct jinja_machine *machine, struct jinja_arguments *arguments, struct jinja_value more)
 {
     struct jinja_arena *arena = &machine->arena;
-    if (more.kind != JINJA_DICT)
-        jinja_fail(arena, "behind ** a call needs a dictionary, not a %s", jinja_kind_name(more));
+    if (more.kind != JINJA_DICT) {
+        jinja_fail(arena, "after ** a call needs a dictionary, not a %s", jinja_kind_name(more));
+    }
     struct jinja_named_value *named =
         jinja_new(arena, arguments->named_count + more.dict->count, sizeof *arguments->named);
-    if (arguments->named_count > 0)
+    if (arguments->named_count > 0) {
         memcpy(named, arguments->named, arguments->named_count * sizeof *named);
+    }
     for (size_t i = 0; i < more.dict->count; i++) {
         struct jinja_value key = more.dict->entries[i].key;
-        if (key.kind != JINJA_STRING)
-            jinja_fail(arena, "behind ** the keys must be strings");
-        for (size_t k = 0; k < arguments->named_count; k++)
-            if (jinja_string_is(key.string, named[k].name))
+        if (key.kind != JINJA_STRING) {
+            jinja_fail(arena, "after ** the keys must be strings");
+        }
+        for (size_t k = 0; k < arguments->named_count; k++) {
+            if (jinja_string_is(key.string, named[k].name)) {
                 jinja_fail(arena, "a call gets '%s' twice", named[k].name);
+            }
+        }
         char *name = jinja_new(arena, key.string->length + 1, 1);
         memcpy(name, key.string->bytes, key.string->length);
         named[arguments->named_count++] = (struct jinja_named_value){name, more.dict->entries[i].value};
@@ -300,39 +339,49 @@ struct jinja_arguments jinja_evaluate_arguments(struct jinja_machine *machine, c
 {
     struct jinja_arena *arena = &machine->arena;
     struct jinja_arguments arguments = {0};
-    if (call->call.positional_count > 0)
+    if (call->call.positional_count > 0) {
         arguments.values = jinja_new(arena, call->call.positional_count, sizeof *arguments.values);
-    for (const struct jinja_node *value = call->call.positional; value; value = value->next)
+    }
+    for (const struct jinja_node *value = call->call.positional; value; value = value->next) {
         arguments.values[arguments.count++] = jinja_evaluate(machine, value);
-    if (call->call.keyword_count > 0)
+    }
+    if (call->call.keyword_count > 0) {
         arguments.named = jinja_new(arena, call->call.keyword_count, sizeof *arguments.named);
-    for (const struct jinja_keyword *keyword = call->call.keywords; keyword; keyword = keyword->next)
+    }
+    for (const struct jinja_keyword *keyword = call->call.keywords; keyword; keyword = keyword->next) {
         arguments.named[arguments.named_count++] =
             (struct jinja_named_value){keyword->name, jinja_evaluate(machine, keyword->value)};
+    }
     if (call->call.more_positional) {
         const struct jinja_list *more = jinja_elements(arena, jinja_evaluate(machine, call->call.more_positional));
         struct jinja_value *all = jinja_new(arena, arguments.count + more->count, sizeof *all);
-        for (size_t i = 0; i < arguments.count + more->count; i++)
+        for (size_t i = 0; i < arguments.count + more->count; i++) {
             all[i] = i < arguments.count ? arguments.values[i] : more->items[i - arguments.count];
+        }
         arguments.values = all;
         arguments.count += more->count;
     }
-    if (call->call.more_keywords)
+    if (call->call.more_keywords) {
         add_more_keywords(machine, &arguments, jinja_evaluate(machine, call->call.more_keywords));
+    }
     return arguments;
 }
 
 struct jinja_value jinja_call_value(struct jinja_machine *machine, struct jinja_value callee,
                                     const struct jinja_arguments *arguments)
 {
-    if (callee.kind == JINJA_FUNCTION)
+    if (callee.kind == JINJA_FUNCTION) {
         return jinja_invoke(machine, callee.function, "function", jinja_none(), arguments);
-    if (callee.kind == JINJA_METHOD)
+    }
+    if (callee.kind == JINJA_METHOD) {
         return jinja_invoke(machine, callee.method->builtin, "method", callee.method->receiver, arguments);
-    if (callee.kind == JINJA_MACRO)
+    }
+    if (callee.kind == JINJA_MACRO) {
         return jinja_call_macro(machine, callee.macro, arguments);
-    if (callee.kind == JINJA_UNDEFINED)
+    }
+    if (callee.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(&machine->arena, callee.undefined);
+    }
     jinja_fail(&machine->arena, "a %s cannot be called", jinja_kind_name(callee));
 }
 
@@ -351,8 +400,9 @@ static struct jinja_value run_builtin(struct jinja_machine *machine, const struc
     struct jinja_arguments arguments = jinja_evaluate_arguments(machine, node);
     machine->arena.line = node->line;
     machine->place = node->place;
-    if (!node->call.builtin)
+    if (!node->call.builtin) {
         jinja_fail(&machine->arena, "the %s '%s' is not supported", what, node->call.name);
+    }
     return jinja_invoke(machine, node->call.builtin, what, subject, &arguments);
 }
 
@@ -360,8 +410,9 @@ struct jinja_value jinja_apply_filters(struct jinja_machine *machine, const stru
                                        struct jinja_value subject)
 {
     jinja_enter(&machine->arena);
-    if (filters->call.subject)
+    if (filters->call.subject) {
         subject = jinja_apply_filters(machine, filters->call.subject, subject);
+    }
     subject = run_builtin(machine, filters, "filter", subject);
     jinja_leave(&machine->arena);
     return subject;
@@ -418,10 +469,12 @@ struct jinja_value jinja_evaluate(struct jinja_machine *machine, const struct ji
 {
     jinja_charge(&machine->arena, 1);
     machine->arena.line = node->line;
-    if (node->kind == JINJA_NODE_CONSTANT)
+    if (node->kind == JINJA_NODE_CONSTANT) {
         return node->constant;
-    if (node->kind == JINJA_NODE_NAME)
+    }
+    if (node->kind == JINJA_NODE_NAME) {
         return evaluate_name(machine, node);
+    }
     jinja_enter(&machine->arena);
     struct jinja_value value = evaluate(machine, node);
     jinja_leave(&machine->arena);

@@ -20,11 +20,12 @@ static struct jinja_scope *push_scope(struct jinja_machine *machine, struct jinj
 static void set_name(struct jinja_machine *machine, struct jinja_scope *scope, int name, struct jinja_value value)
 {
     jinja_charge(&machine->arena, scope->count / 16 + 1);
-    for (size_t i = 0; i < scope->count; i++)
+    for (size_t i = 0; i < scope->count; i++) {
         if (scope->bindings[i].name == name) {
             scope->bindings[i].value = value;
             return;
         }
+    }
     JINJA_PUSH(&machine->arena, scope->bindings, scope->count, scope->capacity);
     scope->bindings[scope->count++] = (struct jinja_binding){name, value};
 }
@@ -33,13 +34,16 @@ static void set_attribute(struct jinja_machine *machine, const struct jinja_node
 {
     struct jinja_node name = {.kind = JINJA_NODE_NAME, .line = target->line, .name = target->attribute.name};
     struct jinja_value owner = jinja_evaluate(machine, &name);
-    if (owner.kind == JINJA_UNDEFINED)
+    if (owner.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(&machine->arena, owner.undefined);
-    if (owner.kind != JINJA_NAMESPACE)
+    }
+    if (owner.kind != JINJA_NAMESPACE) {
         jinja_fail(&machine->arena, "only a namespace's attributes can be set, not those of a %s",
                    jinja_kind_name(owner));
-    if (target->attribute.member.string->bytes[0] == '_')
+    }
+    if (target->attribute.member.string->bytes[0] == '_') {
         jinja_fail(&machine->arena, "an attribute of a namespace cannot start with an underscore");
+    }
     jinja_dict_set(&machine->arena, owner.dict, target->attribute.member, value);
 }
 
@@ -50,16 +54,19 @@ static void assign(struct jinja_machine *machine, const struct jinja_node *targe
     } else if (target->kind == JINJA_NODE_ATTRIBUTE_TARGET) {
         set_attribute(machine, target, value);
     } else {
-        if (value.kind == JINJA_UNDEFINED)
+        if (value.kind == JINJA_UNDEFINED) {
             jinja_fail_undefined(&machine->arena, value.undefined);
+        }
         const struct jinja_list *items = jinja_elements(&machine->arena, value);
-        if (items->count != target->items.count)
+        if (items->count != target->items.count) {
             jinja_fail(&machine->arena, "%zu values cannot be assigned to %zu names", items->count,
                        target->items.count);
+        }
         jinja_enter(&machine->arena);
         const struct jinja_node *item = target->items.first;
-        for (size_t i = 0; i < items->count; i++, item = item->next)
+        for (size_t i = 0; i < items->count; i++, item = item->next) {
             assign(machine, item, items->items[i]);
+        }
         jinja_leave(&machine->arena);
     }
 }
@@ -92,12 +99,14 @@ static struct jinja_value capture(struct jinja_machine *machine, const struct ji
 static void execute_set_block(struct jinja_machine *machine, const struct jinja_node *node)
 {
     struct jinja_value text = capture(machine, node->set.body, push_scope(machine, machine->scope));
-    if (node->set.value)
+    if (node->set.value) {
         text = jinja_apply_filters(machine, node->set.value, text);
-    if (node->kind == JINJA_NODE_SET_BLOCK)
+    }
+    if (node->kind == JINJA_NODE_SET_BLOCK) {
         assign(machine, node->set.target, text);
-    else
+    } else {
         jinja_write(machine->out, text, jinja_here(machine));
+    }
 }
 
 /* ---- macros */
@@ -113,17 +122,21 @@ static struct jinja_value macro_value(struct jinja_machine *machine, const struc
 
 static const struct jinja_named_value *find_named(const struct jinja_arguments *arguments, const char *name)
 {
-    for (size_t i = 0; i < arguments->named_count; i++)
-        if (strcmp(arguments->named[i].name, name) == 0)
+    for (size_t i = 0; i < arguments->named_count; i++) {
+        if (strcmp(arguments->named[i].name, name) == 0) {
             return &arguments->named[i];
+        }
+    }
     return NULL;
 }
 
 static bool is_parameter(const struct jinja_machine *machine, const struct jinja_macro_parts *parts, const char *name)
 {
-    for (size_t i = 0; i < parts->parameter_count; i++)
-        if (strcmp(machine->template->names[parts->parameters[i].name], name) == 0)
+    for (size_t i = 0; i < parts->parameter_count; i++) {
+        if (strcmp(machine->template->names[parts->parameters[i].name], name) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -134,25 +147,31 @@ static void bind_rest(struct jinja_machine *machine, const struct jinja_macro_pa
     struct jinja_arena *arena = &machine->arena;
     struct jinja_list *more = jinja_list_new(arena, 0);
     struct jinja_dict *others = jinja_dict_new(arena, 0);
-    for (size_t i = parts->parameter_count; i < arguments->count; i++)
+    for (size_t i = parts->parameter_count; i < arguments->count; i++) {
         jinja_list_add(arena, more, arguments->values[i]);
-    if (more->count > 0 && !parts->uses_varargs)
+    }
+    if (more->count > 0 && !parts->uses_varargs) {
         jinja_fail(arena, "the macro '%s' takes not more than %zu arguments", parts->title, parts->parameter_count);
+    }
     for (size_t i = 0; i < arguments->named_count; i++) {
         const struct jinja_named_value *named = &arguments->named[i];
-        if (is_parameter(machine, parts, named->name))
+        if (is_parameter(machine, parts, named->name)) {
             continue;
-        if (strcmp(named->name, "caller") == 0 && parts->uses_caller)
+        }
+        if (strcmp(named->name, "caller") == 0 && parts->uses_caller) {
             set_name(machine, scope, JINJA_NAME_CALLER, named->value);
-        else if (parts->uses_kwargs)
+        } else if (parts->uses_kwargs) {
             jinja_dict_set(arena, others, jinja_string_made(arena, named->name), named->value);
-        else
+        } else {
             jinja_fail(arena, "the macro '%s' has no parameter '%s'", parts->title, named->name);
+        }
     }
-    if (parts->uses_varargs)
+    if (parts->uses_varargs) {
         set_name(machine, scope, JINJA_NAME_VARARGS, jinja_list_value(JINJA_TUPLE, more));
-    if (parts->uses_kwargs)
+    }
+    if (parts->uses_kwargs) {
         set_name(machine, scope, JINJA_NAME_KWARGS, jinja_dict_value(others));
+    }
 }
 
 static void bind_parameters(struct jinja_machine *machine, const struct jinja_macro_parts *parts,
@@ -162,19 +181,22 @@ static void bind_parameters(struct jinja_machine *machine, const struct jinja_ma
         const struct jinja_parameter *parameter = &parts->parameters[i];
         const struct jinja_named_value *named = find_named(arguments, machine->template->names[parameter->name]);
         struct jinja_value value = {.kind = JINJA_MISSING};
-        if (i < arguments->count && named)
+        if (i < arguments->count && named) {
             jinja_fail(&machine->arena, "the macro '%s' gets '%s' twice", parts->title, named->name);
-        if (i < arguments->count)
+        }
+        if (i < arguments->count) {
             value = arguments->values[i];
-        else if (named)
+        } else if (named) {
             value = named->value;
-        else if (parameter->otherwise)
+        } else if (parameter->otherwise) {
             value = jinja_evaluate(machine, parameter->otherwise); /* sees the parameters before it */
-        else
+        } else {
             value = jinja_undefined_hint(&machine->arena, "a parameter of a macro was not given");
+        }
         set_name(machine, scope, parameter->name, value);
-        if (machine->arena.turn < 0)
+        if (machine->arena.turn < 0) {
             machine->arena.turn = message_of(value);
+        }
     }
 }
 
@@ -201,8 +223,9 @@ static void execute_call_block(struct jinja_machine *machine, const struct jinja
     struct jinja_value callee = jinja_evaluate(machine, call->call.subject);
     struct jinja_arguments arguments = jinja_evaluate_arguments(machine, call);
     struct jinja_named_value *named = jinja_new(&machine->arena, arguments.named_count + 1, sizeof *named);
-    if (arguments.named_count > 0)
+    if (arguments.named_count > 0) {
         memcpy(named, arguments.named, arguments.named_count * sizeof *named);
+    }
     named[arguments.named_count++] = (struct jinja_named_value){"caller", macro_value(machine, node->macro.parts)};
     arguments.named = named;
     struct jinja_value result = jinja_call_value(machine, callee, &arguments);
@@ -217,15 +240,17 @@ static const struct jinja_list *loop_elements(struct jinja_machine *machine, con
 {
     struct jinja_arena *arena = &machine->arena;
     const struct jinja_list *items = jinja_elements(arena, jinja_evaluate(machine, node->loop.iterable));
-    if (!node->loop.condition)
+    if (!node->loop.condition) {
         return items;
+    }
     struct jinja_scope *around = machine->scope;
     struct jinja_list *chosen = jinja_list_new(arena, 0);
     machine->scope = push_scope(machine, around);
     for (size_t i = 0; i < items->count; i++) {
         assign(machine, node->loop.target, items->items[i]);
-        if (jinja_truth(jinja_evaluate(machine, node->loop.condition)))
+        if (jinja_truth(jinja_evaluate(machine, node->loop.condition))) {
             jinja_list_add(arena, chosen, items->items[i]);
+        }
     }
     machine->scope = around;
     return chosen;
@@ -264,11 +289,13 @@ static enum flow execute_if(struct jinja_machine *machine, const struct jinja_no
 {
     for (;;) {
         machine->arena.line = node->line;
-        if (jinja_truth(jinja_evaluate(machine, node->choice.test)))
+        if (jinja_truth(jinja_evaluate(machine, node->choice.test))) {
             return execute(machine, node->choice.yes);
+        }
         const struct jinja_node *no = node->choice.no;
-        if (!no || no->kind != JINJA_NODE_IF || no->next)
+        if (!no || no->kind != JINJA_NODE_IF || no->next) {
             return execute(machine, no);
+        }
         node = no; /* elif */
     }
 }
@@ -295,8 +322,9 @@ static void execute_generation(struct jinja_machine *machine, const struct jinja
     machine->scope = push_scope(machine, around);
     execute(machine, node->set.body);
     machine->scope = around;
-    if (machine->captures > 0)
+    if (machine->captures > 0) {
         return;
+    }
     JINJA_PUSH(&machine->arena, machine->generations, machine->generation_count, machine->generation_capacity);
     machine->generations[machine->generation_count++] =
         (struct jinja_generation){start, machine->out->length, machine->arena.turn};
@@ -307,8 +335,9 @@ static void execute_set(struct jinja_machine *machine, const struct jinja_node *
     struct jinja_value value = jinja_evaluate(machine, node->set.value);
     assign(machine, node->set.target, value);
     /* {% for i in range(messages | length) %}{% set message = messages[i] %} makes it that message's turn. */
-    if (machine->loops > 0 && machine->arena.turn < 0)
+    if (machine->loops > 0 && machine->arena.turn < 0) {
         machine->arena.turn = message_of(value);
+    }
 }
 
 static void execute_data(struct jinja_machine *machine, const struct jinja_node *node)
@@ -396,8 +425,9 @@ static void arena_start(struct jinja_arena *arena, const char *name, struct err 
 int jinja_compile(struct jinja_template **out, const char *source, size_t length, const char *name, struct err *err)
 {
     struct jinja_template *template = mem_alloc(1, sizeof *template, err);
-    if (!template)
+    if (!template) {
         return -1;
+    }
     arena_start(&template->arena, name, err);
     if (setjmp(template->arena.escape) != 0) {
         jinja_free(template);
@@ -412,8 +442,9 @@ int jinja_compile(struct jinja_template **out, const char *source, size_t length
 
 void jinja_free(struct jinja_template *template)
 {
-    if (!template)
+    if (!template) {
         return;
+    }
     jinja_arena_free(&template->arena);
     mem_free(template);
 }
@@ -451,17 +482,20 @@ static void set_globals(struct jinja_machine *machine, const struct jinja_input 
         struct jinja_value *global = &machine->globals[name];
         const struct jinja_builtin *function = jinja_find_function(template->names[name]);
         const struct jinja_variable *variable = NULL;
-        for (size_t i = input->variable_count; i-- > 0 && !variable;)
-            if (strcmp(input->variables[i].name, template->names[name]) == 0)
+        for (size_t i = input->variable_count; i-- > 0 && !variable;) {
+            if (strcmp(input->variables[i].name, template->names[name]) == 0) {
                 variable = &input->variables[i];
-        if (variable && variable->role == JINJA_MESSAGES)
+            }
+        }
+        if (variable && variable->role == JINJA_MESSAGES) {
             *global = import_messages(&machine->arena, variable->value);
-        else if (variable)
+        } else if (variable) {
             *global = jinja_import(
                 &machine->arena, variable->value,
                 (struct jinja_origin){variable->role == JINJA_END_TOKEN ? JINJA_END : JINJA_VARIABLE, -1, -1, 0});
-        else if (function)
+        } else if (function) {
             *global = (struct jinja_value){.kind = JINJA_FUNCTION, .origin = JINJA_NO_ORIGIN, .function = function};
+        }
     }
 }
 
@@ -470,18 +504,22 @@ static int fill_output(struct jinja_output *out, const struct jinja_machine *mac
 {
     const struct jinja_text *text = machine->out;
     strbuf_append(&out->text, text->bytes ? text->bytes : "", text->length);
-    if (strbuf_check(&out->text, err) != 0)
+    if (strbuf_check(&out->text, err) != 0) {
         return -1;
+    }
     out->runs = mem_alloc(text->run_count + 1, sizeof *out->runs, err);
     out->generations = mem_alloc(machine->generation_count + 1, sizeof *out->generations, err);
-    if (!out->runs || !out->generations)
+    if (!out->runs || !out->generations) {
         return -1;
+    }
     out->run_count = text->run_count;
     out->generation_count = machine->generation_count;
-    if (out->run_count > 0)
+    if (out->run_count > 0) {
         memcpy(out->runs, text->runs, out->run_count * sizeof *out->runs);
-    if (out->generation_count > 0)
+    }
+    if (out->generation_count > 0) {
         memcpy(out->generations, machine->generations, out->generation_count * sizeof *out->generations);
+    }
     return 0;
 }
 
@@ -491,8 +529,9 @@ int jinja_render(const struct jinja_template *template, const struct jinja_input
     struct jinja_machine *machine = mem_alloc(1, sizeof *machine, err);
     struct jinja_text text;
     *out = (struct jinja_output){0};
-    if (!machine)
+    if (!machine) {
         return -1;
+    }
     arena_start(&machine->arena, template->arena.name, err);
     if (setjmp(machine->arena.escape) != 0) {
         jinja_arena_free(&machine->arena);
@@ -509,8 +548,9 @@ int jinja_render(const struct jinja_template *template, const struct jinja_input
     int result = fill_output(out, machine, err);
     jinja_arena_free(&machine->arena);
     mem_free(machine);
-    if (result != 0)
+    if (result != 0) {
         jinja_output_free(out);
+    }
     return result;
 }
 

@@ -37,11 +37,13 @@ static struct jinja_list *attribute_parts(struct jinja_arena *arena, const struc
 {
     struct jinja_list *parts = jinja_list_new(arena, 1);
     for (size_t at = from;; at++) {
-        if (at < to && name->bytes[at] != '.')
+        if (at < to && name->bytes[at] != '.') {
             continue;
+        }
         jinja_list_add(arena, parts, attribute_part(arena, name, from, at));
-        if (at == to)
+        if (at == to) {
             return parts;
+        }
         from = at + 1;
     }
 }
@@ -61,21 +63,24 @@ static struct key_getter make_getter(struct jinja_arena *arena, struct jinja_val
 static struct jinja_value get_key(struct jinja_machine *machine, const struct key_getter *getter,
                                   struct jinja_value item)
 {
-    for (size_t i = 0; getter->parts && i < getter->parts->count; i++)
+    for (size_t i = 0; getter->parts && i < getter->parts->count; i++) {
         item = jinja_get_item(machine, item, getter->parts->items[i]);
-    if (getter->ignore_case && item.kind == JINJA_STRING)
+    }
+    if (getter->ignore_case && item.kind == JINJA_STRING) {
         item = jinja_lower(&machine->arena, item.string);
+    }
     return item;
 }
 
 /* ---- map, select, reject */
 
-/* The arguments behind the first `used` without names. */
+/* The arguments after the first `used` without names. */
 static struct jinja_arguments rest_of(const struct jinja_arguments *arguments, size_t used)
 {
     struct jinja_arguments rest = *arguments;
-    if (used > 0)
+    if (used > 0) {
         rest.values += used;
+    }
     rest.count -= used;
     return rest;
 }
@@ -83,8 +88,9 @@ static struct jinja_arguments rest_of(const struct jinja_arguments *arguments, s
 static const char *builtin_name(struct jinja_call *call, size_t index)
 {
     struct jinja_value value = call->arguments.values[index];
-    if (value.kind != JINJA_STRING)
+    if (value.kind != JINJA_STRING) {
         jinja_fail(call->arena, "the name of a filter or test must be a string, not a %s", jinja_kind_name(value));
+    }
     char *name = jinja_new(call->arena, value.string->length + 1, 1);
     return memcpy(name, value.string->bytes, value.string->length);
 }
@@ -94,23 +100,26 @@ static struct jinja_value map_attribute(struct jinja_call *call)
     struct jinja_list *result = jinja_list_new(call->arena, 0), *items;
     struct jinja_value attribute = {.kind = JINJA_MISSING}, otherwise = {.kind = JINJA_MISSING};
     for (size_t i = 0; i < call->arguments.named_count; i++) {
-        if (strcmp(call->arguments.named[i].name, "attribute") == 0)
+        if (strcmp(call->arguments.named[i].name, "attribute") == 0) {
             attribute = call->arguments.named[i].value;
-        else if (strcmp(call->arguments.named[i].name, "default") == 0)
+        } else if (strcmp(call->arguments.named[i].name, "default") == 0) {
             otherwise = call->arguments.named[i].value;
-        else
+        } else {
             jinja_fail(call->arena, "map has no parameter '%s'", call->arguments.named[i].name);
+        }
     }
-    if (attribute.kind == JINJA_MISSING)
+    if (attribute.kind == JINJA_MISSING) {
         jinja_fail(call->arena, "map needs the name of a filter, or attribute=");
+    }
     struct key_getter getter = make_getter(call->arena, attribute, false);
     items = subject_elements(call);
     for (size_t i = 0; i < items->count; i++) {
         struct jinja_value item = items->items[i];
         for (size_t k = 0; k < getter.parts->count; k++) {
             item = jinja_get_item(call->machine, item, getter.parts->items[k]);
-            if (item.kind == JINJA_UNDEFINED && otherwise.kind != JINJA_MISSING && otherwise.kind != JINJA_NONE)
+            if (item.kind == JINJA_UNDEFINED && otherwise.kind != JINJA_MISSING && otherwise.kind != JINJA_NONE) {
                 item = otherwise;
+            }
         }
         jinja_list_add(call->arena, result, item);
     }
@@ -119,19 +128,23 @@ static struct jinja_value map_attribute(struct jinja_call *call)
 
 static struct jinja_value filter_map(struct jinja_call *call)
 {
-    if (!jinja_truth(call->subject))
+    if (!jinja_truth(call->subject)) {
         return iterator(jinja_list_new(call->arena, 0));
-    if (call->arguments.count == 0)
+    }
+    if (call->arguments.count == 0) {
         return map_attribute(call);
+    }
     const char *name = builtin_name(call, 0);
     const struct jinja_builtin *filter = jinja_find_filter(name);
-    if (!filter)
+    if (!filter) {
         jinja_fail(call->arena, "the filter '%s' is not supported", name);
+    }
     struct jinja_arguments arguments = rest_of(&call->arguments, 1);
     const struct jinja_list *items = subject_elements(call);
     struct jinja_list *result = jinja_list_new(call->arena, 0);
-    for (size_t i = 0; i < items->count; i++)
+    for (size_t i = 0; i < items->count; i++) {
         jinja_list_add(call->arena, result, jinja_invoke(call->machine, filter, "filter", items->items[i], &arguments));
+    }
     return iterator(result);
 }
 
@@ -139,29 +152,35 @@ static struct jinja_value filter_map(struct jinja_call *call)
 static struct jinja_value choose(struct jinja_call *call, bool by_attribute, bool wanted)
 {
     struct jinja_list *result = jinja_list_new(call->arena, 0);
-    if (!jinja_truth(call->subject))
+    if (!jinja_truth(call->subject)) {
         return iterator(result);
+    }
     size_t used = by_attribute;
     struct key_getter getter = {0};
-    if (by_attribute && call->arguments.count == 0)
+    if (by_attribute && call->arguments.count == 0) {
         jinja_fail(call->arena, "selectattr and rejectattr need the name of an attribute");
-    if (by_attribute)
+    }
+    if (by_attribute) {
         getter = make_getter(call->arena, call->arguments.values[0], false);
+    }
     const struct jinja_builtin *test = NULL;
     if (call->arguments.count > used) {
         const char *name = builtin_name(call, used++);
         test = jinja_find_test(name);
-        if (!test)
+        if (!test) {
             jinja_fail(call->arena, "the test '%s' is not supported", name);
+        }
     }
     struct jinja_arguments arguments = rest_of(&call->arguments, used);
     const struct jinja_list *items = subject_elements(call);
     for (size_t i = 0; i < items->count; i++) {
         struct jinja_value value = get_key(call->machine, &getter, items->items[i]);
-        if (test)
+        if (test) {
             value = jinja_invoke(call->machine, test, "test", value, &arguments);
-        if (jinja_truth(value) == wanted)
+        }
+        if (jinja_truth(value) == wanted) {
             jinja_list_add(call->arena, result, items->items[i]);
+        }
     }
     return iterator(result);
 }
@@ -196,8 +215,9 @@ struct keyed {
 static void merge_sort(struct jinja_arena *arena, struct keyed *items, struct keyed *scratch, size_t from, size_t to,
                        bool descending)
 {
-    if (to - from < 2)
+    if (to - from < 2) {
         return;
+    }
     size_t middle = from + (to - from) / 2, left = from, right = middle;
     merge_sort(arena, items, scratch, from, middle, descending);
     merge_sort(arena, items, scratch, middle, to, descending);
@@ -218,8 +238,9 @@ static struct jinja_value sorted(struct jinja_call *call, const struct jinja_lis
     struct keyed *scratch = jinja_new(call->arena, items->count, sizeof *scratch);
     merge_sort(call->arena, keyed, scratch, 0, items->count, descending);
     struct jinja_list *result = jinja_list_new(call->arena, items->count);
-    for (size_t i = 0; i < items->count; i++)
+    for (size_t i = 0; i < items->count; i++) {
         jinja_list_add(call->arena, result, keyed[i].item);
+    }
     return jinja_list_value(JINJA_LIST, result);
 }
 
@@ -230,8 +251,9 @@ static struct jinja_value filter_sort(struct jinja_call *call)
     struct jinja_list *getters = jinja_list_new(call->arena, 0); /* "a,b" sorts by a, then by b */
     if (attribute.kind == JINJA_STRING) {
         for (size_t from = 0, at = 0; at <= attribute.string->length; at++) {
-            if (at < attribute.string->length && attribute.string->bytes[at] != ',')
+            if (at < attribute.string->length && attribute.string->bytes[at] != ',') {
                 continue;
+            }
             struct jinja_list *parts = attribute_parts(call->arena, attribute.string, from, at);
             jinja_list_add(call->arena, getters, jinja_list_value(JINJA_LIST, parts));
             from = at + 1;
@@ -257,33 +279,38 @@ static struct jinja_value filter_sort(struct jinja_call *call)
 static struct jinja_value filter_dictsort(struct jinja_call *call)
 {
     size_t by = 0;
-    if (call->subject.kind != JINJA_DICT)
+    if (call->subject.kind != JINJA_DICT) {
         jinja_fail(call->arena, "dictsort takes a dictionary, not a %s", jinja_kind_name(call->subject));
+    }
     if (call->values[1].kind != JINJA_MISSING) {
         const struct jinja_string *name = jinja_text_argument(call, 1, "by");
         by = jinja_string_is(name, "value");
-        if (!by && !jinja_string_is(name, "key"))
+        if (!by && !jinja_string_is(name, "key")) {
             jinja_fail(call->arena, "dictsort sorts by 'key' or 'value'");
+        }
     }
     struct jinja_view view = {JINJA_ITEMS, call->subject.dict};
     struct jinja_value pairs = {.kind = JINJA_VIEW, .view = &view};
     const struct jinja_list *items = jinja_elements(call->arena, pairs);
     struct keyed *keyed = jinja_new(call->arena, items->count, sizeof *keyed);
     struct key_getter plain = {.ignore_case = !jinja_bool_argument(call, 0)};
-    for (size_t i = 0; i < items->count; i++)
+    for (size_t i = 0; i < items->count; i++) {
         keyed[i] = (struct keyed){get_key(call->machine, &plain, items->items[i].list->items[by]), items->items[i]};
+    }
     return sorted(call, items, keyed, jinja_bool_argument(call, 2));
 }
 
 static struct jinja_value filter_reverse(struct jinja_call *call)
 {
     struct jinja_value step = jinja_int(-1);
-    if (call->subject.kind == JINJA_STRING)
+    if (call->subject.kind == JINJA_STRING) {
         return jinja_slice(call->arena, call->subject, jinja_none(), jinja_none(), step);
+    }
     struct jinja_value list = jinja_list_value(JINJA_LIST, subject_elements(call));
     list = jinja_slice(call->arena, list, jinja_none(), jinja_none(), step);
-    if (call->subject.kind != JINJA_ITERATOR)
+    if (call->subject.kind != JINJA_ITERATOR) {
         list.kind = JINJA_ITERATOR;
+    }
     return list;
 }
 
@@ -295,8 +322,9 @@ static struct jinja_value filter_unique(struct jinja_call *call)
     struct jinja_dict *seen = jinja_dict_new(call->arena, 0);
     for (size_t i = 0; i < items->count; i++) {
         struct jinja_value key = get_key(call->machine, &getter, items->items[i]);
-        if (jinja_dict_get(call->arena, seen, key))
+        if (jinja_dict_get(call->arena, seen, key)) {
             continue;
+        }
         jinja_dict_append(call->arena, seen, key, key);
         jinja_list_add(call->arena, result, items->items[i]);
     }
@@ -307,8 +335,9 @@ static struct jinja_value extreme(struct jinja_call *call, int sign)
 {
     struct key_getter getter = make_getter(call->arena, call->values[1], !jinja_bool_argument(call, 0));
     const struct jinja_list *items = subject_elements(call);
-    if (items->count == 0)
+    if (items->count == 0) {
         return jinja_undefined_hint(call->arena, "there is no smallest or largest item of an empty sequence");
+    }
     struct jinja_value best = items->items[0], best_key = get_key(call->machine, &getter, best);
     for (size_t i = 1; i < items->count; i++) {
         struct jinja_value key = get_key(call->machine, &getter, items->items[i]);
@@ -341,23 +370,27 @@ static struct jinja_value filter_first(struct jinja_call *call)
 {
     if (call->subject.kind == JINJA_ITERATOR) {
         struct jinja_list *list = call->subject.list;
-        if (list->cursor < list->count)
+        if (list->cursor < list->count) {
             return list->items[list->cursor++];
+        }
     } else {
         const struct jinja_list *items = subject_elements(call);
-        if (items->count > 0)
+        if (items->count > 0) {
             return items->items[0];
+        }
     }
     return jinja_undefined_hint(call->arena, "there is no first item of an empty sequence");
 }
 
 static struct jinja_value filter_last(struct jinja_call *call)
 {
-    if (call->subject.kind == JINJA_ITERATOR)
+    if (call->subject.kind == JINJA_ITERATOR) {
         jinja_fail(call->arena, "a generator has no last item; make a list of it first: ... | list | last");
+    }
     const struct jinja_list *items = subject_elements(call);
-    if (items->count > 0)
+    if (items->count > 0) {
         return items->items[items->count - 1];
+    }
     return jinja_undefined_hint(call->arena, "there is no last item of an empty sequence");
 }
 
@@ -370,10 +403,12 @@ static struct jinja_value filter_list(struct jinja_call *call)
 
 static struct jinja_value filter_items(struct jinja_call *call)
 {
-    if (call->subject.kind == JINJA_UNDEFINED)
+    if (call->subject.kind == JINJA_UNDEFINED) {
         return iterator(jinja_list_new(call->arena, 0));
-    if (call->subject.kind != JINJA_DICT)
+    }
+    if (call->subject.kind != JINJA_DICT) {
         jinja_fail(call->arena, "items takes a dictionary, not a %s", jinja_kind_name(call->subject));
+    }
     struct jinja_view view = {JINJA_ITEMS, call->subject.dict};
     return iterator(jinja_elements(call->arena, (struct jinja_value){.kind = JINJA_VIEW, .view = &view}));
 }
@@ -387,8 +422,9 @@ static struct jinja_value filter_join(struct jinja_call *call)
     if (call->values[1].kind != JINJA_MISSING && call->values[1].kind != JINJA_NONE) {
         struct key_getter getter = make_getter(call->arena, call->values[1], false);
         struct jinja_list *keys = jinja_list_new(call->arena, items->count);
-        for (size_t i = 0; i < items->count; i++)
+        for (size_t i = 0; i < items->count; i++) {
             jinja_list_add(call->arena, keys, get_key(call->machine, &getter, items->items[i]));
+        }
         items = keys;
     }
     return jinja_join(call->machine, between.string, items);
@@ -399,10 +435,12 @@ static struct jinja_value filter_sum(struct jinja_call *call)
     struct key_getter getter = make_getter(call->arena, call->values[0], false);
     const struct jinja_list *items = subject_elements(call);
     struct jinja_value total = call->values[1].kind == JINJA_MISSING ? jinja_int(0) : call->values[1];
-    if (total.kind == JINJA_STRING)
+    if (total.kind == JINJA_STRING) {
         jinja_fail(call->arena, "sum does not add strings; use join");
-    for (size_t i = 0; i < items->count; i++)
+    }
+    for (size_t i = 0; i < items->count; i++) {
         total = jinja_arithmetic(call->arena, JINJA_ADD, total, get_key(call->machine, &getter, items->items[i]));
+    }
     return total;
 }
 
@@ -420,8 +458,9 @@ static struct jinja_value filter_batch(struct jinja_call *call)
         }
         jinja_list_add(call->arena, row, items->items[i]);
     }
-    while (fills && row && (int64_t)row->count < size)
+    while (fills && row && (int64_t)row->count < size) {
         jinja_list_add(call->arena, row, call->values[1]);
+    }
     return iterator(rows);
 }
 
@@ -432,16 +471,19 @@ static struct jinja_value filter_slice(struct jinja_call *call)
     bool fills = call->values[1].kind != JINJA_MISSING && call->values[1].kind != JINJA_NONE;
     const struct jinja_list *items = subject_elements(call);
     struct jinja_list *columns = jinja_list_new(call->arena, 0);
-    if (slices <= 0)
+    if (slices <= 0) {
         jinja_fail(call->arena, "slice needs a number of slices above zero");
+    }
     size_t each = items->count / (size_t)slices, longer = items->count % (size_t)slices, at = 0;
     for (size_t k = 0; k < (size_t)slices; k++) {
         size_t count = each + (k < longer);
         struct jinja_list *column = jinja_list_new(call->arena, count + 1);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             jinja_list_add(call->arena, column, items->items[at++]);
-        if (fills && k >= longer)
+        }
+        if (fills && k >= longer) {
             jinja_list_add(call->arena, column, call->values[1]);
+        }
         jinja_list_add(call->arena, columns, jinja_list_value(JINJA_LIST, column));
     }
     return iterator(columns);

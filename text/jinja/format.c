@@ -52,8 +52,9 @@ static int64_t read_number(struct reader *reader, int64_t most, const char *what
     while (peek(reader) >= '0' && peek(reader) <= '9') {
         number = max(number, 0) * 10 + (peek(reader) - '0');
         reader->at++;
-        if (number > most)
+        if (number > most) {
             jinja_fail(reader->arena, "the %s of a formatted value is more than %lld", what, (long long)most);
+        }
     }
     return number;
 }
@@ -65,11 +66,13 @@ static void pad(struct jinja_text *text, const struct field *field, struct jinja
 {
     int64_t more = field->width - (int64_t)jinja_characters(text->arena, body);
     int64_t left = more <= 0 ? 0 : field->align == '>' ? more : field->align == '^' ? more / 2 : 0;
-    for (int64_t i = 0; i < left; i++)
+    for (int64_t i = 0; i < left; i++) {
         jinja_text_put_character(text, field->fill, origin);
+    }
     jinja_text_add(text, body);
-    for (int64_t i = left; i < more; i++)
+    for (int64_t i = left; i < more; i++) {
         jinja_text_put_character(text, field->fill, origin);
+    }
 }
 
 /* Commas between every three digits of the whole part of a number without a sign. */
@@ -78,8 +81,9 @@ static char *with_commas(struct jinja_arena *arena, const char *digits)
     size_t whole = strspn(digits, "0123456789"), count = 0;
     char *result = jinja_new(arena, strlen(digits) + whole / 3 + 1, 1);
     for (size_t i = 0; i < whole; i++) {
-        if (i > 0 && (whole - i) % 3 == 0)
+        if (i > 0 && (whole - i) % 3 == 0) {
             result[count++] = ',';
+        }
         result[count++] = digits[i];
     }
     return strcpy(result + count, digits + whole) - count;
@@ -94,11 +98,12 @@ static char *integer_digits(struct jinja_arena *arena, const struct field *field
     }
     if (field->type == 'b') {
         char *end = digits + 79;
-        do
+        do {
             *--end = (char)('0' + (magnitude & 1));
-        while (magnitude >>= 1);
-        for (size_t i = strlen(prefix); i-- > 0;)
+        } while (magnitude >>= 1);
+        for (size_t i = strlen(prefix); i-- > 0;) {
             *--end = prefix[i];
+        }
         return end;
     }
     const char *format = field->type == 'x'   ? "%s%llx"
@@ -118,14 +123,17 @@ static char *real_digits(struct jinja_arena *arena, const struct field *field, d
         jinja_format_real(digits, magnitude);
         return digits;
     }
-    if (field->type == '\0')
+    if (field->type == '\0') {
         jinja_fail(arena, "a precision needs a type: {:.2f}");
+    }
     format[3] = field->type == '%' ? 'f' : field->type;
-    if (field->alternate)
+    if (field->alternate) {
         memcpy(format, "%#.*", 4), format[4] = field->type;
+    }
     snprintf(digits, size, format, precision, field->type == '%' ? magnitude * 100 : magnitude);
-    if (field->type == '%')
+    if (field->type == '%') {
         strcat(digits, "%");
+    }
     return digits;
 }
 
@@ -143,26 +151,31 @@ static void write_number(struct jinja_text *text, struct jinja_arena *arena, con
         int64_t integer = jinja_need_int(arena, value, "a formatted number");
         digits = integer_digits(arena, field, minus ? 0 - (uint64_t)integer : (uint64_t)integer);
     }
-    if (field->commas)
+    if (field->commas) {
         digits = with_commas(arena, digits);
+    }
     char sign = minus ? '-' : field->sign;
     size_t width = strlen(digits) + (sign != '\0');
-    if (sign)
+    if (sign) {
         jinja_text_put(&body, &sign, 1, origin);
-    for (; field->zeros && (int64_t)width < field->width; width++)
+    }
+    for (; field->zeros && (int64_t)width < field->width; width++) {
         jinja_text_put(&body, "0", 1, origin);
+    }
     jinja_text_puts(&body, digits, origin);
     struct field padded = *field;
-    if (!padded.align)
+    if (!padded.align) {
         padded.align = '>';
+    }
     pad(text, &padded, jinja_text_finish(&body).string, origin);
 }
 
 static void write_string(struct jinja_text *text, struct jinja_arena *arena, const struct field *field,
                          struct jinja_string *string, struct jinja_origin origin)
 {
-    if (field->precision >= 0 && (int64_t)jinja_characters(arena, string) > field->precision)
+    if (field->precision >= 0 && (int64_t)jinja_characters(arena, string) > field->precision) {
         string = jinja_string_part(arena, string, 0, jinja_byte_offset(arena, string, (size_t)field->precision)).string;
+    }
     pad(text, field, string, origin);
 }
 
@@ -181,16 +194,17 @@ static struct field read_percent_field(struct reader *reader)
     bool left = false;
     for (;; reader->at++) {
         char c = peek(reader);
-        if (c == '-')
+        if (c == '-') {
             left = true;
-        else if (c == '0')
+        } else if (c == '0') {
             field.zeros = true;
-        else if (c == '#')
+        } else if (c == '#') {
             field.alternate = true;
-        else if (c == '+' || (c == ' ' && !field.sign))
+        } else if (c == '+' || (c == ' ' && !field.sign)) {
             field.sign = c;
-        else
+        } else {
             break;
+        }
     }
     int64_t width = read_number(reader, WIDTH_MAX, "width");
     field.width = max(width, 0);
@@ -212,15 +226,18 @@ static struct jinja_value percent_value(struct reader *reader, struct jinja_valu
 {
     if (skip(reader, '(')) {
         size_t from = reader->at;
-        while (reader->at < reader->format->length && peek(reader) != ')')
+        while (reader->at < reader->format->length && peek(reader) != ')') {
             reader->at++;
+        }
         struct jinja_value name = jinja_string_part(reader->arena, reader->format, from, reader->at);
-        if (!skip(reader, ')') || values.kind != JINJA_DICT)
-            jinja_fail(reader->arena, "%%(name) needs a ')' and a dictionary behind the %%");
+        if (!skip(reader, ')') || values.kind != JINJA_DICT) {
+            jinja_fail(reader->arena, "%%(name) needs a ')' and a dictionary after the %%");
+        }
         const struct jinja_value *found = jinja_dict_get(reader->arena, values.dict, name);
-        if (!found)
-            jinja_fail(reader->arena, "the dictionary behind %% has no key '%.*s'", (int)name.string->length,
+        if (!found) {
+            jinja_fail(reader->arena, "the dictionary after %% has no key '%.*s'", (int)name.string->length,
                        name.string->bytes);
+        }
         return *found;
     }
     return (struct jinja_value){.kind = JINJA_MISSING, .integer = (int64_t)*used};
@@ -229,8 +246,9 @@ static struct jinja_value percent_value(struct reader *reader, struct jinja_valu
 static struct jinja_value next_percent_value(struct reader *reader, struct jinja_value values, size_t *used)
 {
     size_t count = values.kind == JINJA_TUPLE ? values.list->count : 1;
-    if (*used >= count)
-        jinja_fail(reader->arena, "the format needs more values than are behind the %%");
+    if (*used >= count) {
+        jinja_fail(reader->arena, "the format needs more values than are after the %%");
+    }
     size_t index = (*used)++;
     return values.kind == JINJA_TUPLE ? values.list->items[index] : values;
 }
@@ -239,8 +257,9 @@ static void write_percent_field(struct reader *reader, struct jinja_text *text, 
                                 struct jinja_value value, struct jinja_origin origin)
 {
     static const char numbers[] = "diuxXofFeEgG";
-    if (value.kind == JINJA_UNDEFINED && field->type != 's' && field->type != 'r')
+    if (value.kind == JINJA_UNDEFINED && field->type != 's' && field->type != 'r') {
         jinja_fail_undefined(reader->arena, value.undefined);
+    }
     if (field->type == 's') {
         field->zeros = false;
         write_string(text, reader->arena, field, jinja_to_string(reader->arena, value, origin).string, origin);
@@ -248,17 +267,21 @@ static void write_percent_field(struct reader *reader, struct jinja_text *text, 
         write_string(text, reader->arena, field, repr_of(reader->arena, value, origin), origin);
     } else if (field->type != '\0' && strchr(numbers, field->type)) {
         bool decimal = strchr("diu", field->type) != NULL;
-        if (!jinja_is_number(value))
+        if (!jinja_is_number(value)) {
             jinja_fail(reader->arena, "%%%c needs a number, not a %s", field->type, jinja_kind_name(value));
+        }
         if (decimal && value.kind == JINJA_FLOAT) {
-            if (!(value.real > -9.2e18 && value.real < 9.2e18))
+            if (!(value.real > -9.2e18 && value.real < 9.2e18)) {
                 jinja_fail(reader->arena, "the number %g does not fit 64 bits", value.real);
+            }
             value = jinja_int((int64_t)value.real);
         }
-        if (decimal)
+        if (decimal) {
             field->type = 'd';
-        if (field->precision >= 0 && strchr("dxXo", field->type))
+        }
+        if (field->precision >= 0 && strchr("dxXo", field->type)) {
             jinja_fail(reader->arena, "a precision of whole numbers is not supported");
+        }
         write_number(text, reader->arena, field, value, origin);
     } else {
         jinja_fail(reader->arena, "the format '%%%c' is not supported", field->type ? field->type : ' ');
@@ -273,11 +296,13 @@ struct jinja_value jinja_format_percent(struct jinja_machine *machine, const str
     size_t used = 0;
     while (reader.at < format->length) {
         size_t from = reader.at;
-        while (reader.at < format->length && format->bytes[reader.at] != '%')
+        while (reader.at < format->length && format->bytes[reader.at] != '%') {
             reader.at++;
+        }
         jinja_text_add_part(&text, format, from, reader.at);
-        if (!skip(&reader, '%'))
+        if (!skip(&reader, '%')) {
             break;
+        }
         struct jinja_origin origin = origin_at(&reader, reader.at - 1);
         if (skip(&reader, '%')) {
             jinja_text_put(&text, "%", 1, origin);
@@ -285,16 +310,18 @@ struct jinja_value jinja_format_percent(struct jinja_machine *machine, const str
         }
         struct jinja_value value = percent_value(&reader, values, &used);
         struct field field = read_percent_field(&reader);
-        if (value.kind == JINJA_MISSING)
+        if (value.kind == JINJA_MISSING) {
             value = next_percent_value(&reader, values, &used);
+        }
         write_percent_field(&reader, &text, &field, value, origin);
     }
     size_t count = values.kind == JINJA_TUPLE ? values.list->count : 1;
     /* Python lets anything pass that has items. */
     bool has_items = values.kind == JINJA_DICT || values.kind == JINJA_LIST || values.kind == JINJA_RANGE ||
                      values.kind == JINJA_UNDEFINED;
-    if (used < count && !has_items)
-        jinja_fail(&machine->arena, "the format uses %zu of %zu values behind the %%", used, count);
+    if (used < count && !has_items) {
+        jinja_fail(&machine->arena, "the format uses %zu of %zu values after the %%", used, count);
+    }
     return jinja_text_finish(&text);
 }
 
@@ -304,8 +331,9 @@ struct jinja_value jinja_format_percent(struct jinja_machine *machine, const str
 static struct jinja_value read_part(struct reader *reader, const char *ends)
 {
     size_t from = reader->at;
-    while (reader->at < reader->format->length && (peek(reader) == '\0' || !strchr(ends, peek(reader))))
+    while (reader->at < reader->format->length && (peek(reader) == '\0' || !strchr(ends, peek(reader)))) {
         reader->at++;
+    }
     return jinja_string_part(reader->arena, reader->format, from, reader->at);
 }
 
@@ -313,8 +341,9 @@ static bool is_number_text(const struct jinja_string *text, int64_t *number)
 {
     *number = 0;
     for (size_t i = 0; i < text->length; i++) {
-        if (text->bytes[i] < '0' || text->bytes[i] > '9' || *number > WIDTH_MAX)
+        if (text->bytes[i] < '0' || text->bytes[i] > '9' || *number > WIDTH_MAX) {
             return false;
+        }
         *number = *number * 10 + (text->bytes[i] - '0');
     }
     return text->length > 0;
@@ -329,13 +358,17 @@ static struct jinja_value braces_value(struct reader *reader, const struct jinja
         index = (*next)++;
         numbered = true;
     }
-    if (numbered && index < (int64_t)arguments->count)
+    if (numbered && index < (int64_t)arguments->count) {
         value = arguments->values[index];
-    for (size_t i = 0; i < arguments->named_count && !numbered; i++)
-        if (jinja_string_is(name.string, arguments->named[i].name))
+    }
+    for (size_t i = 0; i < arguments->named_count && !numbered; i++) {
+        if (jinja_string_is(name.string, arguments->named[i].name)) {
             value = arguments->named[i].value;
-    if (value.kind == JINJA_MISSING)
+        }
+    }
+    if (value.kind == JINJA_MISSING) {
         jinja_fail(reader->arena, "format() has no value for '{%.*s}'", (int)name.string->length, name.string->bytes);
+    }
     for (;;) {
         if (skip(reader, '.')) {
             struct jinja_value member = read_part(reader, ".[!:}{");
@@ -343,8 +376,9 @@ static struct jinja_value braces_value(struct reader *reader, const struct jinja
         } else if (skip(reader, '[')) {
             struct jinja_value key = read_part(reader, "]");
             value = jinja_get_item(reader->machine, value, is_number_text(key.string, &index) ? jinja_int(index) : key);
-            if (!skip(reader, ']'))
+            if (!skip(reader, ']')) {
                 jinja_fail(reader->arena, "format() misses a ']'");
+            }
         } else {
             return value;
         }
@@ -359,32 +393,37 @@ static bool is_align(char c)
 static struct field read_braces_field(struct reader *reader)
 {
     struct field field = {.fill = ' ', .precision = -1};
-    size_t behind = reader->at;
-    if (peek(reader) != '\0')
-        jinja_next_character(reader->format, &behind);
-    if (is_align(behind < reader->format->length ? reader->format->bytes[behind] : '\0')) {
+    size_t after = reader->at;
+    if (peek(reader) != '\0') {
+        jinja_next_character(reader->format, &after);
+    }
+    if (is_align(after < reader->format->length ? reader->format->bytes[after] : '\0')) {
         field.fill = jinja_next_character(reader->format, &reader->at);
         field.align = reader->format->bytes[reader->at++];
     } else if (is_align(peek(reader))) {
         field.align = reader->format->bytes[reader->at++];
     }
-    if (skip(reader, '+'))
+    if (skip(reader, '+')) {
         field.sign = '+';
-    else if (skip(reader, ' '))
+    } else if (skip(reader, ' ')) {
         field.sign = ' ';
-    else
+    } else {
         skip(reader, '-');
+    }
     field.alternate = skip(reader, '#');
     field.zeros = skip(reader, '0') && !field.align;
     field.width = read_number(reader, WIDTH_MAX, "width");
     field.width = max(field.width, 0);
     field.commas = skip(reader, ',');
-    if (skip(reader, '.'))
+    if (skip(reader, '.')) {
         field.precision = read_number(reader, PRECISION_MAX, "precision");
-    if (peek(reader) != '\0' && strchr("sdxXobfFeEgG%", peek(reader)))
+    }
+    if (peek(reader) != '\0' && strchr("sdxXobfFeEgG%", peek(reader))) {
         field.type = reader->format->bytes[reader->at++];
-    if (field.zeros && field.commas)
+    }
+    if (field.zeros && field.commas) {
         jinja_fail(reader->arena, "zeros and commas together are not supported in format()");
+    }
     return field;
 }
 
@@ -395,8 +434,9 @@ static void write_braces_field(struct reader *reader, struct jinja_text *text, c
     if (plain) {
         jinja_write(text, value, origin);
     } else if (number && field->type != 's') {
-        if (value.kind == JINJA_FLOAT && field->type && strchr("dxXob", field->type))
+        if (value.kind == JINJA_FLOAT && field->type && strchr("dxXob", field->type)) {
             jinja_fail(reader->arena, "format() cannot write a float as '%c'", field->type);
+        }
         write_number(text, reader->arena, field, value, origin);
     } else if (value.kind == JINJA_STRING && (field->type == 's' || !field->type) && !field->zeros) {
         write_string(text, reader->arena, field, value.string, origin);
@@ -405,7 +445,7 @@ static void write_braces_field(struct reader *reader, struct jinja_text *text, c
     }
 }
 
-/* One {...}, behind its opening brace. */
+/* One {...}, after its opening brace. */
 static void write_braces(struct reader *reader, struct jinja_text *text, const struct jinja_arguments *arguments,
                          int64_t *next)
 {
@@ -426,8 +466,9 @@ static void write_braces(struct reader *reader, struct jinja_text *text, const s
         plain = false;
         field = read_braces_field(reader);
     }
-    if (!skip(reader, '}'))
+    if (!skip(reader, '}')) {
         jinja_fail(reader->arena, "format() cannot read the braces at character %zu of its text", reader->at);
+    }
     write_braces_field(reader, text, &field, plain, value, origin);
 }
 
@@ -439,19 +480,22 @@ struct jinja_value jinja_format_braces(struct jinja_machine *machine, const stru
     int64_t next = 0;
     while (reader.at < format->length) {
         size_t from = reader.at;
-        while (reader.at < format->length && peek(&reader) != '{' && peek(&reader) != '}')
+        while (reader.at < format->length && peek(&reader) != '{' && peek(&reader) != '}') {
             reader.at++;
+        }
         jinja_text_add_part(&text, format, from, reader.at);
         char brace = peek(&reader);
-        if (reader.at == format->length)
+        if (reader.at == format->length) {
             break;
+        }
         reader.at++;
-        if (skip(&reader, brace))
+        if (skip(&reader, brace)) {
             jinja_text_put(&text, &brace, 1, origin_at(&reader, reader.at - 1));
-        else if (brace == '}')
+        } else if (brace == '}') {
             jinja_fail(&machine->arena, "format() finds a '}' that closes nothing; write '}}' for one");
-        else
+        } else {
             write_braces(&reader, &text, arguments, &next);
+        }
     }
     return jinja_text_finish(&text);
 }

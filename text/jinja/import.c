@@ -11,8 +11,9 @@ struct jinja_value jinja_import(struct jinja_arena *arena, const json_t *json, s
         break;
     case JSON_ARRAY:
         value = jinja_list_value(JINJA_LIST, jinja_list_new(arena, json_array_size(json)));
-        for (size_t i = 0; i < json_array_size(json); i++)
+        for (size_t i = 0; i < json_array_size(json); i++) {
             jinja_list_add(arena, value.list, jinja_import(arena, json_array_get(json, i), origin));
+        }
         break;
     case JSON_STRING:
         value = jinja_string_of(arena, json_string_value(json), json_string_length(json), origin);

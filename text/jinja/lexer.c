@@ -3,7 +3,7 @@
  *
  *     {%- or -%}   drops all white space on that side
  *     {%  at the start of a line drops the spaces in front of it (so does {#, but not {{); {%+ keeps them
- *     %}  drops one newline behind it (so does #}, but not }}); +%} keeps it
+ *     %}  drops one newline after it (so does #}, but not }}); +%} keeps it
  *
  * Newlines are made "\n" first, and one at the very end of the template is dropped. Source: jinja2/lexer.py.
  */
@@ -28,8 +28,9 @@ struct lexer {
 /* Brings the line for errors up to `offset`. */
 static void count_lines(struct lexer *lexer, size_t offset)
 {
-    for (; lexer->counted < offset; lexer->counted++)
+    for (; lexer->counted < offset; lexer->counted++) {
         lexer->arena->line += lexer->source[lexer->counted] == '\n';
+    }
 }
 
 static struct jinja_token *add_token(struct lexer *lexer, enum jinja_token_kind kind, size_t from, size_t to)
@@ -49,13 +50,15 @@ static bool starts(const struct lexer *lexer, size_t at, const char *text)
     return length <= lexer->length - at && memcmp(lexer->source + at, text, length) == 0;
 }
 
-/* The offset behind the white space at `at`. */
+/* The offset after the white space at `at`. */
 static size_t skip_space(const struct lexer *lexer, size_t at)
 {
     struct jinja_string whole = {.bytes = lexer->source, .length = lexer->length};
-    for (size_t next = at; at < lexer->length; at = next)
-        if (!jinja_unicode_is(&jinja_unicode_space, jinja_next_character(&whole, &next)))
+    for (size_t next = at; at < lexer->length; at = next) {
+        if (!jinja_unicode_is(&jinja_unicode_space, jinja_next_character(&whole, &next))) {
             break;
+        }
+    }
     return at;
 }
 
@@ -65,8 +68,9 @@ static size_t drop_space(const struct lexer *lexer, size_t from, size_t to)
     struct jinja_string whole = {.bytes = lexer->source, .length = lexer->length};
     while (to > from) {
         size_t start = utf8_before(lexer->source, to), next = start;
-        if (!jinja_unicode_is(&jinja_unicode_space, jinja_next_character(&whole, &next)))
+        if (!jinja_unicode_is(&jinja_unicode_space, jinja_next_character(&whole, &next))) {
             break;
+        }
         to = start;
     }
     return to;
@@ -79,28 +83,34 @@ static void add_data(struct lexer *lexer, size_t from, size_t to, char sign, boo
         to = drop_space(lexer, from, to);
     } else if (sign != '+' && strips_line) {
         size_t start = to;
-        while (start > from && lexer->source[start - 1] != '\n')
+        while (start > from && lexer->source[start - 1] != '\n') {
             start--;
+        }
         bool line_start = start > from || from == 0 || lexer->source[from - 1] == '\n';
-        if (line_start && drop_space(lexer, start, to) == start)
+        if (line_start && drop_space(lexer, start, to) == start) {
             to = start;
+        }
     }
-    if (to > from)
+    if (to > from) {
         add_token(lexer, JINJA_TOKEN_DATA, from, to);
+    }
 }
 
-/* Length of the end of a block or comment at `at` ("%}", "-%}", "+%}" with what they drop behind), 0: none there. */
+/* Length of the end of a block or comment at `at` ("%}", "-%}", "+%}" with what they drop after them), 0: none there.
+ */
 static size_t tag_end(const struct lexer *lexer, size_t at, const char *end)
 {
     bool minus = lexer->source[at] == '-', plus = lexer->source[at] == '+';
     size_t next = at + (minus || plus);
-    if (!starts(lexer, next, end))
+    if (!starts(lexer, next, end)) {
         return 0;
+    }
     next += strlen(end);
-    if (minus)
+    if (minus) {
         next = skip_space(lexer, next);
-    else if (!plus && next < lexer->length && lexer->source[next] == '\n')
+    } else if (!plus && next < lexer->length && lexer->source[next] == '\n') {
         next++;
+    }
     return next - at;
 }
 
@@ -108,8 +118,9 @@ static size_t tag_end(const struct lexer *lexer, size_t at, const char *end)
 static size_t print_end(const struct lexer *lexer, size_t at)
 {
     bool minus = lexer->source[at] == '-';
-    if (!starts(lexer, at + minus, "}}"))
+    if (!starts(lexer, at + minus, "}}")) {
         return 0;
+    }
     size_t next = at + minus + 2;
     return (minus ? skip_space(lexer, next) : next) - at;
 }
@@ -132,12 +143,13 @@ static char sign_at(const struct lexer *lexer, size_t at)
     return at < lexer->length && (lexer->source[at] == '-' || lexer->source[at] == '+') ? lexer->source[at] : '\0';
 }
 
-/* Whether at `at`, behind "{%" and its sign, stand the word and the end of the tag; *end is then behind the word. */
+/* Whether at `at`, after "{%" and its sign, stand the word and the end of the tag; *end is then after the word. */
 static bool is_word_tag(const struct lexer *lexer, size_t at, const char *word, size_t *end)
 {
     at = skip_space(lexer, at);
-    if (!starts(lexer, at, word))
+    if (!starts(lexer, at, word)) {
         return false;
+    }
     *end = skip_space(lexer, at + strlen(word));
     return true;
 }
@@ -146,19 +158,23 @@ static bool is_word_tag(const struct lexer *lexer, size_t at, const char *word, 
 static bool lex_raw(struct lexer *lexer, size_t behind_sign)
 {
     size_t at;
-    if (!is_word_tag(lexer, behind_sign, "raw", &at) || !(starts(lexer, at, "%}") || starts(lexer, at, "-%}")))
+    if (!is_word_tag(lexer, behind_sign, "raw", &at) || !(starts(lexer, at, "%}") || starts(lexer, at, "-%}"))) {
         return false;
+    }
     size_t from = starts(lexer, at, "-") ? skip_space(lexer, at + 3) : at + 2;
     for (size_t to = from; to < lexer->length; to++) {
-        if (!starts(lexer, to, "{%"))
+        if (!starts(lexer, to, "{%")) {
             continue;
+        }
         char sign = sign_at(lexer, to + 2);
         size_t end;
-        if (!is_word_tag(lexer, to + 2 + (sign != '\0'), "endraw", &end) || end >= lexer->length)
+        if (!is_word_tag(lexer, to + 2 + (sign != '\0'), "endraw", &end) || end >= lexer->length) {
             continue;
+        }
         size_t length = tag_end(lexer, end, "%}");
-        if (length == 0)
+        if (length == 0) {
             continue;
+        }
         add_data(lexer, from, to, sign, true);
         lexer->at = end + length;
         return true;
@@ -178,14 +194,15 @@ static bool is_word(char c)
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-/* Behind digits that may hold single underscores between them; `at` where there are none. */
+/* After digits that may hold single underscores between them; `at` where there are none. */
 static size_t skip_digits(const struct lexer *lexer, size_t at)
 {
     size_t end = at;
     while (end < lexer->length &&
            (is_digit(lexer->source[end]) ||
-            (end > at && lexer->source[end] == '_' && end + 1 < lexer->length && is_digit(lexer->source[end + 1]))))
+            (end > at && lexer->source[end] == '_' && end + 1 < lexer->length && is_digit(lexer->source[end + 1])))) {
         end++;
+    }
     return end;
 }
 
@@ -200,8 +217,10 @@ static size_t lex_integer(struct lexer *lexer, size_t from, size_t to, int base)
     int64_t value = 0;
     for (size_t i = from + (base == 10 ? 0 : 2); i < to; i++) {
         int digit = digit_of(lexer->source[i], base);
-        if (digit >= 0 && (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value)))
+        if (digit >= 0 &&
+            (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value))) {
             jinja_fail(lexer->arena, "the number %.*s does not fit 64 bits", (int)(to - from), lexer->source + from);
+        }
     }
     add_token(lexer, JINJA_TOKEN_INTEGER, from, to)->integer = value;
     return to;
@@ -210,17 +229,20 @@ static size_t lex_integer(struct lexer *lexer, size_t from, size_t to, int base)
 /* A number in another base (0x1F, 0o17, 0b11), or 0 where there is none. */
 static size_t lex_based_integer(struct lexer *lexer, size_t at)
 {
-    if (lexer->source[at] != '0' || at + 1 >= lexer->length)
+    if (lexer->source[at] != '0' || at + 1 >= lexer->length) {
         return 0;
+    }
     char letter = (char)(lexer->source[at + 1] | 0x20);
     int base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 0;
-    if (base == 0)
+    if (base == 0) {
         return 0;
+    }
     size_t end = at + 2;
     while (end < lexer->length) {
         size_t digit = end + (lexer->source[end] == '_');
-        if (digit >= lexer->length || digit_of(lexer->source[digit], base) < 0)
+        if (digit >= lexer->length || digit_of(lexer->source[digit], base) < 0) {
             break;
+        }
         end = digit + 1;
     }
     return end > at + 2 ? lex_integer(lexer, at, end, base) : 0;
@@ -229,34 +251,40 @@ static size_t lex_based_integer(struct lexer *lexer, size_t at)
 static size_t lex_number(struct lexer *lexer, size_t at)
 {
     size_t whole = skip_digits(lexer, at), end = whole;
-    if (end + 1 < lexer->length && lexer->source[end] == '.' && is_digit(lexer->source[end + 1]))
+    if (end + 1 < lexer->length && lexer->source[end] == '.' && is_digit(lexer->source[end + 1])) {
         end = skip_digits(lexer, end + 1);
+    }
     if (end < lexer->length && (lexer->source[end] | 0x20) == 'e') {
         size_t sign = end + 1 < lexer->length && (lexer->source[end + 1] == '+' || lexer->source[end + 1] == '-');
         size_t exponent = skip_digits(lexer, end + 1 + sign);
-        if (exponent > end + 1 + sign)
+        if (exponent > end + 1 + sign) {
             end = exponent;
+        }
     }
     bool behind_dot = at > 0 && lexer->source[at - 1] == '.';
     if (end == whole || behind_dot) {
         size_t based = lex_based_integer(lexer, at);
-        if (based > 0)
+        if (based > 0) {
             return based;
-        if (lexer->source[at] == '0') /* 007 is 00 and 7, which the parser refuses */
+        }
+        if (lexer->source[at] == '0') { /* 007 is 00 and 7, which the parser refuses */
             for (whole = at + 1; whole < lexer->length && lexer->source[whole] == '0'; whole++)
                 ;
+        }
         return lex_integer(lexer, at, whole, 10);
     }
     struct jinja_token *token = add_token(lexer, JINJA_TOKEN_REAL, at, end);
     char *digits = jinja_new(lexer->arena, end - at + 1, 1);
-    for (size_t i = at, k = 0; i < end; i++)
-        if (lexer->source[i] != '_')
+    for (size_t i = at, k = 0; i < end; i++) {
+        if (lexer->source[i] != '_') {
             digits[k++] = lexer->source[i];
+        }
+    }
     token->real = strtod(digits, NULL);
     return end;
 }
 
-/* The code point of an escape with `digits` digits (at most, for octal ones) at *at, which moves behind them. */
+/* The code point of an escape with `digits` digits (at most, for octal ones) at *at, which moves after them. */
 static uint32_t escape_number(struct lexer *lexer, size_t *at, size_t end, int base, int digits)
 {
     uint32_t value = 0;
@@ -265,12 +293,13 @@ static uint32_t escape_number(struct lexer *lexer, size_t *at, size_t end, int b
         value = value * (uint32_t)base + (uint32_t)digit_of(lexer->source[(*at)++], base);
         seen++;
     }
-    if ((base == 16 && seen < digits) || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+    if ((base == 16 && seen < digits) || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) {
         jinja_fail(lexer->arena, "a string holds an escape that is not a character");
+    }
     return value;
 }
 
-/* The escape at *at, behind its backslash. */
+/* The escape at *at, after its backslash. */
 static void lex_escape(struct lexer *lexer, size_t *at, size_t end, struct jinja_text *text)
 {
     static const char letters[] = "abfnrtv\\'\"", meanings[] = "\a\b\f\n\r\t\v\\'\"";
@@ -282,13 +311,13 @@ static void lex_escape(struct lexer *lexer, size_t *at, size_t end, struct jinja
         return;
     }
     ++*at;
-    if (letter)
+    if (letter) {
         jinja_text_put(text, &meanings[letter - letters], 1, none);
-    else if (c == 'x' || c == 'u' || c == 'U')
+    } else if (c == 'x' || c == 'u' || c == 'U') {
         jinja_text_put_character(text, escape_number(lexer, at, end, 16, c == 'x' ? 2 : c == 'u' ? 4 : 8), none);
-    else if (c == 'N')
+    } else if (c == 'N') {
         jinja_fail(lexer->arena, "the escape \\N{...} is not supported; write the character itself");
-    else if (c != '\n') {
+    } else if (c != '\n') {
         /* Python keeps the backslash of what is no escape; the character itself is copied by the caller. */
         jinja_text_put(text, "\\", 1, none);
         --*at;
@@ -303,15 +332,18 @@ static size_t lex_string(struct lexer *lexer, size_t at)
 {
     char quote = lexer->source[at];
     size_t end = at + 1;
-    while (end < lexer->length && lexer->source[end] != quote)
+    while (end < lexer->length && lexer->source[end] != quote) {
         end += lexer->source[end] == '\\' ? 2 : 1;
-    if (end >= lexer->length)
+    }
+    if (end >= lexer->length) {
         jinja_fail(lexer->arena, "the string that starts here has no end");
+    }
     struct jinja_text text = jinja_text_new(lexer->arena);
     for (size_t i = at + 1; i < end;) {
         size_t plain = i;
-        while (plain < end && lexer->source[plain] != '\\')
+        while (plain < end && lexer->source[plain] != '\\') {
             plain++;
+        }
         jinja_text_put(&text, lexer->source + i, plain - i, JINJA_NO_ORIGIN);
         i = plain;
         if (i < end) {
@@ -331,8 +363,9 @@ static size_t lex_sign(struct lexer *lexer, size_t at)
     static const char *const signs[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
                                         "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
     size_t which = 0;
-    while (which < sizeof signs / sizeof *signs && !starts(lexer, at, signs[which]))
+    while (which < sizeof signs / sizeof *signs && !starts(lexer, at, signs[which])) {
         which++;
+    }
     if (which == sizeof signs / sizeof *signs) {
         size_t next = at;
         struct jinja_string whole = {.bytes = lexer->source, .length = lexer->length};
@@ -341,12 +374,15 @@ static size_t lex_sign(struct lexer *lexer, size_t at)
                    lexer->source + at);
     }
     const char *bracket = strchr("([{", *signs[which]), *closing = strchr(")]}", *signs[which]);
-    if (bracket && lexer->open_count == JINJA_DEPTH_MAX)
+    if (bracket && lexer->open_count == JINJA_DEPTH_MAX) {
         jinja_fail(lexer->arena, "more than %d brackets are open", JINJA_DEPTH_MAX);
-    if (bracket)
+    }
+    if (bracket) {
         lexer->open[lexer->open_count++] = *bracket == '(' ? ')' : *bracket == '[' ? ']' : '}';
-    if (closing && (lexer->open_count == 0 || lexer->open[--lexer->open_count] != *closing))
+    }
+    if (closing && (lexer->open_count == 0 || lexer->open[--lexer->open_count] != *closing)) {
         jinja_fail(lexer->arena, "'%c' closes no bracket", *closing);
+    }
     size_t end = at + strlen(signs[which]);
     add_token(lexer, JINJA_TOKEN_SIGN, at, end);
     return end;
@@ -375,8 +411,9 @@ static void lex_tag(struct lexer *lexer, bool print)
         if (is_digit(c)) {
             lexer->at = lex_number(lexer, at);
         } else if (is_word(c)) {
-            while (lexer->at < lexer->length && is_word(lexer->source[lexer->at]))
+            while (lexer->at < lexer->length && is_word(lexer->source[lexer->at])) {
                 lexer->at++;
+            }
             add_token(lexer, JINJA_TOKEN_NAME, at, lexer->at);
         } else {
             lexer->at = c == '\'' || c == '"' ? lex_string(lexer, at) : lex_sign(lexer, at);
@@ -388,8 +425,9 @@ static void lex_tag(struct lexer *lexer, bool print)
 static size_t find_tag(const struct lexer *lexer)
 {
     size_t at = lexer->at;
-    while (at < lexer->length && !starts(lexer, at, "{{") && !starts(lexer, at, "{%") && !starts(lexer, at, "{#"))
+    while (at < lexer->length && !starts(lexer, at, "{{") && !starts(lexer, at, "{%") && !starts(lexer, at, "{#")) {
         at++;
+    }
     return at;
 }
 
@@ -417,19 +455,23 @@ static void lex_template(struct lexer *lexer)
 
 struct jinja_token *jinja_lex(struct jinja_arena *arena, const char *source, size_t length)
 {
-    if (length > JINJA_SOURCE_MAX)
+    if (length > JINJA_SOURCE_MAX) {
         jinja_fail(arena, "the template is longer than %zu bytes", JINJA_SOURCE_MAX);
-    if (!utf8_valid(source, length))
+    }
+    if (!utf8_valid(source, length)) {
         jinja_fail(arena, "the template is not UTF-8 text");
+    }
     char *text = jinja_new(arena, length + 1, 1);
     size_t size = 0;
     for (size_t i = 0; i < length; i++) {
-        if (source[i] == '\r' && i + 1 < length && source[i + 1] == '\n')
+        if (source[i] == '\r' && i + 1 < length && source[i + 1] == '\n') {
             continue;
+        }
         text[size++] = source[i] == '\r' ? '\n' : source[i];
     }
-    if (size > 0 && text[size - 1] == '\n')
+    if (size > 0 && text[size - 1] == '\n') {
         size--;
+    }
     struct lexer *lexer = jinja_new(arena, 1, sizeof *lexer);
     lexer->arena = arena;
     lexer->source = text;

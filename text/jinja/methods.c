@@ -63,16 +63,21 @@ static struct jinja_list *split_words(struct jinja_call *call, int64_t most)
     struct jinja_list *parts = jinja_list_new(call->arena, 0);
     size_t at = 0, next = 0;
     for (;;) {
-        while (at < string->length && jinja_unicode_is(&jinja_unicode_space, jinja_next_character(string, &next)))
+        while (at < string->length && jinja_unicode_is(&jinja_unicode_space, jinja_next_character(string, &next))) {
             at = next;
-        if (at == string->length)
+        }
+        if (at == string->length) {
             return parts;
-        if (most-- == 0)
+        }
+        if (most-- == 0) {
             break;
+        }
         size_t start = at;
-        for (next = at; at < string->length; at = next)
-            if (jinja_unicode_is(&jinja_unicode_space, jinja_next_character(string, &next)))
+        for (next = at; at < string->length; at = next) {
+            if (jinja_unicode_is(&jinja_unicode_space, jinja_next_character(string, &next))) {
                 break;
+            }
+        }
         add_part(call, parts, start, at);
         next = at;
     }
@@ -101,17 +106,20 @@ static struct jinja_list *split_words_from_right(struct jinja_call *call, int64_
     struct jinja_list *parts = jinja_list_new(call->arena, 0);
     size_t at = string->length;
     for (;;) {
-        while (at > 0 && space_before(string, at))
+        while (at > 0 && space_before(string, at)) {
             at = utf8_before(string->bytes, at);
-        if (at == 0)
+        }
+        if (at == 0) {
             break;
+        }
         if (most-- == 0) {
             add_part(call, parts, 0, at);
             break;
         }
         size_t end = at;
-        while (at > 0 && !space_before(string, at))
+        while (at > 0 && !space_before(string, at)) {
             at = utf8_before(string->bytes, at);
+        }
         add_part(call, parts, at, end);
     }
     reverse(parts);
@@ -123,8 +131,9 @@ static const struct jinja_string *separator_of(struct jinja_call *call, bool opt
 {
     const struct jinja_string *separator =
         optional ? optional_text(call, 0, "sep") : jinja_text_argument(call, 0, "sep");
-    if (separator && separator->length == 0)
+    if (separator && separator->length == 0) {
         jinja_fail(call->arena, "the separator to split at is empty");
+    }
     return separator;
 }
 
@@ -132,8 +141,9 @@ static struct jinja_value str_split(struct jinja_call *call)
 {
     const struct jinja_string *string = call->subject.string, *separator = separator_of(call, true);
     int64_t most = jinja_int_argument(call, 1, "maxsplit", -1);
-    if (!separator)
+    if (!separator) {
         return jinja_list_value(JINJA_LIST, split_words(call, most));
+    }
     struct jinja_list *parts = jinja_list_new(call->arena, 0);
     size_t from = 0, at;
     while (most-- != 0 && (at = jinja_find(call->arena, string, separator, from, string->length)) != SIZE_MAX) {
@@ -148,8 +158,9 @@ static struct jinja_value str_rsplit(struct jinja_call *call)
 {
     const struct jinja_string *string = call->subject.string, *separator = separator_of(call, true);
     int64_t most = jinja_int_argument(call, 1, "maxsplit", -1);
-    if (!separator)
+    if (!separator) {
         return jinja_list_value(JINJA_LIST, split_words_from_right(call, most));
+    }
     struct jinja_list *parts = jinja_list_new(call->arena, 0);
     size_t to = string->length, at;
     while (most-- != 0 && (at = jinja_find_last(call->arena, string, separator, 0, to)) != SIZE_MAX) {
@@ -167,12 +178,12 @@ static struct jinja_value str_splitlines(struct jinja_call *call)
                             jinja_split_lines(call->arena, call->subject.string, jinja_bool_argument(call, 0)));
 }
 
-static struct jinja_value three_parts(struct jinja_call *call, size_t at, size_t behind)
+static struct jinja_value three_parts(struct jinja_call *call, size_t at, size_t after)
 {
     struct jinja_list *parts = jinja_list_new(call->arena, 3);
     add_part(call, parts, 0, at);
-    add_part(call, parts, at, behind);
-    add_part(call, parts, behind, call->subject.string->length);
+    add_part(call, parts, at, after);
+    add_part(call, parts, after, call->subject.string->length);
     return jinja_list_value(JINJA_TUPLE, parts);
 }
 
@@ -193,7 +204,7 @@ static struct jinja_value str_rpartition(struct jinja_call *call)
 
 /* ---- strings: searching */
 
-/* The bytes of [start:end] that a search is limited to. An empty range has *from > *to where the start is behind the
+/* The bytes of [start:end] that a search is limited to. An empty range has *from > *to where the start is after the
  * end. */
 static void search_range(struct jinja_call *call, size_t *from, size_t *to)
 {
@@ -201,18 +212,21 @@ static void search_range(struct jinja_call *call, size_t *from, size_t *to)
     int64_t length = (int64_t)jinja_characters(call->arena, string);
     int64_t start = call->values[1].kind == JINJA_NONE ? 0 : jinja_int_argument(call, 1, "start", 0);
     int64_t end = call->values[2].kind == JINJA_NONE ? length : jinja_int_argument(call, 2, "end", length);
-    if (start < 0)
+    if (start < 0) {
         start = max(start + length, 0);
-    if (end < 0)
+    }
+    if (end < 0) {
         end = max(end + length, 0);
+    }
     *to = jinja_byte_offset(call->arena, string, (size_t)min(end, length));
     *from = start > length ? SIZE_MAX : jinja_byte_offset(call->arena, string, (size_t)start);
 }
 
 static struct jinja_value position(struct jinja_call *call, size_t at, bool fails)
 {
-    if (at == SIZE_MAX && fails)
+    if (at == SIZE_MAX && fails) {
         jinja_fail(call->arena, "index() does not find the text it looks for");
+    }
     return jinja_int(at == SIZE_MAX ? -1 : (int64_t)jinja_character_at(call->arena, call->subject.string, at));
 }
 
@@ -258,14 +272,17 @@ static struct jinja_value str_count(struct jinja_call *call)
     struct jinja_string *string = call->subject.string;
     const struct jinja_string *needle = jinja_text_argument(call, 0, "sub");
     search_range(call, &from, &to);
-    if (from > to)
+    if (from > to) {
         return jinja_int(0);
-    if (needle->length == 0)
+    }
+    if (needle->length == 0) {
         return jinja_int(
             (int64_t)(jinja_character_at(call->arena, string, to) - jinja_character_at(call->arena, string, from)) + 1);
+    }
     int64_t count = 0;
-    for (size_t at; (at = jinja_find(call->arena, string, needle, from, to)) != SIZE_MAX; count++)
+    for (size_t at; (at = jinja_find(call->arena, string, needle, from, to)) != SIZE_MAX; count++) {
         from = at + needle->length;
+    }
     return jinja_int(count);
 }
 
@@ -275,17 +292,21 @@ static struct jinja_value has_affix(struct jinja_call *call,
 {
     size_t from, to;
     search_range(call, &from, &to);
-    if (from > to)
+    if (from > to) {
         return jinja_bool(false);
+    }
     const struct jinja_string *part = jinja_string_part(call->arena, call->subject.string, from, to).string;
     struct jinja_value affix = call->values[0];
-    if (affix.kind != JINJA_TUPLE)
+    if (affix.kind != JINJA_TUPLE) {
         return jinja_bool(test(part, jinja_text_argument(call, 0, "prefix")));
+    }
     for (size_t i = 0; i < affix.list->count; i++) {
-        if (affix.list->items[i].kind != JINJA_STRING)
+        if (affix.list->items[i].kind != JINJA_STRING) {
             jinja_fail(call->arena, "startswith() and endswith() take a string or a tuple of strings");
-        if (test(part, affix.list->items[i].string))
+        }
+        if (test(part, affix.list->items[i].string)) {
             return jinja_bool(true);
+        }
     }
     return jinja_bool(false);
 }
@@ -350,9 +371,11 @@ static struct jinja_value str_swapcase(struct jinja_call *call)
 static struct jinja_value str_join(struct jinja_call *call)
 {
     const struct jinja_list *items = jinja_elements(call->arena, call->values[0]);
-    for (size_t i = 0; i < items->count; i++)
-        if (items->items[i].kind != JINJA_STRING)
+    for (size_t i = 0; i < items->count; i++) {
+        if (items->items[i].kind != JINJA_STRING) {
             jinja_fail(call->arena, "join() takes strings, and item %zu is a %s", i, jinja_kind_name(items->items[i]));
+        }
+    }
     return jinja_join(call->machine, call->subject.string, items);
 }
 
@@ -367,8 +390,9 @@ static struct jinja_value pad(struct jinja_call *call, enum jinja_side side)
     if (call->values[1].kind != JINJA_MISSING) {
         struct jinja_string *text = jinja_text_argument(call, 1, "fillchar");
         size_t at = 0;
-        if (jinja_characters(call->arena, text) != 1)
+        if (jinja_characters(call->arena, text) != 1) {
             jinja_fail(call->arena, "the fill character must be one character");
+        }
         fill = jinja_next_character(text, &at);
     }
     return jinja_pad(call, call->subject.string, jinja_int_argument(call, 0, "width", 0), side, fill);
@@ -394,8 +418,9 @@ static struct jinja_value str_zfill(struct jinja_call *call)
     struct jinja_string *string = call->subject.string;
     int64_t width = jinja_int_argument(call, 0, "width", 0);
     bool sign = string->length > 0 && (string->bytes[0] == '+' || string->bytes[0] == '-');
-    if (!sign)
+    if (!sign) {
         return jinja_pad(call, string, width, JINJA_LEFT, '0');
+    }
     struct jinja_value rest = jinja_string_part(call->arena, string, 1, string->length);
     rest = jinja_pad(call, rest.string, width > 0 ? width - 1 : 0, JINJA_LEFT, '0');
     return jinja_arithmetic(call->arena, JINJA_ADD, jinja_string_part(call->arena, string, 0, 1), rest);
@@ -410,10 +435,12 @@ static struct jinja_value all_in(struct jinja_call *call, const struct jinja_uni
     for (size_t at = 0; at < string->length;) {
         uint32_t c = jinja_next_character(string, &at);
         bool here = false;
-        for (size_t i = 0; tables[i] && !here; i++)
+        for (size_t i = 0; tables[i] && !here; i++) {
             here = jinja_unicode_is(tables[i], c);
-        if (!here)
+        }
+        if (!here) {
             return jinja_bool(false);
+        }
     }
     jinja_charge_bytes(call->arena, string->length);
     return jinja_bool(string->length > 0);
@@ -497,8 +524,9 @@ static struct jinja_value dict_items(struct jinja_call *call)
 static struct jinja_value dict_get(struct jinja_call *call)
 {
     const struct jinja_value *found = jinja_dict_get(call->arena, call->subject.dict, call->values[0]);
-    if (found)
+    if (found) {
         return *found;
+    }
     return call->values[1].kind == JINJA_MISSING ? jinja_none() : call->values[1];
 }
 
@@ -514,17 +542,20 @@ static struct jinja_value list_count(struct jinja_call *call)
 {
     const struct jinja_list *items = jinja_elements(call->arena, call->subject);
     int64_t count = 0;
-    for (size_t i = 0; i < items->count; i++)
+    for (size_t i = 0; i < items->count; i++) {
         count += jinja_equal(call->arena, items->items[i], call->values[0]);
+    }
     return jinja_int(count);
 }
 
 static struct jinja_value list_index(struct jinja_call *call)
 {
     const struct jinja_list *items = jinja_elements(call->arena, call->subject);
-    for (size_t i = 0; i < items->count; i++)
-        if (jinja_equal(call->arena, items->items[i], call->values[0]))
+    for (size_t i = 0; i < items->count; i++) {
+        if (jinja_equal(call->arena, items->items[i], call->values[0])) {
             return jinja_int((int64_t)i);
+        }
+    }
     jinja_fail(call->arena, "index() does not find the item it looks for");
 }
 
@@ -532,16 +563,18 @@ static struct jinja_value list_index(struct jinja_call *call)
 
 static struct jinja_value loop_cycle(struct jinja_call *call)
 {
-    if (call->arguments.count == 0)
+    if (call->arguments.count == 0) {
         jinja_fail(call->arena, "loop.cycle() needs values to choose from");
+    }
     return call->arguments.values[call->subject.loop->index % call->arguments.count];
 }
 
 static struct jinja_value loop_changed(struct jinja_call *call)
 {
     struct jinja_list *values = jinja_list_new(call->arena, call->arguments.count);
-    for (size_t i = 0; i < call->arguments.count; i++)
+    for (size_t i = 0; i < call->arguments.count; i++) {
         jinja_list_add(call->arena, values, call->arguments.values[i]);
+    }
     struct jinja_value now = jinja_list_value(JINJA_TUPLE, values), *last = &call->subject.loop->last_changed;
     bool changed = last->kind == JINJA_MISSING || !jinja_equal(call->arena, *last, now);
     *last = now;

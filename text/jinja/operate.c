@@ -27,10 +27,12 @@ static double real_of(struct jinja_value value)
 
 int64_t jinja_need_int(struct jinja_arena *arena, struct jinja_value value, const char *what)
 {
-    if (value.kind == JINJA_UNDEFINED)
+    if (value.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(arena, value.undefined);
-    if (!is_integer(value))
+    }
+    if (!is_integer(value)) {
         jinja_fail(arena, "%s must be an integer, not a %s", what, jinja_kind_name(value));
+    }
     return integer_of(value);
 }
 
@@ -73,22 +75,27 @@ bool jinja_truth(struct jinja_value value)
 
 static bool equal_lists(struct jinja_arena *arena, const struct jinja_list *a, const struct jinja_list *b)
 {
-    if (a->count != b->count)
+    if (a->count != b->count) {
         return false;
-    for (size_t i = 0; a != b && i < a->count; i++)
-        if (!jinja_equal(arena, a->items[i], b->items[i]))
+    }
+    for (size_t i = 0; a != b && i < a->count; i++) {
+        if (!jinja_equal(arena, a->items[i], b->items[i])) {
             return false;
+        }
+    }
     return true;
 }
 
 static bool equal_dicts(struct jinja_arena *arena, const struct jinja_dict *a, const struct jinja_dict *b)
 {
-    if (a->count != b->count)
+    if (a->count != b->count) {
         return false;
+    }
     for (size_t i = 0; a != b && i < a->count; i++) {
         const struct jinja_value *other = jinja_dict_get(arena, b, a->entries[i].key);
-        if (!other || !jinja_equal(arena, a->entries[i].value, *other))
+        if (!other || !jinja_equal(arena, a->entries[i].value, *other)) {
             return false;
+        }
     }
     return true;
 }
@@ -136,10 +143,12 @@ static bool equal_of_a_kind(struct jinja_arena *arena, struct jinja_value a, str
 bool jinja_equal(struct jinja_arena *arena, struct jinja_value a, struct jinja_value b)
 {
     jinja_charge(arena, 1);
-    if (jinja_is_number(a) && jinja_is_number(b))
+    if (jinja_is_number(a) && jinja_is_number(b)) {
         return compare_numbers(a, b) == 0 && !is_nan(a) && !is_nan(b);
-    if (a.kind != b.kind)
+    }
+    if (a.kind != b.kind) {
         return false;
+    }
     jinja_enter(arena);
     bool equal = equal_of_a_kind(arena, a, b);
     jinja_leave(arena);
@@ -156,25 +165,30 @@ static int compare_strings(const struct jinja_string *a, const struct jinja_stri
 
 static int compare_lists(struct jinja_arena *arena, const struct jinja_list *a, const struct jinja_list *b)
 {
-    for (size_t i = 0; i < a->count && i < b->count; i++)
-        if (!jinja_equal(arena, a->items[i], b->items[i]))
+    for (size_t i = 0; i < a->count && i < b->count; i++) {
+        if (!jinja_equal(arena, a->items[i], b->items[i])) {
             return jinja_compare(arena, a->items[i], b->items[i]);
+        }
+    }
     return (a->count > b->count) - (a->count < b->count);
 }
 
 int jinja_compare(struct jinja_arena *arena, struct jinja_value a, struct jinja_value b)
 {
     jinja_charge(arena, 1);
-    if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED)
+    if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(arena, a.kind == JINJA_UNDEFINED ? a.undefined : b.undefined);
-    if (jinja_is_number(a) && jinja_is_number(b))
+    }
+    if (jinja_is_number(a) && jinja_is_number(b)) {
         return compare_numbers(a, b);
+    }
     if (a.kind == JINJA_STRING && b.kind == JINJA_STRING) {
         jinja_charge_bytes(arena, a.string->length);
         return compare_strings(a.string, b.string);
     }
-    if (a.kind != b.kind || (a.kind != JINJA_LIST && a.kind != JINJA_TUPLE))
+    if (a.kind != b.kind || (a.kind != JINJA_LIST && a.kind != JINJA_TUPLE)) {
         jinja_fail(arena, "a %s and a %s have no order (<, >, sort)", jinja_kind_name(a), jinja_kind_name(b));
+    }
     jinja_enter(arena);
     int order = compare_lists(arena, a.list, b.list);
     jinja_leave(arena);
@@ -260,13 +274,15 @@ struct jinja_list *jinja_elements(struct jinja_arena *arena, struct jinja_value 
         return value.list;
     case JINJA_RANGE:
         list = jinja_list_new(arena, value.range->count);
-        for (size_t i = 0; i < value.range->count; i++)
+        for (size_t i = 0; i < value.range->count; i++) {
             jinja_list_add(arena, list, jinja_int(value.range->start + (int64_t)i * value.range->step));
+        }
         return list;
     case JINJA_ITERATOR:
         list = jinja_list_new(arena, 0);
-        while (value.list->cursor < value.list->count)
+        while (value.list->cursor < value.list->count) {
             jinja_list_add(arena, list, value.list->items[value.list->cursor++]);
+        }
         return list;
     case JINJA_DICT:
         return view_elements(arena, value.dict, JINJA_KEYS);
@@ -280,25 +296,31 @@ struct jinja_list *jinja_elements(struct jinja_arena *arena, struct jinja_value 
 bool jinja_contains(struct jinja_arena *arena, struct jinja_value haystack, struct jinja_value needle)
 {
     if (haystack.kind == JINJA_STRING) {
-        if (needle.kind != JINJA_STRING)
+        if (needle.kind != JINJA_STRING) {
             jinja_fail(arena, "'in' a string asks for a string on its left, not a %s", jinja_kind_name(needle));
+        }
         return jinja_find(arena, haystack.string, needle.string, 0, haystack.string->length) != SIZE_MAX;
     }
-    if (haystack.kind == JINJA_DICT)
+    if (haystack.kind == JINJA_DICT) {
         return jinja_dict_get(arena, haystack.dict, needle) != NULL;
-    if (haystack.kind == JINJA_VIEW && haystack.view->what == JINJA_KEYS)
+    }
+    if (haystack.kind == JINJA_VIEW && haystack.view->what == JINJA_KEYS) {
         return jinja_dict_get(arena, haystack.view->dict, needle) != NULL;
+    }
     const struct jinja_list *list = jinja_elements(arena, haystack);
-    for (size_t i = 0; i < list->count; i++)
-        if (jinja_equal(arena, list->items[i], needle))
+    for (size_t i = 0; i < list->count; i++) {
+        if (jinja_equal(arena, list->items[i], needle)) {
             return true;
+        }
+    }
     return false;
 }
 
 static void need_hashable(struct jinja_arena *arena, struct jinja_value key)
 {
-    if (key.kind == JINJA_LIST || key.kind == JINJA_DICT || key.kind == JINJA_VIEW)
+    if (key.kind == JINJA_LIST || key.kind == JINJA_DICT || key.kind == JINJA_VIEW) {
         jinja_fail(arena, "a %s cannot be a key of a dictionary", jinja_kind_name(key));
+    }
     for (size_t i = 0; key.kind == JINJA_TUPLE && i < key.list->count; i++) {
         jinja_enter(arena);
         need_hashable(arena, key.list->items[i]);
@@ -309,17 +331,21 @@ static void need_hashable(struct jinja_arena *arena, struct jinja_value key)
 struct jinja_value *jinja_dict_get(struct jinja_arena *arena, const struct jinja_dict *dict, struct jinja_value key)
 {
     need_hashable(arena, key);
-    for (size_t i = 0; i < dict->count; i++)
-        if (jinja_equal(arena, dict->entries[i].key, key))
+    for (size_t i = 0; i < dict->count; i++) {
+        if (jinja_equal(arena, dict->entries[i].key, key)) {
             return &dict->entries[i].value;
+        }
+    }
     return NULL;
 }
 
 struct jinja_value *jinja_dict_get_text(const struct jinja_dict *dict, const char *key)
 {
-    for (size_t i = 0; i < dict->count; i++)
-        if (dict->entries[i].key.kind == JINJA_STRING && jinja_string_is(dict->entries[i].key.string, key))
+    for (size_t i = 0; i < dict->count; i++) {
+        if (dict->entries[i].key.kind == JINJA_STRING && jinja_string_is(dict->entries[i].key.string, key)) {
             return &dict->entries[i].value;
+        }
+    }
     return NULL;
 }
 
@@ -327,10 +353,11 @@ void jinja_dict_set(struct jinja_arena *arena, struct jinja_dict *dict, struct j
                     struct jinja_value value)
 {
     struct jinja_value *old = jinja_dict_get(arena, dict, key);
-    if (old)
+    if (old) {
         *old = value;
-    else
+    } else {
         jinja_dict_append(arena, dict, key, value);
+    }
 }
 
 /* ---- slices */
@@ -339,13 +366,15 @@ void jinja_dict_set(struct jinja_arena *arena, struct jinja_dict *dict, struct j
 static int64_t slice_bound(struct jinja_arena *arena, struct jinja_value bound, int64_t otherwise, int64_t length,
                            int64_t low, int64_t high)
 {
-    if (bound.kind == JINJA_NONE || bound.kind == JINJA_MISSING)
+    if (bound.kind == JINJA_NONE || bound.kind == JINJA_MISSING) {
         return otherwise;
+    }
     int64_t index = jinja_need_int(arena, bound, "the bound of a slice");
-    if (index < 0 && index + length >= low)
+    if (index < 0 && index + length >= low) {
         index += length;
-    else if (index < 0)
+    } else if (index < 0) {
         return low;
+    }
     return min(index, high);
 }
 
@@ -359,8 +388,9 @@ static struct jinja_value slice_string(struct jinja_arena *arena, struct jinja_s
     }
     const struct jinja_list *characters = characters_of(arena, string);
     struct jinja_text text = jinja_text_new(arena);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         jinja_text_add(&text, characters->items[start + i * step].string);
+    }
     return jinja_text_finish(&text);
 }
 
@@ -378,32 +408,41 @@ static struct jinja_value slice_range(struct jinja_arena *arena, const struct ji
 struct jinja_value jinja_slice(struct jinja_arena *arena, struct jinja_value value, struct jinja_value start,
                                struct jinja_value stop, struct jinja_value step)
 {
-    if (value.kind == JINJA_UNDEFINED)
+    if (value.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(arena, value.undefined);
+    }
     if (value.kind != JINJA_STRING && value.kind != JINJA_LIST && value.kind != JINJA_TUPLE &&
-        value.kind != JINJA_RANGE)
+        value.kind != JINJA_RANGE) {
         jinja_fail(arena, "a %s has no slices", jinja_kind_name(value));
+    }
     int64_t length = (int64_t)jinja_length(arena, value), by = 1;
-    if (step.kind != JINJA_NONE && step.kind != JINJA_MISSING)
+    if (step.kind != JINJA_NONE && step.kind != JINJA_MISSING) {
         by = jinja_need_int(arena, step, "the step of a slice");
-    if (by == 0)
+    }
+    if (by == 0) {
         jinja_fail(arena, "the step of a slice cannot be zero");
-    if (by < -length - 1 || by > length + 1)
+    }
+    if (by < -length - 1 || by > length + 1) {
         by = by < 0 ? -length - 1 : length + 1; /* the same elements, without overflow */
+    }
     int64_t low = by > 0 ? 0 : -1, high = by > 0 ? length : length - 1;
     int64_t from = slice_bound(arena, start, by > 0 ? low : high, length, low, high);
     int64_t until = slice_bound(arena, stop, by > 0 ? high : low, length, low, high);
     int64_t count = by > 0 ? (until - from + by - 1) / by : (from - until - by - 1) / -by;
-    if ((by > 0 && until <= from) || (by < 0 && until >= from))
+    if ((by > 0 && until <= from) || (by < 0 && until >= from)) {
         count = 0;
-    if (value.kind == JINJA_STRING)
+    }
+    if (value.kind == JINJA_STRING) {
         return slice_string(arena, value.string, from, count, by);
-    if (value.kind == JINJA_RANGE)
+    }
+    if (value.kind == JINJA_RANGE) {
         return slice_range(arena, value.range, from, until, count, by);
+    }
     const struct jinja_list *items = jinja_elements(arena, value);
     struct jinja_list *part = jinja_list_new(arena, (size_t)count);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         jinja_list_add(arena, part, items->items[from + i * by]);
+    }
     struct jinja_value result = jinja_list_value(value.kind == JINJA_TUPLE ? JINJA_TUPLE : JINJA_LIST, part);
     result.origin = value.origin;
     return result;
@@ -436,13 +475,16 @@ static int64_t integer_power(struct jinja_arena *arena, int64_t base, int64_t ex
 {
     int64_t result = 1;
     for (;;) {
-        if ((exponent & 1) && __builtin_mul_overflow(result, base, &result))
+        if ((exponent & 1) && __builtin_mul_overflow(result, base, &result)) {
             fail_overflow(arena);
+        }
         exponent >>= 1;
-        if (exponent == 0)
+        if (exponent == 0) {
             return result;
-        if (__builtin_mul_overflow(base, base, &base))
+        }
+        if (__builtin_mul_overflow(base, base, &base)) {
             fail_overflow(arena);
+        }
     }
 }
 
@@ -463,8 +505,9 @@ static struct jinja_value integer_arithmetic(struct jinja_arena *arena, enum jin
         break;
     case JINJA_FLOOR_DIVIDE:
         overflow = a == INT64_MIN && b == -1;
-        if (!overflow)
+        if (!overflow) {
             result = a / b - (a % b != 0 && (a < 0) != (b < 0));
+        }
         break;
     case JINJA_MODULO:
         result = floor_modulo(a, b);
@@ -475,8 +518,9 @@ static struct jinja_value integer_arithmetic(struct jinja_arena *arena, enum jin
     case JINJA_DIVIDE:
         return jinja_real((double)a / (double)b);
     }
-    if (overflow)
+    if (overflow) {
         fail_overflow(arena);
+    }
     return jinja_int(result);
 }
 
@@ -491,8 +535,9 @@ static double floor_divide(double a, double b, double *modulo)
         quotient -= 1;
     }
     *modulo = rest;
-    if (quotient == 0)
+    if (quotient == 0) {
         return copysign(0.0, a / b);
+    }
     double whole = floor(quotient);
     return quotient - whole > 0.5 ? whole + 1 : whole;
 }
@@ -515,12 +560,15 @@ static struct jinja_value real_arithmetic(struct jinja_arena *arena, enum jinja_
         floor_divide(a, b, &rest);
         return jinja_real(rest);
     case JINJA_POWER:
-        if (a == 0 && b < 0)
+        if (a == 0 && b < 0) {
             jinja_fail(arena, "zero cannot be raised to a negative power");
-        if (a < 0 && b != floor(b))
+        }
+        if (a < 0 && b != floor(b)) {
             jinja_fail(arena, "a negative number to a fractional power is not a real number");
-        if (isinf(pow(a, b)) && isfinite(a) && isfinite(b))
+        }
+        if (isinf(pow(a, b)) && isfinite(a) && isfinite(b)) {
             jinja_fail(arena, "the result of '**' is too large");
+        }
         return jinja_real(pow(a, b));
     }
     return jinja_none();
@@ -531,18 +579,22 @@ static struct jinja_value repeat(struct jinja_arena *arena, struct jinja_value v
     size_t count = times > 0 ? (size_t)times : 0;
     if (value.kind == JINJA_STRING) {
         struct jinja_text text = jinja_text_new(arena);
-        if (value.string->length > 0 && count > JINJA_OUTPUT_MAX / value.string->length)
+        if (value.string->length > 0 && count > JINJA_OUTPUT_MAX / value.string->length) {
             jinja_fail(arena, "the template makes a text of more than %zu MiB", JINJA_OUTPUT_MAX >> 20);
-        for (size_t i = 0; i < count && value.string->length > 0; i++)
+        }
+        for (size_t i = 0; i < count && value.string->length > 0; i++) {
             jinja_text_add(&text, value.string);
+        }
         return jinja_text_finish(&text);
     }
     size_t each = value.list->count;
-    if (each > 0 && count > JINJA_MEMORY_MAX / sizeof value / each)
+    if (each > 0 && count > JINJA_MEMORY_MAX / sizeof value / each) {
         jinja_fail(arena, "the template makes a list of more than %zu MiB", JINJA_MEMORY_MAX >> 20);
+    }
     struct jinja_list *list = jinja_list_new(arena, count * each);
-    for (size_t i = 0; i < count * each; i++)
+    for (size_t i = 0; i < count * each; i++) {
         jinja_list_add(arena, list, value.list->items[i % each]);
+    }
     struct jinja_value result = jinja_list_value(value.kind, list);
     result.origin = value.origin;
     return result;
@@ -565,32 +617,40 @@ static struct jinja_value concatenate(struct jinja_arena *arena, struct jinja_va
         return both;
     }
     struct jinja_list *list = jinja_list_new(arena, a.list->count + b.list->count);
-    for (size_t i = 0; i < a.list->count; i++)
+    for (size_t i = 0; i < a.list->count; i++) {
         jinja_list_add(arena, list, a.list->items[i]);
-    for (size_t i = 0; i < b.list->count; i++)
+    }
+    for (size_t i = 0; i < b.list->count; i++) {
         jinja_list_add(arena, list, b.list->items[i]);
+    }
     return jinja_list_value(a.kind, list);
 }
 
 struct jinja_value jinja_arithmetic(struct jinja_arena *arena, enum jinja_operator operation, struct jinja_value a,
                                     struct jinja_value b)
 {
-    if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED)
+    if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED) {
         jinja_fail_undefined(arena, a.kind == JINJA_UNDEFINED ? a.undefined : b.undefined);
+    }
     if (jinja_is_number(a) && jinja_is_number(b)) {
         bool divides = operation == JINJA_DIVIDE || operation == JINJA_FLOOR_DIVIDE || operation == JINJA_MODULO;
-        if (divides && real_of(b) == 0)
+        if (divides && real_of(b) == 0) {
             jinja_fail(arena, "'%s' divides by zero", operator_signs[operation]);
+        }
         bool fraction = operation == JINJA_POWER && is_integer(b) && integer_of(b) < 0;
-        if (is_integer(a) && is_integer(b) && !fraction)
+        if (is_integer(a) && is_integer(b) && !fraction) {
             return integer_arithmetic(arena, operation, integer_of(a), integer_of(b));
+        }
         return real_arithmetic(arena, operation, real_of(a), real_of(b));
     }
-    if (operation == JINJA_ADD && a.kind == b.kind && is_repeatable(a))
+    if (operation == JINJA_ADD && a.kind == b.kind && is_repeatable(a)) {
         return concatenate(arena, a, b);
-    if (operation == JINJA_MULTIPLY && is_repeatable(a) && is_integer(b))
+    }
+    if (operation == JINJA_MULTIPLY && is_repeatable(a) && is_integer(b)) {
         return repeat(arena, a, integer_of(b));
-    if (operation == JINJA_MULTIPLY && is_integer(a) && is_repeatable(b))
+    }
+    if (operation == JINJA_MULTIPLY && is_integer(a) && is_repeatable(b)) {
         return repeat(arena, b, integer_of(a));
+    }
     fail_operands(arena, operation, a, b);
 }

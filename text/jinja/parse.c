@@ -20,9 +20,11 @@ int jinja_name_index(struct jinja_parser *parser, const char *name)
 {
     struct jinja_template *template = parser->template;
     jinja_charge(parser->arena, template->name_count / 16 + 1);
-    for (size_t i = 0; i < template->name_count; i++)
-        if (strcmp(template->names[i], name) == 0)
+    for (size_t i = 0; i < template->name_count; i++) {
+        if (strcmp(template->names[i], name) == 0) {
             return (int)i;
+        }
+    }
     JINJA_PUSH(parser->arena, template->names, template->name_count, template->name_capacity);
     template->names[template->name_count] = name;
     return (int)template->name_count++;
@@ -61,24 +63,28 @@ void jinja_fail_expected(struct jinja_parser *parser, const char *what)
 {
     const struct jinja_token *token = parser->token;
     parser->arena->line = token->line;
-    if (token->kind == JINJA_TOKEN_END)
+    if (token->kind == JINJA_TOKEN_END) {
         jinja_fail(parser->arena, "%s is missing at the end of the template", what);
-    if (token->kind == JINJA_TOKEN_DATA)
+    }
+    if (token->kind == JINJA_TOKEN_DATA) {
         jinja_fail(parser->arena, "%s is missing before text", what);
+    }
     jinja_fail(parser->arena, "%s is missing before '%.40s'", what, token->text);
 }
 
 void jinja_expect_sign(struct jinja_parser *parser, const char *sign)
 {
     char what[8] = {'\'', sign[0], '\''};
-    if (!jinja_skip_sign(parser, sign))
+    if (!jinja_skip_sign(parser, sign)) {
         jinja_fail_expected(parser, what);
+    }
 }
 
 const char *jinja_expect_name(struct jinja_parser *parser)
 {
-    if (parser->token->kind != JINJA_TOKEN_NAME)
+    if (parser->token->kind != JINJA_TOKEN_NAME) {
         jinja_fail_expected(parser, "a name");
+    }
     return parser->token++->text;
 }
 
@@ -86,14 +92,16 @@ static void expect_word(struct jinja_parser *parser, const char *word)
 {
     char what[32];
     snprintf(what, sizeof what, "'%s'", word);
-    if (!jinja_skip_name(parser, word))
+    if (!jinja_skip_name(parser, word)) {
         jinja_fail_expected(parser, what);
+    }
 }
 
 static void expect_block_end(struct jinja_parser *parser)
 {
-    if (parser->token->kind != JINJA_TOKEN_BLOCK_END)
+    if (parser->token->kind != JINJA_TOKEN_BLOCK_END) {
         jinja_fail_expected(parser, "'%}'");
+    }
     parser->token++;
 }
 
@@ -101,12 +109,13 @@ static void expect_block_end(struct jinja_parser *parser)
 
 static struct jinja_node *parse_statement(struct jinja_parser *parser);
 
-/* Whether a tag with one of the words (separated by blanks) comes next; steps behind its "{%" then. */
+/* Whether a tag with one of the words (separated by blanks) comes next; steps after its "{%" then. */
 static bool at_end_tag(struct jinja_parser *parser, const char *words)
 {
     const struct jinja_token *name = parser->token + 1;
-    if (parser->token->kind != JINJA_TOKEN_BLOCK_BEGIN || name->kind != JINJA_TOKEN_NAME)
+    if (parser->token->kind != JINJA_TOKEN_BLOCK_BEGIN || name->kind != JINJA_TOKEN_NAME) {
         return false;
+    }
     for (const char *word = words; *word; word += strcspn(word, " "), word += *word == ' ') {
         if (strcspn(word, " ") == name->length && strncmp(word, name->text, name->length) == 0) {
             parser->token++;
@@ -124,8 +133,9 @@ static struct jinja_node *parse_statements(struct jinja_parser *parser, const ch
     int line = parser->arena->line;
     while (!ends || !at_end_tag(parser, ends)) {
         const struct jinja_token *token = parser->token;
-        if (token->kind == JINJA_TOKEN_END && !ends)
+        if (token->kind == JINJA_TOKEN_END && !ends) {
             break;
+        }
         if (token->kind == JINJA_TOKEN_END) {
             parser->arena->line = line;
             jinja_fail(parser->arena, "the tag that starts here is not closed: '%s' is missing", ends);
@@ -140,8 +150,9 @@ static struct jinja_node *parse_statements(struct jinja_parser *parser, const ch
             parser->token++;
             node->items.first = jinja_parse_tuple(parser, JINJA_TUPLE_WHOLE);
             node->items.count = 1;
-            if (parser->token->kind != JINJA_TOKEN_PRINT_END)
+            if (parser->token->kind != JINJA_TOKEN_PRINT_END) {
                 jinja_fail_expected(parser, "'}}'");
+            }
             parser->token++;
         } else {
             parser->token++;
@@ -175,7 +186,7 @@ static struct jinja_node *parse_closed_body(struct jinja_parser *parser, const c
     return body;
 }
 
-/* ---- tags; each starts behind its word */
+/* ---- tags; each starts after its word */
 
 static struct jinja_node *parse_if(struct jinja_parser *parser, struct jinja_node *node)
 {
@@ -189,8 +200,9 @@ static struct jinja_node *parse_if(struct jinja_parser *parser, struct jinja_nod
             branch = branch->choice.no;
             continue;
         }
-        if (jinja_skip_name(parser, "else"))
+        if (jinja_skip_name(parser, "else")) {
             branch->choice.no = parse_body(parser, "endif");
+        }
         parser->unknown = unknown;
         expect_word(parser, "endif");
         return node;
@@ -199,13 +211,17 @@ static struct jinja_node *parse_if(struct jinja_parser *parser, struct jinja_nod
 
 static bool can_assign(const struct jinja_node *target)
 {
-    if (target->kind == JINJA_NODE_NAME || target->kind == JINJA_NODE_ATTRIBUTE_TARGET)
+    if (target->kind == JINJA_NODE_NAME || target->kind == JINJA_NODE_ATTRIBUTE_TARGET) {
         return true;
-    if (target->kind != JINJA_NODE_TUPLE)
+    }
+    if (target->kind != JINJA_NODE_TUPLE) {
         return false;
-    for (const struct jinja_node *item = target->items.first; item; item = item->next)
-        if (!can_assign(item))
+    }
+    for (const struct jinja_node *item = target->items.first; item; item = item->next) {
+        if (!can_assign(item)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -253,15 +269,18 @@ static struct jinja_node *parse_for(struct jinja_parser *parser, struct jinja_no
     node->loop.target = parse_target(parser, false);
     expect_word(parser, "in");
     node->loop.iterable = jinja_parse_tuple(parser, JINJA_TUPLE_NO_CONDITIONAL);
-    if (jinja_skip_name(parser, "if"))
+    if (jinja_skip_name(parser, "if")) {
         node->loop.condition = jinja_parse_expression(parser);
-    if (jinja_at_name(parser, "recursive"))
+    }
+    if (jinja_at_name(parser, "recursive")) {
         jinja_fail(parser->arena, "recursive loops are not supported");
+    }
     parser->loops++;
     node->loop.body = parse_body(parser, "else endfor");
     parser->loops--;
-    if (jinja_skip_name(parser, "else"))
+    if (jinja_skip_name(parser, "else")) {
         node->loop.otherwise = parse_body(parser, "endfor");
+    }
     expect_word(parser, "endfor");
     return node;
 }
@@ -275,8 +294,9 @@ static struct jinja_node *parse_set(struct jinja_parser *parser, struct jinja_no
         return node;
     }
     node->kind = JINJA_NODE_SET_BLOCK;
-    if (jinja_skip_sign(parser, "|"))
+    if (jinja_skip_sign(parser, "|")) {
         node->set.value = jinja_parse_filters(parser);
+    }
     node->set.body = parse_closed_body(parser, "endset");
     return node;
 }
@@ -285,16 +305,18 @@ static void parse_parameters(struct jinja_parser *parser, struct jinja_macro_par
 {
     jinja_expect_sign(parser, "(");
     while (!jinja_at_sign(parser, ")")) {
-        if (parts->parameter_count > 0)
+        if (parts->parameter_count > 0) {
             jinja_expect_sign(parser, ",");
+        }
         JINJA_PUSH(parser->arena, parts->parameters, parts->parameter_count, parts->parameter_capacity);
         struct jinja_parameter *parameter = &parts->parameters[parts->parameter_count];
         parameter->name = jinja_name_index(parser, jinja_expect_name(parser));
         parameter->otherwise = NULL;
-        if (jinja_skip_sign(parser, "="))
+        if (jinja_skip_sign(parser, "=")) {
             parameter->otherwise = jinja_parse_expression(parser);
-        else if (parts->parameter_count > 0 && parameter[-1].otherwise)
-            jinja_fail(parser->arena, "a parameter without a default stands behind one with a default");
+        } else if (parts->parameter_count > 0 && parameter[-1].otherwise) {
+            jinja_fail(parser->arena, "a parameter without a default stands after one with a default");
+        }
         parts->parameter_count++;
     }
     jinja_expect_sign(parser, ")");
@@ -328,11 +350,13 @@ static struct jinja_node *parse_call_block(struct jinja_parser *parser, struct j
     node->macro.parts = parts;
     parts->title = "caller";
     parts->name = -1;
-    if (jinja_at_sign(parser, "("))
+    if (jinja_at_sign(parser, "(")) {
         parse_parameters(parser, parts);
+    }
     node->macro.call = jinja_parse_expression(parser);
-    if (node->macro.call->kind != JINJA_NODE_CALL)
+    if (node->macro.call->kind != JINJA_NODE_CALL) {
         jinja_fail(parser->arena, "a call block must hold a call: {%% call name(...) %%}");
+    }
     parse_macro_body(parser, parts, "endcall");
     return node;
 }
@@ -350,8 +374,9 @@ static struct jinja_node *parse_with(struct jinja_parser *parser, struct jinja_n
     struct jinja_node **last = &node->set.value;
     node->kind = JINJA_NODE_WITH;
     while (parser->token->kind != JINJA_TOKEN_BLOCK_END) {
-        if (node->set.value)
+        if (node->set.value) {
             jinja_expect_sign(parser, ",");
+        }
         *last = parse_target(parser, false);
         last = &(*last)->next;
         jinja_expect_sign(parser, "=");
@@ -376,8 +401,9 @@ static struct jinja_node *parse_print(struct jinja_parser *parser, struct jinja_
     struct jinja_node **last = &node->items.first;
     node->kind = JINJA_NODE_PRINT;
     while (parser->token->kind != JINJA_TOKEN_BLOCK_END) {
-        if (node->items.count++ > 0)
+        if (node->items.count++ > 0) {
             jinja_expect_sign(parser, ",");
+        }
         *last = jinja_parse_expression(parser);
         last = &(*last)->next;
     }
@@ -387,8 +413,9 @@ static struct jinja_node *parse_print(struct jinja_parser *parser, struct jinja_
 static struct jinja_node *parse_jump(struct jinja_parser *parser, struct jinja_node *node)
 {
     node->kind = token_is(parser->token - 1, JINJA_TOKEN_NAME, "break") ? JINJA_NODE_BREAK : JINJA_NODE_CONTINUE;
-    if (parser->loops == 0)
+    if (parser->loops == 0) {
         jinja_fail(parser->arena, "'%s' stands outside of a loop", parser->token[-1].text);
+    }
     return node;
 }
 
@@ -412,9 +439,11 @@ static struct jinja_node *parse_statement(struct jinja_parser *parser)
     };
     struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_PRINT);
     const char *word = jinja_expect_name(parser);
-    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
-        if (strcmp(tags[i].word, word) == 0)
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        if (strcmp(tags[i].word, word) == 0) {
             return tags[i].parse(parser, node);
+        }
+    }
     jinja_fail(parser->arena, "the tag '%s' is not supported here", word);
 }
 
@@ -425,8 +454,9 @@ void jinja_parse(struct jinja_template *template, struct jinja_token *tokens)
                                                         [JINJA_NAME_KWARGS] = "kwargs",
                                                         [JINJA_NAME_CALLER] = "caller"};
     struct jinja_parser parser = {.arena = &template->arena, .template = template, .token = tokens};
-    for (int i = 0; i < JINJA_NAME_FIXED; i++)
+    for (int i = 0; i < JINJA_NAME_FIXED; i++) {
         jinja_name_index(&parser, fixed[i]);
+    }
     template->body = parse_statements(&parser, NULL);
     if (parser.unknown) {
         template->arena.line = parser.unknown->line;

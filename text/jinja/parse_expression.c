@@ -51,10 +51,12 @@ static struct jinja_node *parse_items(struct jinja_parser *parser, enum jinja_no
     struct jinja_node *node = jinja_node_new(parser, kind), **last = &node->items.first;
     parser->token++;
     while (!jinja_at_sign(parser, closing)) {
-        if (node->items.count > 0)
+        if (node->items.count > 0) {
             jinja_expect_sign(parser, ",");
-        if (jinja_at_sign(parser, closing))
+        }
+        if (jinja_at_sign(parser, closing)) {
             break;
+        }
         append(&last, jinja_parse_expression(parser));
         if (kind == JINJA_NODE_DICT) {
             jinja_expect_sign(parser, ":");
@@ -69,25 +71,30 @@ static struct jinja_node *parse_items(struct jinja_parser *parser, enum jinja_no
 static struct jinja_node *parse_string(struct jinja_parser *parser)
 {
     const struct jinja_token *first = parser->token++;
-    if (parser->token->kind != JINJA_TOKEN_STRING)
+    if (parser->token->kind != JINJA_TOKEN_STRING) {
         return constant(parser, literal(parser, first, first->text, first->length));
+    }
     struct jinja_text text = jinja_text_new(parser->arena); /* 'a' 'b' is 'ab' */
     struct jinja_origin origin = {JINJA_LITERAL, -1, -1, first->place};
     jinja_text_put(&text, first->text, first->length, origin);
-    for (; parser->token->kind == JINJA_TOKEN_STRING; parser->token++)
+    for (; parser->token->kind == JINJA_TOKEN_STRING; parser->token++) {
         jinja_text_put(&text, parser->token->text, parser->token->length, origin);
+    }
     return constant(parser, jinja_text_finish(&text));
 }
 
 static struct jinja_node *parse_name(struct jinja_parser *parser)
 {
     const char *name = parser->token++->text;
-    if (strcmp(name, "true") == 0 || strcmp(name, "True") == 0)
+    if (strcmp(name, "true") == 0 || strcmp(name, "True") == 0) {
         return constant(parser, jinja_bool(true));
-    if (strcmp(name, "false") == 0 || strcmp(name, "False") == 0)
+    }
+    if (strcmp(name, "false") == 0 || strcmp(name, "False") == 0) {
         return constant(parser, jinja_bool(false));
-    if (strcmp(name, "none") == 0 || strcmp(name, "None") == 0)
+    }
+    if (strcmp(name, "none") == 0 || strcmp(name, "None") == 0) {
         return constant(parser, jinja_none());
+    }
     struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_NAME);
     node->name = jinja_name_index(parser, name);
     if (parser->macro) {
@@ -116,18 +123,21 @@ struct jinja_node *jinja_parse_primary(struct jinja_parser *parser)
     default:
         break;
     }
-    if (jinja_at_sign(parser, "["))
+    if (jinja_at_sign(parser, "[")) {
         return parse_items(parser, JINJA_NODE_LIST, "]");
-    if (jinja_at_sign(parser, "{"))
+    }
+    if (jinja_at_sign(parser, "{")) {
         return parse_items(parser, JINJA_NODE_DICT, "}");
-    if (!jinja_skip_sign(parser, "("))
+    }
+    if (!jinja_skip_sign(parser, "(")) {
         jinja_fail_expected(parser, "an expression");
+    }
     node = jinja_parse_tuple(parser, JINJA_TUPLE_IN_PARENTHESES);
     jinja_expect_sign(parser, ")");
     return node;
 }
 
-/* ---- what stands behind a primary: members, items, calls, filters, tests */
+/* ---- what stands after a primary: members, items, calls, filters, tests */
 
 static void parse_argument(struct jinja_parser *parser, struct jinja_node *call, struct jinja_node ***positional,
                            struct jinja_keyword ***keywords)
@@ -146,8 +156,9 @@ static void parse_argument(struct jinja_parser *parser, struct jinja_node *call,
         *keywords = &keyword->next;
         call->call.keyword_count++;
     } else {
-        if (call->call.more_keywords || call->call.more_positional || call->call.keyword_count > 0)
-            jinja_fail(parser->arena, "an argument without a name stands behind named ones");
+        if (call->call.more_keywords || call->call.more_positional || call->call.keyword_count > 0) {
+            jinja_fail(parser->arena, "an argument without a name stands after named ones");
+        }
         append(positional, jinja_parse_expression(parser));
         call->call.positional_count++;
     }
@@ -159,10 +170,12 @@ static void parse_arguments(struct jinja_parser *parser, struct jinja_node *call
     struct jinja_keyword **keywords = &call->call.keywords;
     jinja_expect_sign(parser, "(");
     for (bool first = true; !jinja_at_sign(parser, ")"); first = false) {
-        if (!first)
+        if (!first) {
             jinja_expect_sign(parser, ",");
-        if (jinja_at_sign(parser, ")"))
+        }
+        if (jinja_at_sign(parser, ")")) {
             break;
+        }
         parse_argument(parser, call, &positional, &keywords);
     }
     jinja_expect_sign(parser, ")");
@@ -178,24 +191,28 @@ static struct jinja_node *parse_call(struct jinja_parser *parser, struct jinja_n
 
 static struct jinja_node *parse_slice_part(struct jinja_parser *parser)
 {
-    if (jinja_at_sign(parser, ":") || jinja_at_sign(parser, "]") || jinja_at_sign(parser, ","))
+    if (jinja_at_sign(parser, ":") || jinja_at_sign(parser, "]") || jinja_at_sign(parser, ",")) {
         return NULL;
+    }
     return jinja_parse_expression(parser);
 }
 
 static struct jinja_node *parse_index(struct jinja_parser *parser)
 {
     struct jinja_node *start = parse_slice_part(parser);
-    if (!start && !jinja_at_sign(parser, ":"))
+    if (!start && !jinja_at_sign(parser, ":")) {
         jinja_fail_expected(parser, "an index");
-    if (!jinja_at_sign(parser, ":"))
+    }
+    if (!jinja_at_sign(parser, ":")) {
         return start;
+    }
     struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_SLICE);
     parser->token++;
     node->slice.start = start;
     node->slice.stop = parse_slice_part(parser);
-    if (jinja_skip_sign(parser, ":"))
+    if (jinja_skip_sign(parser, ":")) {
         node->slice.step = parse_slice_part(parser);
+    }
     return node;
 }
 
@@ -208,8 +225,9 @@ static struct jinja_node *parse_item(struct jinja_parser *parser, struct jinja_n
     if (jinja_at_sign(parser, ",")) {
         struct jinja_node *tuple = jinja_node_new(parser, JINJA_NODE_TUPLE), **last = &tuple->items.first;
         append(&last, node->item.index);
-        for (tuple->items.count = 1; jinja_skip_sign(parser, ","); tuple->items.count++)
+        for (tuple->items.count = 1; jinja_skip_sign(parser, ","); tuple->items.count++) {
             append(&last, parse_index(parser));
+        }
         node->item.index = tuple;
     }
     jinja_expect_sign(parser, "]");
@@ -236,14 +254,15 @@ static struct jinja_node *parse_member(struct jinja_parser *parser, struct jinja
 static struct jinja_node *parse_postfix(struct jinja_parser *parser, struct jinja_node *node)
 {
     for (;;) {
-        if (jinja_at_sign(parser, "."))
+        if (jinja_at_sign(parser, ".")) {
             node = parse_member(parser, node);
-        else if (jinja_at_sign(parser, "["))
+        } else if (jinja_at_sign(parser, "[")) {
             node = parse_item(parser, node);
-        else if (jinja_at_sign(parser, "("))
+        } else if (jinja_at_sign(parser, "(")) {
             node = parse_call(parser, node);
-        else
+        } else {
             return node;
+        }
     }
 }
 
@@ -253,8 +272,9 @@ static void resolve_builtin(struct jinja_parser *parser, struct jinja_node *node
 {
     node->call.name = jinja_expect_name(parser);
     node->call.builtin = test ? jinja_find_test(node->call.name) : jinja_find_filter(node->call.name);
-    if (!node->call.builtin && !parser->unknown)
+    if (!node->call.builtin && !parser->unknown) {
         parser->unknown = node;
+    }
 }
 
 static struct jinja_node *parse_filter(struct jinja_parser *parser, struct jinja_node *subject)
@@ -262,16 +282,18 @@ static struct jinja_node *parse_filter(struct jinja_parser *parser, struct jinja
     struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_FILTER);
     node->call.subject = subject;
     resolve_builtin(parser, node, false);
-    if (jinja_at_sign(parser, "("))
+    if (jinja_at_sign(parser, "(")) {
         parse_arguments(parser, node);
+    }
     return node;
 }
 
 struct jinja_node *jinja_parse_filters(struct jinja_parser *parser)
 {
     struct jinja_node *node = parse_filter(parser, NULL);
-    while (jinja_skip_sign(parser, "|"))
+    while (jinja_skip_sign(parser, "|")) {
         node = parse_filter(parser, node);
+    }
     return node;
 }
 
@@ -300,8 +322,9 @@ static struct jinja_node *parse_test(struct jinja_parser *parser, struct jinja_n
     if (jinja_at_sign(parser, "(")) {
         parse_arguments(parser, node);
     } else if (at_bare_argument(parser)) {
-        if (jinja_at_name(parser, "is"))
+        if (jinja_at_name(parser, "is")) {
             jinja_fail(parser->arena, "two tests follow one another; join them with 'and'");
+        }
         node->call.positional = parse_postfix(parser, jinja_parse_primary(parser));
         node->call.positional_count = 1;
     }
@@ -311,14 +334,15 @@ static struct jinja_node *parse_test(struct jinja_parser *parser, struct jinja_n
 static struct jinja_node *parse_filters_and_tests(struct jinja_parser *parser, struct jinja_node *node)
 {
     for (;;) {
-        if (jinja_skip_sign(parser, "|"))
+        if (jinja_skip_sign(parser, "|")) {
             node = parse_filter(parser, node);
-        else if (jinja_at_name(parser, "is"))
+        } else if (jinja_at_name(parser, "is")) {
             node = parse_test(parser, node);
-        else if (jinja_at_sign(parser, "("))
+        } else if (jinja_at_sign(parser, "(")) {
             node = parse_call(parser, node);
-        else
+        } else {
             return node;
+        }
     }
 }
 
@@ -328,15 +352,17 @@ static struct jinja_node *parse_unary(struct jinja_parser *parser, bool with_fil
 {
     struct jinja_node *node;
     jinja_enter(parser->arena);
-    if (jinja_skip_sign(parser, "-"))
+    if (jinja_skip_sign(parser, "-")) {
         node = binary(parser, JINJA_NODE_NEGATIVE, 0, parse_unary(parser, false), NULL);
-    else if (jinja_skip_sign(parser, "+"))
+    } else if (jinja_skip_sign(parser, "+")) {
         node = binary(parser, JINJA_NODE_POSITIVE, 0, parse_unary(parser, false), NULL);
-    else
+    } else {
         node = jinja_parse_primary(parser);
+    }
     node = parse_postfix(parser, node);
-    if (with_filters)
+    if (with_filters) {
         node = parse_filters_and_tests(parser, node);
+    }
     jinja_leave(parser->arena);
     return node;
 }
@@ -344,8 +370,9 @@ static struct jinja_node *parse_unary(struct jinja_parser *parser, bool with_fil
 static struct jinja_node *parse_power(struct jinja_parser *parser)
 {
     struct jinja_node *left = parse_unary(parser, true);
-    while (jinja_skip_sign(parser, "**"))
+    while (jinja_skip_sign(parser, "**")) {
         left = binary(parser, JINJA_NODE_ARITHMETIC, JINJA_POWER, left, parse_unary(parser, true));
+    }
     return left;
 }
 
@@ -370,12 +397,14 @@ static struct jinja_node *parse_product(struct jinja_parser *parser)
 static struct jinja_node *parse_concat(struct jinja_parser *parser)
 {
     struct jinja_node *first = parse_product(parser);
-    if (!jinja_at_sign(parser, "~"))
+    if (!jinja_at_sign(parser, "~")) {
         return first;
+    }
     struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_CONCAT), **last = &node->items.first;
     append(&last, first);
-    for (node->items.count = 1; jinja_skip_sign(parser, "~"); node->items.count++)
+    for (node->items.count = 1; jinja_skip_sign(parser, "~"); node->items.count++) {
         append(&last, parse_product(parser));
+    }
     return node;
 }
 
@@ -383,12 +412,13 @@ static struct jinja_node *parse_sum(struct jinja_parser *parser)
 {
     struct jinja_node *left = parse_concat(parser);
     for (;;) {
-        if (jinja_skip_sign(parser, "+"))
+        if (jinja_skip_sign(parser, "+")) {
             left = binary(parser, JINJA_NODE_ARITHMETIC, JINJA_ADD, left, parse_concat(parser));
-        else if (jinja_skip_sign(parser, "-"))
+        } else if (jinja_skip_sign(parser, "-")) {
             left = binary(parser, JINJA_NODE_ARITHMETIC, JINJA_SUBTRACT, left, parse_concat(parser));
-        else
+        } else {
             return left;
+        }
     }
 }
 
@@ -398,19 +428,22 @@ static bool skip_comparison(struct jinja_parser *parser, enum jinja_comparison *
     static const char *const signs[] = {
         [JINJA_EQUAL] = "==",      [JINJA_UNEQUAL] = "!=", [JINJA_LESS] = "<",
         [JINJA_LESS_EQUAL] = "<=", [JINJA_GREATER] = ">",  [JINJA_GREATER_EQUAL] = ">="};
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
         if (jinja_skip_sign(parser, signs[i])) {
             *which = (enum jinja_comparison)i;
             return true;
         }
+    }
     *which = JINJA_IN;
-    if (jinja_skip_name(parser, "in"))
+    if (jinja_skip_name(parser, "in")) {
         return true;
+    }
     bool not_in = jinja_at_name(parser, "not") && parser->token[1].kind == JINJA_TOKEN_NAME &&
                   strcmp(parser->token[1].text, "in") == 0;
     *which = JINJA_NOT_IN;
-    if (not_in)
+    if (not_in) {
         parser->token += 2;
+    }
     return not_in;
 }
 
@@ -418,15 +451,17 @@ static struct jinja_node *parse_compare(struct jinja_parser *parser)
 {
     struct jinja_node *left = parse_sum(parser), *first = NULL, **last = &first;
     enum jinja_comparison which;
-    while (skip_comparison(parser, &which))
+    while (skip_comparison(parser, &which)) {
         append(&last, binary(parser, JINJA_NODE_COMPARISON, (int)which, NULL, parse_sum(parser)));
+    }
     return first ? binary(parser, JINJA_NODE_COMPARE, 0, left, first) : left;
 }
 
 static struct jinja_node *parse_not(struct jinja_parser *parser)
 {
-    if (!jinja_skip_name(parser, "not"))
+    if (!jinja_skip_name(parser, "not")) {
         return parse_compare(parser);
+    }
     jinja_enter(parser->arena);
     struct jinja_node *node = binary(parser, JINJA_NODE_NOT, 0, parse_not(parser), NULL);
     jinja_leave(parser->arena);
@@ -436,16 +471,18 @@ static struct jinja_node *parse_not(struct jinja_parser *parser)
 static struct jinja_node *parse_and(struct jinja_parser *parser)
 {
     struct jinja_node *left = parse_not(parser);
-    while (jinja_skip_name(parser, "and"))
+    while (jinja_skip_name(parser, "and")) {
         left = binary(parser, JINJA_NODE_AND, 0, left, parse_not(parser));
+    }
     return left;
 }
 
 static struct jinja_node *parse_or(struct jinja_parser *parser)
 {
     struct jinja_node *left = parse_and(parser);
-    while (jinja_skip_name(parser, "or"))
+    while (jinja_skip_name(parser, "or")) {
         left = binary(parser, JINJA_NODE_OR, 0, left, parse_and(parser));
+    }
     return left;
 }
 
@@ -458,8 +495,9 @@ struct jinja_node *jinja_parse_expression(struct jinja_parser *parser)
         struct jinja_node *choice = jinja_node_new(parser, JINJA_NODE_CONDITIONAL);
         choice->choice.yes = node;
         choice->choice.test = parse_or(parser);
-        if (jinja_skip_name(parser, "else"))
+        if (jinja_skip_name(parser, "else")) {
             choice->choice.no = jinja_parse_expression(parser);
+        }
         node = choice;
         parser->unknown = unknown;
     }
@@ -482,14 +520,17 @@ struct jinja_node *jinja_parse_tuple(struct jinja_parser *parser, enum jinja_tup
     while (!at_tuple_end(parser)) {
         append(&last, style == JINJA_TUPLE_NO_CONDITIONAL ? parse_or(parser) : jinja_parse_expression(parser));
         count++;
-        if (!jinja_skip_sign(parser, ","))
+        if (!jinja_skip_sign(parser, ",")) {
             break;
+        }
         comma = true;
     }
-    if (count == 1 && !comma)
+    if (count == 1 && !comma) {
         return first;
-    if (count == 0 && style != JINJA_TUPLE_IN_PARENTHESES)
+    }
+    if (count == 0 && style != JINJA_TUPLE_IN_PARENTHESES) {
         jinja_fail_expected(parser, "an expression");
+    }
     struct jinja_node *node = jinja_node_new(parser, JINJA_NODE_TUPLE);
     node->items.first = first;
     node->items.count = count;

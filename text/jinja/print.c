@@ -21,16 +21,17 @@ void jinja_format_real(char out[JINJA_REAL_SIZE], double value)
     /* The fewest digits that read back as the same double: d.ddde+xx */
     char digits[JINJA_REAL_SIZE];
     int precision = 0;
-    do
+    do {
         snprintf(digits, sizeof digits, "%.*e", precision, value);
-    while (strtod(digits, NULL) != value && ++precision < 17);
+    } while (strtod(digits, NULL) != value && ++precision < 17);
     int exponent = atoi(strchr(digits, 'e') + 1);
-    if (exponent < -4 || exponent >= 16)
+    if (exponent < -4 || exponent >= 16) {
         strcpy(out, digits);
-    else if (precision > exponent)
+    } else if (precision > exponent) {
         snprintf(out, JINJA_REAL_SIZE, "%.*f", precision - exponent, value);
-    else
+    } else {
         snprintf(out, JINJA_REAL_SIZE, "%.1f", value);
+    }
 }
 
 /* ---- repr() */
@@ -48,22 +49,25 @@ static void write_string_repr(struct jinja_text *text, const struct jinja_string
         while (at < piece.to) {
             uint32_t c = jinja_next_character(string, &at);
             char escape[12];
-            if (c == '\n' || c == '\r' || c == '\t')
+            if (c == '\n' || c == '\r' || c == '\t') {
                 snprintf(escape, sizeof escape, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-            else if (c == '\\' || c == (uint32_t)quote)
+            } else if (c == '\\' || c == (uint32_t)quote) {
                 snprintf(escape, sizeof escape, "\\%c", (char)c);
-            else if (jinja_unicode_is(&jinja_unicode_unprintable, c))
+            } else if (jinja_unicode_is(&jinja_unicode_unprintable, c)) {
                 snprintf(escape, sizeof escape, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
-            else
+            } else {
                 escape[0] = '\0';
-            if (escape[0])
+            }
+            if (escape[0]) {
                 jinja_text_puts(text, escape, piece.origin);
-            else
+            } else {
                 jinja_text_put_character(text, c, piece.origin);
+            }
         }
     }
-    if (string->run_count)
+    if (string->run_count) {
         around = string->runs[string->run_count - 1].origin;
+    }
     jinja_text_put(text, &quote, 1, around);
 }
 
@@ -72,8 +76,9 @@ static void write_items(struct jinja_text *text, const struct jinja_list *list, 
 {
     jinja_text_puts(text, open, origin);
     for (size_t i = 0; i < list->count; i++) {
-        if (i > 0)
+        if (i > 0) {
             jinja_text_puts(text, ", ", origin);
+        }
         jinja_write_repr(text, list->items[i], origin);
     }
     jinja_text_puts(text, close, origin);
@@ -83,8 +88,9 @@ static void write_dict(struct jinja_text *text, const struct jinja_dict *dict, s
 {
     jinja_text_puts(text, "{", origin);
     for (size_t i = 0; i < dict->count; i++) {
-        if (i > 0)
+        if (i > 0) {
             jinja_text_puts(text, ", ", origin);
+        }
         jinja_write_repr(text, dict->entries[i].key, origin);
         jinja_text_puts(text, ": ", origin);
         jinja_write_repr(text, dict->entries[i].value, origin);
@@ -95,23 +101,25 @@ static void write_dict(struct jinja_text *text, const struct jinja_dict *dict, s
 static void write_range(struct jinja_text *text, const struct jinja_range *range, struct jinja_origin origin)
 {
     char line[96];
-    if (range->step == 1)
+    if (range->step == 1) {
         snprintf(line, sizeof line, "range(%lld, %lld)", (long long)range->start, (long long)range->stop);
-    else
+    } else {
         snprintf(line, sizeof line, "range(%lld, %lld, %lld)", (long long)range->start, (long long)range->stop,
                  (long long)range->step);
+    }
     jinja_text_puts(text, line, origin);
 }
 
 static void write_number(struct jinja_text *text, struct jinja_value value, struct jinja_origin origin)
 {
     char digits[JINJA_REAL_SIZE];
-    if (value.kind == JINJA_BOOL)
+    if (value.kind == JINJA_BOOL) {
         strcpy(digits, value.boolean ? "True" : "False");
-    else if (value.kind == JINJA_INT)
+    } else if (value.kind == JINJA_INT) {
         snprintf(digits, sizeof digits, "%lld", (long long)value.integer);
-    else
+    } else {
         jinja_format_real(digits, value.real);
+    }
     jinja_text_puts(text, digits, origin);
 }
 
@@ -174,16 +182,18 @@ void jinja_write_repr(struct jinja_text *text, struct jinja_value value, struct 
 
 void jinja_write(struct jinja_text *text, struct jinja_value value, struct jinja_origin origin)
 {
-    if (value.kind == JINJA_STRING)
+    if (value.kind == JINJA_STRING) {
         jinja_text_add(text, value.string);
-    else if (value.kind != JINJA_UNDEFINED)
+    } else if (value.kind != JINJA_UNDEFINED) {
         jinja_write_repr(text, value, origin);
+    }
 }
 
 struct jinja_value jinja_to_string(struct jinja_arena *arena, struct jinja_value value, struct jinja_origin origin)
 {
-    if (value.kind == JINJA_STRING)
+    if (value.kind == JINJA_STRING) {
         return value;
+    }
     struct jinja_text text = jinja_text_new(arena);
     jinja_write(&text, value, origin);
     return jinja_text_finish(&text);
@@ -191,13 +201,15 @@ struct jinja_value jinja_to_string(struct jinja_arena *arena, struct jinja_value
 
 void jinja_fail_undefined(struct jinja_arena *arena, const struct jinja_undefined *why)
 {
-    if (why->hint)
+    if (why->hint) {
         jinja_fail(arena, "%s", why->hint);
+    }
     struct jinja_text text = jinja_text_new(arena);
     jinja_write_repr(&text, why->name, why->name.origin);
     const struct jinja_string *name = jinja_text_finish(&text).string;
-    if (!why->owner)
+    if (!why->owner) {
         jinja_fail(arena, "%.*s is undefined", (int)name->length, name->bytes);
+    }
     jinja_fail(arena, "'%s' has no member %.*s", why->owner, (int)name->length, name->bytes);
 }
 
@@ -207,21 +219,23 @@ static void write_json_character(struct jinja_text *text, uint32_t c, bool ascii
 {
     static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
     char escape[16];
-    if (c == '"' || c == '\\')
+    if (c == '"' || c == '\\') {
         snprintf(escape, sizeof escape, "\\%c", (char)c);
-    else if (c < sizeof letters && letters[c])
+    } else if (c < sizeof letters && letters[c]) {
         snprintf(escape, sizeof escape, "\\%c", letters[c]);
-    else if (c < 0x20 || (ascii_only && c >= 0x7F && c < 0x10000))
+    } else if (c < 0x20 || (ascii_only && c >= 0x7F && c < 0x10000)) {
         snprintf(escape, sizeof escape, "\\u%04x", c);
-    else if (ascii_only && c >= 0x10000)
+    } else if (ascii_only && c >= 0x10000) {
         snprintf(escape, sizeof escape, "\\u%04x\\u%04x", 0xD800 + ((c - 0x10000) >> 10),
                  0xDC00 + ((c - 0x10000) & 0x3FF));
-    else
+    } else {
         escape[0] = '\0';
-    if (escape[0])
+    }
+    if (escape[0]) {
         jinja_text_puts(text, escape, origin);
-    else
+    } else {
         jinja_text_put_character(text, c, origin);
+    }
 }
 
 static void write_json_string(struct jinja_text *text, const struct jinja_string *string, bool ascii_only,
@@ -230,26 +244,29 @@ static void write_json_string(struct jinja_text *text, const struct jinja_string
     jinja_text_puts(text, "\"", string->run_count ? string->runs[0].origin : origin);
     struct jinja_piece piece = jinja_pieces(string, 0, string->length);
     size_t at = 0;
-    while (jinja_next_piece(&piece))
-        while (at < piece.to)
+    while (jinja_next_piece(&piece)) {
+        while (at < piece.to) {
             write_json_character(text, jinja_next_character(string, &at), ascii_only, piece.origin);
+        }
+    }
     jinja_text_puts(text, "\"", string->run_count ? string->runs[string->run_count - 1].origin : origin);
 }
 
 static void write_json_scalar(struct jinja_text *text, struct jinja_value value, struct jinja_origin origin)
 {
-    if (value.kind == JINJA_NONE)
+    if (value.kind == JINJA_NONE) {
         jinja_text_puts(text, "null", origin);
-    else if (value.kind == JINJA_BOOL)
+    } else if (value.kind == JINJA_BOOL) {
         jinja_text_puts(text, value.boolean ? "true" : "false", origin);
-    else if (value.kind == JINJA_FLOAT && isnan(value.real))
+    } else if (value.kind == JINJA_FLOAT && isnan(value.real)) {
         jinja_text_puts(text, "NaN", origin);
-    else if (value.kind == JINJA_FLOAT && isinf(value.real))
+    } else if (value.kind == JINJA_FLOAT && isinf(value.real)) {
         jinja_text_puts(text, value.real < 0 ? "-Infinity" : "Infinity", origin);
-    else if (jinja_is_number(value))
+    } else if (jinja_is_number(value)) {
         write_number(text, value, origin);
-    else
+    } else {
         jinja_fail(text->arena, "tojson cannot write a %s", jinja_kind_name(value));
+    }
 }
 
 static void write_json(struct jinja_text *text, struct jinja_value value, const struct jinja_json_style *style,
@@ -262,8 +279,9 @@ static void write_json_key(struct jinja_text *text, struct jinja_value key, cons
         write_json_string(text, key.string, style->ascii_only, origin);
         return;
     }
-    if (key.kind != JINJA_NONE && !jinja_is_number(key))
+    if (key.kind != JINJA_NONE && !jinja_is_number(key)) {
         jinja_fail(text->arena, "tojson cannot write a %s as a key", jinja_kind_name(key));
+    }
     jinja_text_puts(text, "\"", origin);
     write_json_scalar(text, key, origin_or(key, origin));
     jinja_text_puts(text, "\"", origin);
@@ -272,23 +290,27 @@ static void write_json_key(struct jinja_text *text, struct jinja_value key, cons
 static void write_line_start(struct jinja_text *text, const struct jinja_json_style *style, size_t level,
                              struct jinja_origin origin)
 {
-    if (!style->indent)
+    if (!style->indent) {
         return;
+    }
     jinja_text_puts(text, "\n", origin);
-    for (size_t i = 0; i < level; i++)
+    for (size_t i = 0; i < level; i++) {
         jinja_text_put(text, style->indent->bytes, style->indent->length, origin);
+    }
 }
 
 /* The entries in the order they are written in. */
 static const struct jinja_entry *json_entries(struct jinja_text *text, const struct jinja_dict *dict, bool sorted)
 {
-    if (!sorted)
+    if (!sorted) {
         return dict->entries;
+    }
     struct jinja_entry *entries = jinja_new(text->arena, dict->count, sizeof *entries);
     for (size_t i = 0; i < dict->count; i++) {
         size_t at = i;
-        for (; at > 0 && jinja_compare(text->arena, dict->entries[i].key, entries[at - 1].key) < 0; at--)
+        for (; at > 0 && jinja_compare(text->arena, dict->entries[i].key, entries[at - 1].key) < 0; at--) {
             entries[at] = entries[at - 1];
+        }
         entries[at] = dict->entries[i];
     }
     return entries;
@@ -300,15 +322,17 @@ static void write_json_object(struct jinja_text *text, const struct jinja_dict *
     const struct jinja_entry *entries = json_entries(text, dict, style->sort_keys);
     jinja_text_puts(text, "{", origin);
     for (size_t i = 0; i < dict->count; i++) {
-        if (i > 0)
+        if (i > 0) {
             jinja_text_put(text, style->item_separator->bytes, style->item_separator->length, origin);
+        }
         write_line_start(text, style, level + 1, origin);
         write_json_key(text, entries[i].key, style, origin);
         jinja_text_put(text, style->key_separator->bytes, style->key_separator->length, origin);
         write_json(text, entries[i].value, style, level + 1, origin);
     }
-    if (dict->count > 0)
+    if (dict->count > 0) {
         write_line_start(text, style, level, origin);
+    }
     jinja_text_puts(text, "}", origin);
 }
 
@@ -317,13 +341,15 @@ static void write_json_array(struct jinja_text *text, const struct jinja_list *l
 {
     jinja_text_puts(text, "[", origin);
     for (size_t i = 0; i < list->count; i++) {
-        if (i > 0)
+        if (i > 0) {
             jinja_text_put(text, style->item_separator->bytes, style->item_separator->length, origin);
+        }
         write_line_start(text, style, level + 1, origin);
         write_json(text, list->items[i], style, level + 1, origin);
     }
-    if (list->count > 0)
+    if (list->count > 0) {
         write_line_start(text, style, level, origin);
+    }
     jinja_text_puts(text, "]", origin);
 }
 
@@ -333,14 +359,15 @@ static void write_json(struct jinja_text *text, struct jinja_value value, const 
     jinja_enter(text->arena);
     jinja_charge(text->arena, 1);
     origin = origin_or(value, origin);
-    if (value.kind == JINJA_STRING)
+    if (value.kind == JINJA_STRING) {
         write_json_string(text, value.string, style->ascii_only, origin);
-    else if (value.kind == JINJA_DICT)
+    } else if (value.kind == JINJA_DICT) {
         write_json_object(text, value.dict, style, level, origin);
-    else if (value.kind == JINJA_LIST || value.kind == JINJA_TUPLE)
+    } else if (value.kind == JINJA_LIST || value.kind == JINJA_TUPLE) {
         write_json_array(text, value.list, style, level, origin);
-    else
+    } else {
         write_json_scalar(text, value, origin);
+    }
     jinja_leave(text->arena);
 }
 

@@ -39,10 +39,11 @@ static size_t run_at(const struct jinja_string *string, size_t offset)
     size_t low = 0, high = string->run_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (string->runs[middle].end <= offset)
+        if (string->runs[middle].end <= offset) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low;
 }
@@ -51,12 +52,14 @@ struct jinja_value jinja_string_part(struct jinja_arena *arena, const struct jin
                                      size_t to)
 {
     assert(from <= to && to <= string->length);
-    if (from == to)
+    if (from == to) {
         return jinja_string_of(arena, "", 0, JINJA_NO_ORIGIN);
+    }
     size_t first = run_at(string, from), last = run_at(string, to - 1);
     struct jinja_value value = jinja_string_of(arena, string->bytes + from, to - from, string->runs[first].origin);
-    if (first == last)
+    if (first == last) {
         return value;
+    }
     size_t count = last - first + 1;
     jinja_charge(arena, count);
     struct jinja_run *runs = jinja_new(arena, count, sizeof *runs);
@@ -72,15 +75,17 @@ struct jinja_value jinja_string_part(struct jinja_arena *arena, const struct jin
 
 size_t jinja_characters(struct jinja_arena *arena, struct jinja_string *string)
 {
-    if (string->characters == JINJA_UNCOUNTED)
+    if (string->characters == JINJA_UNCOUNTED) {
         string->characters = jinja_character_at(arena, string, string->length);
+    }
     return string->characters;
 }
 
 size_t jinja_character_at(struct jinja_arena *arena, struct jinja_string *string, size_t bytes)
 {
-    if (string->characters == string->length)
+    if (string->characters == string->length) {
         return bytes;
+    }
     jinja_charge_bytes(arena, bytes);
     return utf8_characters(string->bytes, bytes);
 }
@@ -88,26 +93,31 @@ size_t jinja_character_at(struct jinja_arena *arena, struct jinja_string *string
 size_t jinja_byte_offset(struct jinja_arena *arena, struct jinja_string *string, size_t character)
 {
     size_t characters = jinja_characters(arena, string);
-    if (character >= characters)
+    if (character >= characters) {
         return string->length;
-    if (characters == string->length)
+    }
+    if (characters == string->length) {
         return character;
+    }
     jinja_charge_bytes(arena, string->length);
     size_t offset = 0;
-    for (size_t left = character; left > 0; left--)
-        do
+    for (size_t left = character; left > 0; left--) {
+        do {
             offset++;
-        while (offset < string->length && utf8_continues(string->bytes[offset]));
+        } while (offset < string->length && utf8_continues(string->bytes[offset]));
+    }
     return offset;
 }
 
 size_t jinja_find(struct jinja_arena *arena, const struct jinja_string *string, const struct jinja_string *needle,
                   size_t from, size_t to)
 {
-    if (from > to)
+    if (from > to) {
         return SIZE_MAX;
-    if (needle->length == 0)
+    }
+    if (needle->length == 0) {
         return from;
+    }
     jinja_charge_bytes(arena, to - from);
     const char *found = memmem(string->bytes + from, to - from, needle->bytes, needle->length);
     return found ? (size_t)(found - string->bytes) : SIZE_MAX;
@@ -116,12 +126,14 @@ size_t jinja_find(struct jinja_arena *arena, const struct jinja_string *string, 
 size_t jinja_find_last(struct jinja_arena *arena, const struct jinja_string *string, const struct jinja_string *needle,
                        size_t from, size_t to)
 {
-    if (from > to || needle->length > to - from)
+    if (from > to || needle->length > to - from) {
         return SIZE_MAX;
+    }
     for (size_t at = to - needle->length + 1; at-- > from;) {
         jinja_charge_bytes(arena, needle->length);
-        if (memcmp(string->bytes + at, needle->bytes, needle->length) == 0)
+        if (memcmp(string->bytes + at, needle->bytes, needle->length) == 0) {
             return at;
+        }
     }
     return SIZE_MAX;
 }
@@ -140,10 +152,11 @@ bool jinja_string_equal(const struct jinja_string *a, const struct jinja_string 
 uint32_t jinja_next_character(const struct jinja_string *string, size_t *offset)
 {
     int code_point = (unsigned char)string->bytes[*offset];
-    if (code_point < 0x80)
+    if (code_point < 0x80) {
         ++*offset;
-    else
+    } else {
         *offset += utf8_read(string->bytes + *offset, string->length - *offset, &code_point);
+    }
     return code_point < 0 ? UTF8_REPLACEMENT : (uint32_t)code_point;
 }
 
@@ -156,23 +169,28 @@ struct jinja_text jinja_text_new(struct jinja_arena *arena)
 
 static void reserve(struct jinja_text *text, size_t more)
 {
-    if (more > JINJA_OUTPUT_MAX - text->length)
+    if (more > JINJA_OUTPUT_MAX - text->length) {
         jinja_fail(text->arena, "the template makes a text of more than %zu MiB", JINJA_OUTPUT_MAX >> 20);
-    if (text->length + more <= text->capacity)
+    }
+    if (text->length + more <= text->capacity) {
         return;
+    }
     size_t larger = text->capacity ? text->capacity * 2 : 64;
-    if (larger < text->length + more)
+    if (larger < text->length + more) {
         larger = text->length + more;
+    }
     text->bytes = jinja_enlarge(text->arena, text->bytes, text->capacity, larger, 1);
     text->capacity = larger;
 }
 
 void jinja_text_put(struct jinja_text *text, const char *bytes, size_t length, struct jinja_origin origin)
 {
-    if (length == 0)
+    if (length == 0) {
         return;
-    if (origin.turn < 0)
+    }
+    if (origin.turn < 0) {
         origin.turn = text->arena->turn;
+    }
     jinja_charge_bytes(text->arena, length);
     reserve(text, length);
     memcpy(text->bytes + text->length, bytes, length);
@@ -205,8 +223,9 @@ void jinja_text_add(struct jinja_text *text, const struct jinja_string *string)
 void jinja_text_add_part(struct jinja_text *text, const struct jinja_string *string, size_t from, size_t to)
 {
     struct jinja_piece piece = jinja_pieces(string, from, to);
-    while (jinja_next_piece(&piece))
+    while (jinja_next_piece(&piece)) {
         jinja_text_put(text, string->bytes + piece.from, piece.to - piece.from, piece.origin);
+    }
 }
 
 struct jinja_value jinja_text_finish(struct jinja_text *text)
@@ -229,8 +248,9 @@ struct jinja_piece jinja_pieces(const struct jinja_string *string, size_t from, 
 
 bool jinja_next_piece(struct jinja_piece *piece)
 {
-    if (piece->to == piece->end)
+    if (piece->to == piece->end) {
         return false;
+    }
     const struct jinja_run *run = &piece->string->runs[piece->run++];
     piece->from = piece->to;
     piece->to = min(run->end, piece->end);

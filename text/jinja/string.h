@@ -14,7 +14,7 @@
 /* A string of `length` bytes that live as long as the arena (they are not copied), all of one origin. */
 struct jinja_value jinja_string_of(struct jinja_arena *arena, const char *bytes, size_t length,
                                    struct jinja_origin origin);
-/* The same for a C string, made on the way. */
+/* The same for a C string that the interpreter made itself: it has no origin. */
 struct jinja_value jinja_string_made(struct jinja_arena *arena, const char *text);
 
 /* Bytes from..to-1 of a string, sharing them. */
@@ -37,7 +37,7 @@ size_t jinja_find_last(struct jinja_arena *arena, const struct jinja_string *str
 bool jinja_string_is(const struct jinja_string *string, const char *text);
 bool jinja_string_equal(const struct jinja_string *a, const struct jinja_string *b);
 
-/* The code point that starts at *offset, which moves behind it. The text is valid UTF-8 (the lexer and jansson saw to
+/* The code point that starts at *offset, which moves after it. The text is valid UTF-8 (the lexer and jansson saw to
  * it). */
 uint32_t jinja_next_character(const struct jinja_string *string, size_t *offset);
 

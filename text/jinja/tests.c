@@ -1,4 +1,4 @@
-/* Tests: what may stand behind "is". */
+/* Tests: what may stand after "is". */
 #include "text/jinja/internal.h"
 #include "text/jinja/unicode.h"
 #include <string.h>
@@ -91,8 +91,9 @@ static bool has_only_case(const struct jinja_string *string, const struct jinja_
     for (size_t at = 0; at < string->length;) {
         uint32_t c = jinja_next_character(string, &at), mapped[3];
         size_t count = jinja_unicode_map(to_case, c, mapped);
-        if (count != 1 || mapped[0] != c)
+        if (count != 1 || mapped[0] != c) {
             return false;
+        }
         cased |= jinja_unicode_is(&jinja_unicode_cased, c);
     }
     return cased;
@@ -169,10 +170,12 @@ static struct jinja_value test_in(struct jinja_call *call)
 static struct jinja_value test_sameas(struct jinja_call *call)
 {
     struct jinja_value a = call->subject, b = call->values[0];
-    if (a.kind != b.kind)
+    if (a.kind != b.kind) {
         return jinja_bool(false);
-    if (a.kind == JINJA_LIST || a.kind == JINJA_TUPLE || a.kind == JINJA_DICT)
+    }
+    if (a.kind == JINJA_LIST || a.kind == JINJA_TUPLE || a.kind == JINJA_DICT) {
         return jinja_bool(a.list == b.list);
+    }
     return jinja_bool(jinja_equal(call->arena, a, b));
 }
 

@@ -6,10 +6,11 @@ bool jinja_unicode_is(const struct jinja_unicode_class_table *table, uint32_t ch
     size_t low = 0, high = table->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (table->ranges[middle].last < character)
+        if (table->ranges[middle].last < character) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low < table->count && table->ranges[low].first <= character;
 }
@@ -20,10 +21,11 @@ static const struct jinja_unicode_case_special *find_special(const struct jinja_
     size_t low = 0, high = table->special_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (table->specials[middle].from < character)
+        if (table->specials[middle].from < character) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low < table->special_count && table->specials[low].from == character ? &table->specials[low] : NULL;
 }
@@ -34,13 +36,15 @@ static const struct jinja_unicode_case_range *find_range(const struct jinja_unic
     size_t low = 0, high = table->range_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (table->ranges[middle].last < character)
+        if (table->ranges[middle].last < character) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
-    if (low == table->range_count || table->ranges[low].first > character)
+    if (low == table->range_count || table->ranges[low].first > character) {
         return NULL;
+    }
     const struct jinja_unicode_case_range *range = &table->ranges[low];
     return (character - range->first) % (uint32_t)range->stride == 0 ? range : NULL;
 }

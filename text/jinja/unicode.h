@@ -48,7 +48,7 @@ extern const struct jinja_unicode_class_table jinja_unicode_decimal;     /* str.
 extern const struct jinja_unicode_class_table jinja_unicode_digit;       /* str.isdigit() but not str.isdecimal() */
 extern const struct jinja_unicode_class_table jinja_unicode_numeric;     /* str.isnumeric() but not str.isdigit() */
 extern const struct jinja_unicode_class_table jinja_unicode_cased;       /* Python's cased letters */
-extern const struct jinja_unicode_class_table jinja_unicode_ignorable;   /* looked through when a final sigma is told */
+extern const struct jinja_unicode_class_table jinja_unicode_ignorable;   /* skipped to see if a sigma is final */
 
 bool jinja_unicode_is(const struct jinja_unicode_class_table *table, uint32_t character);
 /* Maps one character to out[0..n-1]; returns n. */

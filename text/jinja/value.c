@@ -109,8 +109,9 @@ const char *jinja_kind_name(struct jinja_value value)
 struct jinja_list *jinja_list_new(struct jinja_arena *arena, size_t capacity)
 {
     struct jinja_list *list = jinja_new(arena, 1, sizeof *list);
-    if (capacity > 0)
+    if (capacity > 0) {
         list->items = jinja_new(arena, capacity, sizeof *list->items);
+    }
     list->capacity = capacity;
     return list;
 }
@@ -133,8 +134,9 @@ struct jinja_value jinja_pair(struct jinja_arena *arena, struct jinja_value firs
 struct jinja_dict *jinja_dict_new(struct jinja_arena *arena, size_t capacity)
 {
     struct jinja_dict *dict = jinja_new(arena, 1, sizeof *dict);
-    if (capacity > 0)
+    if (capacity > 0) {
         dict->entries = jinja_new(arena, capacity, sizeof *dict->entries);
+    }
     dict->capacity = capacity;
     return dict;
 }

@@ -23,7 +23,7 @@ enum jinja_kind {
     JINJA_LIST,
     JINJA_TUPLE,
     JINJA_RANGE,
-    JINJA_ITERATOR, /* what map(), select(), reversed() and their like give: read once, front to back */
+    JINJA_ITERATOR, /* what map(), select(), reversed() and similar functions give: read once, front to back */
     JINJA_DICT,
     JINJA_VIEW, /* what keys(), values() and items() give */
     JINJA_NAMESPACE,

@@ -33,7 +33,7 @@ const struct added_token *added_by_id(const struct added_tokens *added, int32_t 
     return NULL;
 }
 
-/* The id that the library gives a new token: behind all others. */
+/* The id that the library gives a new token: after all others. */
 static int32_t next_id(const struct added_tokens *added, const struct vocabulary *vocabulary)
 {
     int32_t next = (int32_t)vocabulary->count;
@@ -82,7 +82,7 @@ int added_tokens_add(struct added_tokens *added, const struct vocabulary *vocabu
     if ((token.id != id && id != ADDED_ANY_ID) || token.id >= VOCABULARY_IDS_MAX) {
         return err_set(
             err,
-            "%s: the added token '%s' says it has the id %lld, but %s %d; number added tokens in order, behind "
+            "%s: the added token '%s' says it has the id %lld, but %s %d; number added tokens in order, after "
             "the vocabulary and without holes",
             where, text, (long long)id,
             token.id < (int32_t)vocabulary->count ? "in the vocabulary it has" : "its turn gives it", token.id);

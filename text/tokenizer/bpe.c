@@ -117,7 +117,7 @@ static void merge_few(const struct bpe *bpe, struct bpe_scratch *scratch)
     scratch->count = few.count;
 }
 
-/* Looks up how `at` merges with the symbol behind it. */
+/* Looks up how `at` merges with the symbol after it. */
 static bool rank_symbol(const struct bpe *bpe, struct bpe_symbol *symbols, uint32_t at)
 {
     struct bpe_symbol *symbol = &symbols[at];
@@ -309,7 +309,7 @@ static int add_character(const struct bpe *bpe, struct bpe_scratch *scratch, con
         return 0;
     }
     if (bpe->byte_fallback && add_fallback(bpe, scratch, at)) {
-        return 0; /* an unknown stays waiting, and so ends up behind these bytes: as the library has it */
+        return 0; /* an unknown stays waiting, and so ends up after these bytes: as the library has it */
     }
     return bpe->unk_token ? add_unknown(bpe, scratch, unknown, at, err) : 0;
 }

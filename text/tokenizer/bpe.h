@@ -33,7 +33,7 @@ struct bpe {
     bool fuse_unk;
     char *unk_token; /* NULL: characters that no token spells are left out */
     int32_t unk_id;  /* -1: unk_token is not in the vocabulary */
-    char *prefix;    /* of characters behind a word's first (continuing_subword_prefix); NULL: none */
+    char *prefix;    /* of characters after a word's first (continuing_subword_prefix); NULL: none */
     char *suffix;    /* of a word's last character (end_of_word_suffix); NULL: none */
     bool byte_fallback;
     int32_t fallback[256];  /* the tokens <0x00>..<0xFF>, -1: not there */

@@ -45,7 +45,7 @@ void word_cache_free(struct word_cache *cache)
     }
 }
 
-/* Bytes 8 * part .. of a word in a register, zeros behind its end. */
+/* Bytes 8 * part .. of a word in a register, zeros after its end. */
 static inline uint64_t load_part(const char *word, size_t length, unsigned part)
 {
     uint64_t bytes;
@@ -55,10 +55,10 @@ static inline uint64_t load_part(const char *word, size_t length, unsigned part)
     return bytes & mask;
 }
 
-struct cached_key cached_key_of(const char *word, size_t length, size_t room)
+struct cached_key cached_key_of(const char *word, size_t length, size_t readable)
 {
     char padded[CACHED_WORD_MAX] = {0};
-    if (room < CACHED_WORD_MAX) {
+    if (readable < CACHED_WORD_MAX) {
         memcpy(padded, word, length);
         word = padded;
     }

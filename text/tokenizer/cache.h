@@ -36,8 +36,8 @@ struct cached_tokens {
 int word_cache_create(struct word_cache **out, struct err *err);
 void word_cache_free(struct word_cache *cache);
 
-/* `room` is how many bytes may be read from `word` on, at least `length`. */
-struct cached_key cached_key_of(const char *word, size_t length, size_t room);
+/* `readable` is how many bytes may be read from `word` on, at least `length`. */
+struct cached_key cached_key_of(const char *word, size_t length, size_t readable);
 bool word_cache_find(const struct word_cache *cache, const struct cached_key *key, struct cached_tokens *out);
 void word_cache_store(struct word_cache *cache, const struct cached_key *key, const struct cached_tokens *tokens);
 

@@ -46,7 +46,7 @@ static void put_lossy(struct strbuf *out, const char *bytes, size_t length)
     }
 }
 
-/* How many bytes at the end are a character that is cut off, and would be whole with the right bytes behind it. */
+/* How many bytes at the end are a character that is cut off, and would be whole with the right bytes after it. */
 static size_t cut_off(const char *bytes, size_t length)
 {
     for (size_t back = 1; back <= 3 && back <= length; back++) {

@@ -136,7 +136,7 @@ static bool blank_at(const char *text, size_t at, size_t end)
     return end - at >= 3 && memcmp(text + at, blank, 3) == 0;
 }
 
-/* The next place behind `at` where a "▁" follows something else; `end` where there is none. */
+/* The next place after `at` where a "▁" follows something else; `end` where there is none. */
 static size_t next_blank(const char *text, size_t at, size_t end)
 {
     while (blank_at(text, at, end)) {

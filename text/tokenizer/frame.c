@@ -1,6 +1,6 @@
 /*
  * The section "post_processor" of a tokenizer.json, as far as it concerns one text by itself: the tokens in front and
- * behind.
+ * after it.
  */
 #include "base/json.h"
 #include "base/mem.h"
@@ -50,13 +50,13 @@ static int add_ids(const struct tokenizer *tokenizer, struct frame *frame, const
 static int read_template(struct tokenizer *tokenizer, const json_t *json, const char *where, struct err *err)
 {
     const json_t *single = json_object_get(json, "single"), *specials = json_object_get(json, "special_tokens");
-    bool behind = false;
+    bool after = false;
     for (size_t i = 0; i < json_array_size(single); i++) {
         const json_t *piece = json_array_get(single, i);
         const json_t *sequence = json_object_get(piece, "Sequence"), *special = json_object_get(piece, "SpecialToken");
         const char *id = NULL;
-        if (sequence && !behind) {
-            behind = true;
+        if (sequence && !after) {
+            after = true;
             continue;
         }
         if (!special || json_need_string(special, "id", &id, where, err) != 0) {
@@ -67,14 +67,14 @@ static int read_template(struct tokenizer *tokenizer, const json_t *json, const 
         if (!json_is_array(ids)) {
             return err_set(err, "%s: TemplateProcessing.special_tokens has no ids for '%s'", where, id);
         }
-        if (add_ids(tokenizer, behind ? &tokenizer->back : &tokenizer->front, ids, where, err) != 0) {
+        if (add_ids(tokenizer, after ? &tokenizer->back : &tokenizer->front, ids, where, err) != 0) {
             return -1;
         }
     }
-    return behind ? 0 : err_set(err, "%s: TemplateProcessing.single has no Sequence for the text", where);
+    return after ? 0 : err_set(err, "%s: TemplateProcessing.single has no Sequence for the text", where);
 }
 
-/* RobertaProcessing and BertProcessing: "cls": ["<s>", 0] in front, "sep": ["</s>", 2] behind. */
+/* RobertaProcessing and BertProcessing: "cls": ["<s>", 0] in front, "sep": ["</s>", 2] after it. */
 static int read_pair(struct tokenizer *tokenizer, const json_t *json, const char *where, struct err *err)
 {
     int32_t cls = 0, sep = 0;

@@ -12,7 +12,7 @@
 #include "text/tokenizer/splitter.h"
 #include "text/tokenizer/tokenizer.h"
 
-/* Ids that the post-processor puts in front of a text and behind it. */
+/* Ids that the post-processor puts in front of a text and after it. */
 struct frame {
     int32_t *ids;
     size_t count, capacity;

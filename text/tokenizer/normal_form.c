@@ -122,7 +122,7 @@ static int add_point(struct text_buffer *out, struct run *run, struct composed p
     return 0;
 }
 
-/* ASCII characters behind which another one stands are as they should be, and no mark follows that could change them.
+/* ASCII characters after which another one stands are as they should be, and no mark follows that could change them.
  */
 static size_t plain_length(const struct aligned_text *text, size_t at)
 {

@@ -59,7 +59,7 @@ static enum kind wide_kind(const char *text, size_t *next)
                                            : OTHER;
 }
 
-/* The kind of the character at *next, which moves behind it. */
+/* The kind of the character at *next, which moves after it. */
 static inline enum kind read_kind(const char *text, size_t *next)
 {
     unsigned char byte = (unsigned char)text[*next];
@@ -83,7 +83,7 @@ static inline size_t run_end(const char *text, size_t at, size_t end, enum kind 
     return at;
 }
 
-/* Behind white space that starts at `at`. *last_newline is the place behind its last \r or \n, or 0; *last its last
+/* After white space that starts at `at`. *last_newline is the place after its last \r or \n, or 0; *last its last
  * character's. */
 static size_t white_end(const char *text, size_t at, size_t end, size_t *last_newline, size_t *last)
 {
@@ -168,23 +168,23 @@ static size_t cl100k_word(const char *text, size_t at, size_t end, int most_digi
     }
     if (kind == NUMBER) {
         for (int digits = 1; digits < most_digits && next < end; digits++) {
-            size_t behind = next;
-            if (read_kind(text, &behind) != NUMBER) {
+            size_t after = next;
+            if (read_kind(text, &after) != NUMBER) {
                 break;
             }
-            next = behind;
+            next = after;
         }
         return next;
     }
     if (kind != NEWLINE && next < end) { /* one character that is no letter may lead a word, a space may lead symbols */
-        size_t behind = next;
-        enum kind second = read_kind(text, &behind);
+        size_t after = next;
+        enum kind second = read_kind(text, &after);
         if (second == LETTER) {
-            return run_end(text, behind, end, LETTER);
+            return run_end(text, after, end, LETTER);
         }
         if (text[at] == ' ' && second == OTHER) {
             kind = OTHER;
-            next = behind;
+            next = after;
         }
     }
     if (kind == OTHER) {

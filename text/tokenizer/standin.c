@@ -39,7 +39,7 @@ pcre2_general_context *pattern_memory(void)
     return pcre2_general_context_create(allocate, release, NULL);
 }
 
-/* A general category, and behind all of them the same again for what is white space. */
+/* A general category, and after all of them the same again for what is white space. */
 static size_t group_of(uint32_t code_point)
 {
     struct unicode_class class = unicode_class(code_point);
@@ -131,7 +131,7 @@ static int add(struct stand_ins *stand_ins, uint32_t code_point, uint32_t shown,
     return 0;
 }
 
-/* For each marked code point the nearest before it of the same class and as many bytes, else the nearest behind. */
+/* For each marked code point the nearest before it of the same class and as many bytes, else the nearest after it. */
 static int choose_all(struct stand_ins *stand_ins, const unsigned char *marks, struct err *err)
 {
     uint32_t last[2 * CATEGORIES] = {0}; /* of each class; 0: none yet */

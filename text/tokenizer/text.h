@@ -8,7 +8,7 @@
 #include "text/tokenizer/span.h"
 #include <stdbool.h>
 
-/* Borrowed. Where sources are not wanted, a text that was changed has none either, and text_source() means nothing. */
+/* Borrowed. Where sources are not tracked, a changed text has none, and text_source() must not be asked. */
 struct aligned_text {
     const char *bytes;
     size_t length;

@@ -43,7 +43,7 @@ void tokenizer_free(struct tokenizer *tokenizer);
  * not applied). A token that is only a part of a character (byte-level pieces, byte fallback) has exactly its bytes
  * where the character was in the text as it stands, and the whole source where a normalizer made it. What is put in by
  * a normalizer or pre-tokenizer (the space before the first word) has the range of the character it was put before;
- * what the post-processor adds has an empty range, at 0 in front of the text and at its end behind it.
+ * what the post-processor adds has an empty range, at 0 in front of the text and at its end after it.
  */
 struct token_list {
     int32_t *ids;

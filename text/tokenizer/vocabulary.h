@@ -18,7 +18,7 @@ struct vocabulary_token {
 };
 
 struct vocabulary {
-    char *text; /* all tokens end to end, each with a zero behind it */
+    char *text; /* all tokens end to end, each with a zero after it */
     size_t text_length, text_capacity;
     struct vocabulary_token *tokens; /* by id */
     size_t size, tokens_capacity;
