@@ -1,5 +1,6 @@
 /* backend/backend.c - names and sizes that every backend shares. */
 #include "backend/backend.h"
+#include "base/minmax.h"
 
 size_t dtype_size(enum dtype dtype)
 {
@@ -17,9 +18,20 @@ const struct weight_shape *weight_shape(const struct weight *weight)
     return (const struct weight_shape *)(const void *)weight;
 }
 
+struct attention_extent attention_extent(const struct attention_span *spans, int32_t count)
+{
+    struct attention_extent extent = {0};
+    for (int32_t i = 0; i < count; i++) {
+        extent.rows = max(extent.rows, spans[i].query + spans[i].queries);
+        extent.longest_queries = max(extent.longest_queries, spans[i].queries);
+        extent.longest_keys = max(extent.longest_keys, spans[i].keys + spans[i].parent_keys);
+    }
+    return extent;
+}
+
 static void widen(int32_t *limit, int32_t more)
 {
-    *limit = *limit > more ? *limit : more;
+    *limit = max(*limit, more);
 }
 
 void backend_limits_widen(struct backend_limits *limits, const struct backend_limits *more)

@@ -205,6 +205,14 @@ struct attention_span {
     int32_t parent, parent_keys; /* rows of k and v; parent_keys 0: none */
 };
 
+/* What the host knows of spans, to size work by without reading device memory. */
+struct attention_extent {
+    int32_t rows;            /* of q: every query is below */
+    int32_t longest_queries; /* the most queries of a span */
+    int32_t longest_keys;    /* the most keys that a span sees, its parent's among them */
+};
+struct attention_extent attention_extent(const struct attention_span *spans, int32_t count); /* spans: host memory */
+
 /* out = softmax(scale * q k^T) v by head; query head h uses key head h / (heads / kv_heads). Nothing of size [T, T] is
  * kept. */
 struct attention_args {
@@ -213,6 +221,7 @@ struct attention_args {
     const struct attention_span *spans; /* [span_count] */
     float *out;                         /* as q, set */
     float *lse;                         /* [rows of q, heads] set: log of the sum of exp(scale * q k); or NULL */
+    struct attention_extent extent;
     int32_t span_count, heads, kv_heads, head_size;
     float scale;
 };
@@ -223,6 +232,7 @@ struct attention_backward_args {
     const float *q, *k, *v, *out, *lse, *dout;
     const struct attention_span *spans; /* key == query, keys == queries, each row in one span */
     float *dq, *dk, *dv;
+    struct attention_extent extent;
     int32_t span_count, heads, kv_heads, head_size;
     float scale;
 };

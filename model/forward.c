@@ -171,6 +171,7 @@ static void attention_forward(struct pass *pass, const struct overlay *overlay, 
                                     .k = k,
                                     .v = v,
                                     .spans = pass->spans,
+                                    .extent = pass->extent,
                                     .out = tape->attention,
                                     .lse = tape->lse,
                                     .span_count = pass->span_count,
@@ -270,6 +271,7 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
     size_t count = (size_t)rows->rows;
     pass->tokens = rows->rows;
     pass->span_count = rows->span_count;
+    pass->extent = attention_extent(rows->spans, rows->span_count);
     backend->upload(backend, pass->ids, rows->ids, count * sizeof(int32_t));
     backend->upload(backend, pass->positions, rows->positions, count * sizeof(int32_t));
     backend->upload(backend, pass->slots, rows->slots, count * sizeof(int32_t));

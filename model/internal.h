@@ -42,6 +42,7 @@ struct pass {
     struct regions regions;
     struct tape *tapes;                      /* [layers] */
     int32_t tokens, span_count, predictions; /* of the loaded batch */
+    struct attention_extent extent;          /* of its spans */
     int32_t rows;                            /* that operations go over now: all tokens, or those that predict */
     const uint64_t *row_keys;                /* the dropout keys of these rows */
 

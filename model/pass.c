@@ -303,5 +303,6 @@ void pass_load(struct pass *pass, const struct batch *batch)
         backend->upload(backend, pass->targets, pass->host_rows, predictions * sizeof(int32_t));
     pass->tokens = batch->tokens;
     pass->span_count = batch->segment_count;
+    pass->extent = attention_extent(pass->host_spans, batch->segment_count);
     pass->predictions = batch->prediction_count;
 }

@@ -219,6 +219,7 @@ static void attend(struct backend *backend)
                                                          .v = v,
                                                          .spans = spans,
                                                          .out = out,
+                                                         .extent = attention_extent(host, 2),
                                                          .span_count = 2,
                                                          .heads = HEADS,
                                                          .kv_heads = KV_HEADS,
