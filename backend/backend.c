@@ -46,6 +46,12 @@ void backend_limits_widen(struct backend_limits *limits, const struct backend_li
     widen(&limits->head_size, more->head_size);
 }
 
+int backend_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err)
+{
+    backend->download_begin(backend, host, device, size);
+    return backend->wait(backend, err);
+}
+
 const char *backend_operation_name(enum backend_operation operation)
 {
     static const char *const names[] = {

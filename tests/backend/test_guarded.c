@@ -93,10 +93,10 @@ static void test_runs_late_and_in_order(void **state)
     const struct fill_args fill = {d.x, ROWS * COLUMNS, 5};
     d.backend->fill(d.backend, &fill);
     assert_int_equal(guarded_backend_operations(d.backend), 0);
-    ok(d.backend->download(d.backend, host, d.y, sizeof host, &err), &err);
+    ok(backend_download(d.backend, host, d.y, sizeof host, &err), &err);
     assert_int_equal(guarded_backend_operations(d.backend), 2);
     assert_true(host[0] == 0 && host[COLUMNS] == COLUMNS); /* y[r][0] = x[r][0] before the fill */
-    ok(d.backend->download(d.backend, host, d.x, sizeof host, &err), &err);
+    ok(backend_download(d.backend, host, d.x, sizeof host, &err), &err);
     assert_true(host[0] == 5 && host[ROWS * COLUMNS - 1] == 5);
     close_device(&d);
 }
@@ -112,7 +112,7 @@ static void test_memory_is_zeroed_and_aligned(void **state)
         void *memory = device_alloc(d.backend, size);
         assert_int_equal((uintptr_t)memory % 64, 0);
         memset(host, 1, sizeof host);
-        ok(d.backend->download(d.backend, host, memory, size, &err), &err);
+        ok(backend_download(d.backend, host, memory, size, &err), &err);
         for (size_t i = 0; i < size; i++) {
             assert_int_equal(host[i], 0);
         }
@@ -150,7 +150,7 @@ static void test_a_broken_device_says_so(void **state)
     ok(d.backend->synchronize(d.backend, &err), &err);
     d.backend->linear(d.backend, &args);
     assert_int_equal(d.backend->synchronize(d.backend, &err), -1);
-    assert_int_equal(d.backend->download(d.backend, &host, d.y, sizeof host, &err), -1);
+    assert_int_equal(backend_download(d.backend, &host, d.y, sizeof host, &err), -1);
     close_device(&d);
 }
 
@@ -543,7 +543,7 @@ static void upload_from_device(struct device *d)
 static void download_to_device(struct device *d)
 {
     struct err err;
-    (void)d->backend->download(d->backend, d->x, d->y, 4, &err);
+    (void)backend_download(d->backend, d->x, d->y, 4, &err);
 }
 
 static void release_twice(struct device *d)
@@ -659,7 +659,7 @@ static const struct breach {
     {"child without parent", child_without_parent, SIGABRT, "spans [1] does not stand behind its parent"},
     {"upload too long", upload_too_long, SIGABRT, "upload: device [132 bytes] runs out of its allocation"},
     {"upload from device", upload_from_device, SIGABRT, "upload: host is device memory"},
-    {"download to device", download_to_device, SIGABRT, "download: host is device memory"},
+    {"download to device", download_to_device, SIGABRT, "download_begin: host is device memory"},
     {"release twice", release_twice, SIGABRT, "release: memory was not given"},
     {"release under a weight", release_under_a_weight, SIGABRT, "release: memory is still the memory of a weight"},
     {"weight freed twice", weight_freed_twice, SIGABRT, "weight_free: weight is not a living weight"},
