@@ -10,7 +10,7 @@
  *
  * Order. Operations run in the order of the calls, perhaps later; synchronize() waits for all of them. The args struct
  * is read during the call, what it points to while the operation runs. Uploads take their place in the same order (the
- * host bytes are copied during the call). download() synchronises first.
+ * host bytes are copied during the call), and so do downloads; what a download brings is there after wait().
  *
  * Rows. The result for one row of x depends on that row and the weights only: not on `rows`, nor on the number of
  * threads, bit for bit. Sums over k go in one fixed order. (Sums over rows, as in weight gradients, go from the first
@@ -205,6 +205,14 @@ struct attention_span {
     int32_t parent, parent_keys; /* rows of k and v; parent_keys 0: none */
 };
 
+/* What the host knows of spans, to size work by without reading device memory. */
+struct attention_extent {
+    int32_t rows;            /* of q: every query is below */
+    int32_t longest_queries; /* the most queries of a span */
+    int32_t longest_keys;    /* the most keys that a span sees, its parent's among them */
+};
+struct attention_extent attention_extent(const struct attention_span *spans, int32_t count); /* spans: host memory */
+
 /* out = softmax(scale * q k^T) v by head; query head h uses key head h / (heads / kv_heads). Nothing of size [T, T] is
  * kept. */
 struct attention_args {
@@ -213,6 +221,7 @@ struct attention_args {
     const struct attention_span *spans; /* [span_count] */
     float *out;                         /* as q, set */
     float *lse;                         /* [rows of q, heads] set: log of the sum of exp(scale * q k); or NULL */
+    struct attention_extent extent;
     int32_t span_count, heads, kv_heads, head_size;
     float scale;
 };
@@ -223,6 +232,7 @@ struct attention_backward_args {
     const float *q, *k, *v, *out, *lse, *dout;
     const struct attention_span *spans; /* key == query, keys == queries, each row in one span */
     float *dq, *dk, *dv;
+    struct attention_extent extent;
     int32_t span_count, heads, kv_heads, head_size;
     float scale;
 };
@@ -407,7 +417,10 @@ struct backend {
     int (*alloc)(struct backend *backend, void **out, size_t size, struct err *err);
     void (*release)(struct backend *backend, void *memory);
     void (*upload)(struct backend *backend, void *device, const void *host, size_t size);
-    int (*download)(struct backend *backend, void *host, const void *device, size_t size, struct err *err);
+    /* What stands in `device` then, on its way to `host`, which must live until wait() or synchronize(). */
+    void (*download_begin)(struct backend *backend, void *host, const void *device, size_t size);
+    /* Until all downloads that were begun have arrived; operations called after them may still run. */
+    int (*wait)(struct backend *backend, struct err *err);
     int (*synchronize)(struct backend *backend, struct err *err);
 
     /* Bytes of device memory a weight of this shape takes. */
@@ -434,6 +447,9 @@ struct backend {
     BACKEND_OPERATIONS(X)
 #undef X
 };
+
+/* One download, waited for. */
+int backend_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err);
 
 const char *backend_operation_name(enum backend_operation operation);
 

@@ -186,7 +186,7 @@ static struct pairs count_pairs(struct profile *self, const struct attention_spa
     struct pairs sum = {0};
     struct err err;
     assert((size_t)count <= self->span_capacity);
-    if (self->inner->download(self->inner, self->spans, device, (size_t)count * sizeof *self->spans, &err) != 0) {
+    if (backend_download(self->inner, self->spans, device, (size_t)count * sizeof *self->spans, &err) != 0) {
         return sum; /* the device broke and says so at the next synchronize() */
     }
     for (int32_t i = 0; i < count; i++) {
@@ -416,12 +416,19 @@ static void profile_upload(struct backend *backend, void *device, const void *ho
     count_call(self, KIND_UPLOAD, start, &(struct work){.bytes = (double)size});
 }
 
-static int profile_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err)
+static void profile_download_begin(struct backend *backend, void *host, const void *device, size_t size)
 {
     struct profile *self = profile_of(backend);
     double start = clock_seconds();
-    int rc = self->inner->download(self->inner, host, device, size, err);
+    self->inner->download_begin(self->inner, host, device, size);
+    wait_for(self);
     count_call(self, KIND_DOWNLOAD, start, &(struct work){.bytes = (double)size});
+}
+
+static int profile_wait(struct backend *backend, struct err *err)
+{
+    struct profile *self = profile_of(backend);
+    int rc = self->inner->wait(self->inner, err);
     return rc != 0 ? rc : kept_failure(self, err);
 }
 
@@ -485,7 +492,8 @@ static void profile_free(struct backend *backend)
 static const struct backend profile_table = {.alloc = profile_alloc,
                                              .release = profile_release,
                                              .upload = profile_upload,
-                                             .download = profile_download,
+                                             .download_begin = profile_download_begin,
+                                             .wait = profile_wait,
                                              .synchronize = profile_synchronize,
                                              .weight_size = profile_weight_size,
                                              .weight_create = profile_weight_create,

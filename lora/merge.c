@@ -8,8 +8,7 @@ static float *download(const struct adapter *adapter, const struct parameter *pa
 {
     size_t count = (size_t)parameter_size(parameter);
     float *values = mem_alloc(count, sizeof *values, err);
-    if (values &&
-        adapter->backend->download(adapter->backend, values, parameter->master, count * sizeof *values, err) != 0) {
+    if (values && backend_download(adapter->backend, values, parameter->master, count * sizeof *values, err) != 0) {
         mem_free(values);
         return NULL;
     }
@@ -57,8 +56,8 @@ static int merge_tensor(void *context, const char *name, float *values, int64_t 
     for (int32_t i = 2 * adapter->target_count; i < adapter->parameters.count; i++) {
         const struct parameter *parameter = &adapter->parameters.items[i];
         if (strcmp(parameter->name + strlen(PEFT_PREFIX), name) == 0)
-            return adapter->backend->download(adapter->backend, values, parameter->master + first,
-                                              (size_t)count * sizeof *values, err);
+            return backend_download(adapter->backend, values, parameter->master + first, (size_t)count * sizeof *values,
+                                    err);
     }
     return 0;
 }

@@ -379,8 +379,7 @@ struct parameter_reader {
 static int read_parameter(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     const struct parameter_reader *reader = context;
-    return reader->backend->download(reader->backend, out, reader->parameter->master + first,
-                                     (size_t)count * sizeof *out, err);
+    return backend_download(reader->backend, out, reader->parameter->master + first, (size_t)count * sizeof *out, err);
 }
 
 static int write_tensors(const struct adapter *adapter, const char *path, struct err *err)

@@ -141,7 +141,7 @@ static void spread_rows(struct pass *pass)
     pass_all_rows(pass);
     backend->fill(backend, &(struct fill_args){.x = pass->dattention, .count = (int64_t)pass->rows * queries});
     backend->fill(backend, &(struct fill_args){.x = stream, .count = (int64_t)pass->rows * config->hidden});
-    struct rows_args rows = {.index = pass->prediction_rows, .rows = pass->predictions};
+    struct rows_args rows = {.index = pass->inputs.prediction_rows, .rows = pass->predictions};
     rows.src = pass->dq;
     rows.dst = pass->dattention;
     rows.columns = queries;
@@ -174,7 +174,8 @@ static void attention_backward(struct pass *pass, const struct overlay *overlay,
                                                                   .out = tape->attention,
                                                                   .lse = tape->lse,
                                                                   .dout = pass->dattention,
-                                                                  .spans = pass->spans,
+                                                                  .spans = pass->inputs.spans,
+                                                                  .extent = pass->extent,
                                                                   .dq = pass->dq,
                                                                   .dk = pass->dk,
                                                                   .dv = pass->dv,
@@ -215,7 +216,7 @@ void pass_layers_backward(struct pass *pass, const struct overlay *overlay)
         attention_backward(pass, overlay, l, l > 0 || table_gradient || model->layers[l].attention_norm_gradient);
     }
     if (table_gradient)
-        backend->embed_backward(backend, &(struct embed_backward_args){.ids = pass->ids,
+        backend->embed_backward(backend, &(struct embed_backward_args){.ids = pass->inputs.ids,
                                                                        .dout = pass->dstream,
                                                                        .dtable = table_gradient,
                                                                        .rows = pass->rows,

@@ -356,8 +356,7 @@ int model_change_to_masters(void *context, const char *name, float *values, int6
         if (strcmp(parameter->name, name) != 0)
             continue;
         assert(first + count <= parameter_size(parameter));
-        return model->backend->download(model->backend, values, parameter->master + first,
-                                        (size_t)count * sizeof *values, err);
+        return backend_download(model->backend, values, parameter->master + first, (size_t)count * sizeof *values, err);
     }
     return 0;
 }

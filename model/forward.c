@@ -18,13 +18,13 @@ bool pass_is_last(const struct pass *pass, int32_t layer)
 void pass_all_rows(struct pass *pass)
 {
     pass->rows = pass->tokens;
-    pass->row_keys = pass->dropout_keys;
+    pass->row_keys = pass->inputs.keys;
 }
 
 void pass_predicting_rows(struct pass *pass)
 {
     pass->rows = pass->predictions;
-    pass->row_keys = pass->prediction_keys;
+    pass->row_keys = pass->inputs.prediction_keys;
 }
 
 struct operand pass_operand(const struct pass *pass, const void *rows)
@@ -122,7 +122,7 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
 static void set_rotation(struct pass *pass)
 {
     pass->backend->rotation(pass->backend, &(struct rotation_args){
-                                               .positions = pass->positions,
+                                               .positions = pass->inputs.positions,
                                                .frequencies = pass->model->rope_frequencies,
                                                .table = pass->rotation,
                                                .rows = pass->tokens,
@@ -160,17 +160,20 @@ static void attention_forward(struct pass *pass, const struct overlay *overlay, 
     if (cached) {
         int32_t columns = config->kv_heads * config->head_size;
         backend->scatter_rows(
-            backend, &(struct rows_args){
-                         .src = tape->k, .dst = k, .index = pass->slots, .rows = pass->tokens, .columns = columns});
+            backend,
+            &(struct rows_args){
+                .src = tape->k, .dst = k, .index = pass->inputs.slots, .rows = pass->tokens, .columns = columns});
         backend->scatter_rows(
-            backend, &(struct rows_args){
-                         .src = tape->v, .dst = v, .index = pass->slots, .rows = pass->tokens, .columns = columns});
+            backend,
+            &(struct rows_args){
+                .src = tape->v, .dst = v, .index = pass->inputs.slots, .rows = pass->tokens, .columns = columns});
     }
     backend->attention(backend, &(struct attention_args){
                                     .q = tape->q,
                                     .k = k,
                                     .v = v,
-                                    .spans = pass->spans,
+                                    .spans = pass->inputs.spans,
+                                    .extent = pass->extent,
                                     .out = tape->attention,
                                     .lse = tape->lse,
                                     .span_count = pass->span_count,
@@ -185,7 +188,7 @@ static void attention_forward(struct pass *pass, const struct overlay *overlay, 
 static void pick_rows(struct pass *pass, struct tape *tape)
 {
     const struct model_config *config = &pass->model->config;
-    struct rows_args rows = {.index = pass->prediction_rows, .rows = pass->predictions};
+    struct rows_args rows = {.index = pass->inputs.prediction_rows, .rows = pass->predictions};
     rows.src = tape->x;
     rows.dst = tape->middle;
     rows.columns = config->hidden;
@@ -241,8 +244,8 @@ void pass_forward(struct pass *pass, const struct overlay *overlay, bool trainin
     float *x = pass->tapes[0].x;
     pass_all_rows(pass);
     set_rotation(pass);
-    backend->embed(backend,
-                   &(struct embed_args){.table = table, .ids = pass->ids, .out = x, .rows = pass->tokens, .scale = 1});
+    backend->embed(backend, &(struct embed_args){
+                                .table = table, .ids = pass->inputs.ids, .out = x, .rows = pass->tokens, .scale = 1});
     pass_norm(pass, x, NULL, model->layers[0].attention_norm, NULL, pass->tapes[0].rstd1);
     for (int32_t l = 0; l < model->config.layers; l++) {
         struct tape *tape = &pass->tapes[l];
@@ -260,25 +263,30 @@ const struct weight *pass_head(const struct pass *pass, const struct overlay *ov
     return overlay && overlay->head.weight ? overlay->head.weight : pass->model->head.weight;
 }
 
+static void load_cached(struct pass *pass, const struct cached_rows *rows, bool predicting)
+{
+    struct pass_inputs *staged = &pass->staged;
+    size_t count = (size_t)rows->rows;
+    memcpy(staged->ids, rows->ids, count * sizeof *staged->ids);
+    memcpy(staged->positions, rows->positions, count * sizeof *staged->positions);
+    memcpy(staged->slots, rows->slots, count * sizeof *staged->slots);
+    memcpy(staged->spans, rows->spans, (size_t)rows->span_count * sizeof *staged->spans);
+    pass->tokens = rows->rows;
+    pass->span_count = rows->span_count;
+    pass->extent = attention_extent(rows->spans, rows->span_count);
+    pass->predictions = predicting ? rows->span_count : 0;
+    for (int32_t i = 0; i < pass->predictions; i++)
+        staged->prediction_rows[i] = rows->spans[i].query + rows->spans[i].queries - 1;
+    pass->backend->upload(pass->backend, pass->inputs.block, staged->block, staged->batch_size);
+}
+
 int pass_extend(struct pass *pass, const struct overlay *overlay, const struct cached_rows *rows, float *logits,
                 struct err *err)
 {
     assert(pass->limits.cache_rows > 0 && rows->rows > 0 && rows->rows <= pass->limits.tokens &&
            rows->span_count <= pass->limits.segments);
     struct backend *backend = pass->backend;
-    const struct model_config *config = &pass->model->config;
-    size_t count = (size_t)rows->rows;
-    pass->tokens = rows->rows;
-    pass->span_count = rows->span_count;
-    backend->upload(backend, pass->ids, rows->ids, count * sizeof(int32_t));
-    backend->upload(backend, pass->positions, rows->positions, count * sizeof(int32_t));
-    backend->upload(backend, pass->slots, rows->slots, count * sizeof(int32_t));
-    backend->upload(backend, pass->spans, rows->spans, (size_t)rows->span_count * sizeof *rows->spans);
-    pass->predictions = logits ? rows->span_count : 0;
-    for (int32_t i = 0; i < pass->predictions; i++)
-        pass->host_rows[i] = rows->spans[i].query + rows->spans[i].queries - 1;
-    if (logits)
-        backend->upload(backend, pass->prediction_rows, pass->host_rows, (size_t)pass->predictions * sizeof(int32_t));
+    load_cached(pass, rows, logits != NULL);
     pass_forward(pass, overlay, false);
     if (!logits)
         return 0;
@@ -286,6 +294,6 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
                                                    .layers = {{.w = pass_head(pass, overlay), .y = pass->logits}},
                                                    .layer_count = 1,
                                                    .rows = pass->predictions});
-    return backend->download(backend, logits, pass->logits,
-                             (size_t)rows->span_count * (size_t)config->vocabulary * sizeof(float), err);
+    return backend_download(backend, logits, pass->logits,
+                            (size_t)rows->span_count * (size_t)pass->model->config.vocabulary * sizeof(float), err);
 }

@@ -35,6 +35,30 @@ static inline struct operand operand_f32(const float *rows)
     return (struct operand){rows, DTYPE_F32};
 }
 
+/*
+ * What a batch brings, in one block: the host fills one and sends it with one upload to the same block of the device.
+ * Its parts lie where they lie whatever the batch is, so what is recorded once can be run again.
+ */
+struct pass_inputs {
+    char *block;
+    size_t size, batch_size;            /* of all, and of what lies before dlogprob */
+    struct attention_span *spans;       /* [segments] */
+    uint64_t *keys;                     /* [T] of dropout */
+    uint64_t *prediction_keys;          /* [predictions] */
+    int32_t *ids, *positions;           /* [T] */
+    int32_t *slots;                     /* [T] row of the cache each token's keys go to; with a cache */
+    int32_t *prediction_rows, *targets; /* [predictions] */
+    float *dlogprob, *dentropy;         /* [predictions]; in training */
+};
+
+/* What is found for each prediction, end to end in one block, so that one download brings it. */
+struct pass_results {
+    float *logprob;
+    int32_t *argmax;
+    float *entropy;
+    size_t stride; /* bytes from one to the next */
+};
+
 struct pass {
     struct model *model;
     struct backend *backend;
@@ -42,35 +66,30 @@ struct pass {
     struct regions regions;
     struct tape *tapes;                      /* [layers] */
     int32_t tokens, span_count, predictions; /* of the loaded batch */
+    struct attention_extent extent;          /* of its spans */
+    bool has_loss;                           /* it came with its dlogprob */
     int32_t rows;                            /* that operations go over now: all tokens, or those that predict */
     const uint64_t *row_keys;                /* the dropout keys of these rows */
 
-    int32_t *ids, *positions;           /* device [T] */
-    uint64_t *dropout_keys;             /* device [T] */
-    uint64_t *prediction_keys;          /* device [predictions] */
-    struct attention_span *spans;       /* device [segments] */
-    int32_t *prediction_rows, *targets; /* device [predictions] */
-    struct attention_span *host_spans;  /* staging, host */
-    uint64_t *host_keys, *host_prediction_keys;
-    int32_t *host_rows;
+    struct pass_inputs inputs; /* device */
+    struct pass_inputs staged; /* host: the same, on its way there */
+    char *results;             /* device: what pass_predict() finds, see struct pass_results */
+    char *host_results;        /* host: a copy of it */
 
     float *rotation;                        /* [T, head size] */
     void *normed, *wide;                    /* [T, H], [T, F]; of the backend's compute */
     float *delta;                           /* [T, H] */
     float *attended;                        /* [predictions, Q] the last layer's attention, of the rows that predict */
     float *final_sum, *hidden, *final_rstd; /* [predictions, H] before and after the last norm; [predictions] */
-    float *logprob, *lse, *entropy;         /* [predictions] */
-    int32_t *argmax;
+    float *lse;                             /* [predictions] */
 
-    float *dlogprob, *dentropy; /* [predictions] */
-    float *dhidden;             /* [predictions, H] */
-    float *dstream, *dnormed;   /* [T, H]; they change places, see backward.c */
+    float *dhidden;           /* [predictions, H] */
+    float *dstream, *dnormed; /* [T, H]; they change places, see backward.c */
     float *dwide, *dattention, *dq, *dk, *dv;
     void *dgate, *dup; /* [T, F] of the backend's compute; NULL: in f32 they take the place of gate and up */
     float *du[LINEAR_GROUP];
 
     float **cache_k, **cache_v; /* [layers] of device [cache_rows, K] */
-    int32_t *slots;             /* device [T]: row of the cache each token's keys go to */
     float *logits;              /* device [segments, vocabulary] with a cache */
 };
 
@@ -88,6 +107,9 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
 struct operand pass_operand(const struct pass *pass, const void *rows);
 /* Of what low-rank terms read, over the current rows; the stream of one is the index of its linear. */
 struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay);
+/* The parts of a block at `memory` (NULL: sizes alone), or of pass->results for the predictions of the loaded batch. */
+struct pass_inputs pass_inputs_at(const struct pass_limits *limits, char *memory);
+struct pass_results pass_results_at(const struct pass *pass, char *memory);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);
 void pass_norm(struct pass *pass, const float *x, const float *residual, const float *weight, float *sum, float *rstd);

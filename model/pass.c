@@ -1,13 +1,9 @@
 /* model/pass.c - the memory of a pass, and loading a batch; see pass.h and internal.h. */
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "model/internal.h"
 #include <assert.h>
 #include <string.h>
-
-static int32_t most(int32_t a, int32_t b)
-{
-    return a > b ? a : b;
-}
 
 /* Sizes of the widest rows, from the config; tokens: or predictions, where a batch may have more of them. */
 struct widths {
@@ -17,7 +13,7 @@ struct widths {
 static struct widths pass_widths(const struct pass *pass)
 {
     const struct model_config *config = &pass->model->config;
-    return (struct widths){(size_t)most(pass->limits.tokens, pass->limits.predictions), (size_t)config->hidden,
+    return (struct widths){(size_t)max(pass->limits.tokens, pass->limits.predictions), (size_t)config->hidden,
                            (size_t)config->heads * (size_t)config->head_size,
                            (size_t)config->kv_heads * (size_t)config->head_size, (size_t)config->intermediate};
 }
@@ -87,8 +83,6 @@ static void take_backward(struct pass *pass, struct regions *regions)
 {
     struct widths w = pass_widths(pass);
     size_t predictions = (size_t)pass->limits.predictions;
-    pass->dlogprob = take(regions, predictions);
-    pass->dentropy = take(regions, predictions);
     pass->dhidden = take(regions, predictions * w.hidden);
     pass->dstream = take(regions, w.tokens * w.hidden);
     pass->dnormed = take(regions, w.tokens * w.hidden);
@@ -116,9 +110,57 @@ static void take_cache(struct pass *pass, struct regions *regions)
             pass->cache_v[l] = v;
         }
     }
-    pass->slots = regions_take(regions, MEMORY_CACHE, (size_t)pass->limits.tokens * sizeof(int32_t));
     pass->logits = regions_take_floats(regions, MEMORY_CACHE,
                                        (size_t)pass->limits.segments * (size_t)pass->model->config.vocabulary);
+}
+
+#define PART_ALIGNMENT 64
+
+/* The next part of a block, or NULL where there is no block. */
+static void *part(char *memory, size_t *size, size_t bytes)
+{
+    size_t start = *size;
+    *size = start + (bytes + PART_ALIGNMENT - 1) / PART_ALIGNMENT * PART_ALIGNMENT;
+    return memory ? memory + start : NULL;
+}
+
+struct pass_inputs pass_inputs_at(const struct pass_limits *limits, char *memory)
+{
+    size_t tokens = (size_t)max(limits->tokens, limits->predictions);
+    size_t predictions = (size_t)max(limits->predictions, limits->segments), cached = limits->cache_rows ? tokens : 0;
+    size_t losses = limits->training ? (size_t)limits->predictions : 0;
+    struct pass_inputs inputs = {.block = memory};
+    inputs.spans = part(memory, &inputs.size, (size_t)limits->segments * sizeof *inputs.spans);
+    inputs.keys = part(memory, &inputs.size, tokens * sizeof *inputs.keys);
+    inputs.prediction_keys = part(memory, &inputs.size, predictions * sizeof *inputs.prediction_keys);
+    inputs.ids = part(memory, &inputs.size, tokens * sizeof *inputs.ids);
+    inputs.positions = part(memory, &inputs.size, tokens * sizeof *inputs.positions);
+    inputs.slots = part(memory, &inputs.size, cached * sizeof *inputs.slots);
+    inputs.prediction_rows = part(memory, &inputs.size, predictions * sizeof *inputs.prediction_rows);
+    inputs.targets = part(memory, &inputs.size, predictions * sizeof *inputs.targets);
+    inputs.batch_size = inputs.size;
+    inputs.dlogprob = part(memory, &inputs.size, losses * sizeof *inputs.dlogprob);
+    inputs.dentropy = part(memory, &inputs.size, losses * sizeof *inputs.dentropy);
+    return inputs;
+}
+
+static size_t results_stride(int32_t predictions)
+{
+    return ((size_t)predictions * sizeof(float) + PART_ALIGNMENT - 1) / PART_ALIGNMENT * PART_ALIGNMENT;
+}
+
+static size_t results_size(const struct pass_limits *limits)
+{
+    return 3 * results_stride(max(limits->predictions, limits->segments));
+}
+
+struct pass_results pass_results_at(const struct pass *pass, char *memory)
+{
+    size_t stride = results_stride(pass->predictions);
+    return (struct pass_results){.logprob = (float *)(void *)memory,
+                                 .argmax = (int32_t *)(void *)(memory + stride),
+                                 .entropy = (float *)(void *)(memory + 2 * stride),
+                                 .stride = stride};
 }
 
 /* Run once to count and once to take (model/memory.h). */
@@ -126,14 +168,10 @@ static void take_all(struct pass *pass, struct regions *regions)
 {
     struct widths w = pass_widths(pass);
     const struct pass_limits *limits = &pass->limits;
-    size_t predictions = (size_t)most(limits->predictions, limits->segments);
-    pass->ids = regions_take(regions, MEMORY_ACTIVATIONS, w.tokens * sizeof(int32_t));
-    pass->positions = regions_take(regions, MEMORY_ACTIVATIONS, w.tokens * sizeof(int32_t));
-    pass->dropout_keys = regions_take(regions, MEMORY_ACTIVATIONS, w.tokens * sizeof(uint64_t));
-    pass->prediction_keys = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(uint64_t));
-    pass->spans = regions_take(regions, MEMORY_ACTIVATIONS, (size_t)limits->segments * sizeof(struct attention_span));
-    pass->prediction_rows = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
-    pass->targets = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
+    size_t predictions = (size_t)max(limits->predictions, limits->segments);
+    pass->inputs = pass_inputs_at(limits, NULL);
+    pass->inputs = pass_inputs_at(limits, regions_take(regions, MEMORY_ACTIVATIONS, pass->inputs.size));
+    pass->results = regions_take(regions, MEMORY_ACTIVATIONS, results_size(limits));
     pass->rotation = take(regions, w.tokens * (size_t)pass->model->config.head_size);
     pass->normed = take_operand(pass, regions, w.tokens * w.hidden);
     pass->delta = take(regions, w.tokens * w.hidden);
@@ -142,10 +180,7 @@ static void take_all(struct pass *pass, struct regions *regions)
     pass->final_sum = take(regions, predictions * w.hidden);
     pass->hidden = take(regions, predictions * w.hidden);
     pass->final_rstd = take(regions, predictions);
-    pass->logprob = take(regions, predictions);
     pass->lse = take(regions, predictions);
-    pass->entropy = take(regions, predictions);
-    pass->argmax = regions_take(regions, MEMORY_ACTIVATIONS, predictions * sizeof(int32_t));
     take_tapes(pass, regions);
     if (limits->training)
         take_backward(pass, regions);
@@ -158,8 +193,8 @@ static struct backend_limits pass_backend_limits(const struct pass *pass)
     const struct model_config *config = &pass->model->config;
     struct widths w = pass_widths(pass);
     return (struct backend_limits){
-        .rows = most(pass->limits.tokens, pass->limits.predictions),
-        .columns = most(most((int32_t)w.hidden, (int32_t)w.queries), (int32_t)w.intermediate),
+        .rows = max(pass->limits.tokens, pass->limits.predictions),
+        .columns = max(max((int32_t)w.hidden, (int32_t)w.queries), (int32_t)w.intermediate),
         .vocabulary = pass->limits.scorer ? 0 : config->vocabulary,
         .vocabulary_columns = config->hidden,
         .spans = pass->limits.segments,
@@ -185,15 +220,13 @@ int pass_plan(struct model *model, const struct pass_limits *limits, struct back
 
 static int create_staging(struct pass *pass, struct err *err)
 {
-    size_t layers = (size_t)pass->model->config.layers, segments = (size_t)pass->limits.segments;
+    size_t layers = (size_t)pass->model->config.layers;
     pass->tapes = mem_alloc(layers, sizeof *pass->tapes, err);
-    pass->host_spans = mem_alloc(segments, sizeof *pass->host_spans, err);
-    pass->host_keys = mem_alloc((size_t)pass->limits.tokens, sizeof *pass->host_keys, err);
-    pass->host_prediction_keys =
-        mem_alloc((size_t)pass->limits.predictions + 1, sizeof *pass->host_prediction_keys, err);
-    pass->host_rows =
-        mem_alloc((size_t)most(pass->limits.predictions, pass->limits.segments) + 1, sizeof *pass->host_rows, err);
-    if (!pass->tapes || !pass->host_spans || !pass->host_keys || !pass->host_prediction_keys || !pass->host_rows)
+    char *inputs = mem_alloc(pass->inputs.size, 1, err);
+    if (inputs)
+        pass->staged = pass_inputs_at(&pass->limits, inputs);
+    pass->host_results = mem_alloc(results_size(&pass->limits), 1, err);
+    if (!pass->tapes || !inputs || !pass->host_results)
         return -1;
     if (pass->limits.cache_rows) {
         pass->cache_k = mem_alloc(layers, sizeof *pass->cache_k, err);
@@ -230,10 +263,8 @@ void pass_free(struct pass *pass)
         return;
     regions_free(&pass->regions);
     mem_free(pass->tapes);
-    mem_free(pass->host_spans);
-    mem_free(pass->host_keys);
-    mem_free(pass->host_prediction_keys);
-    mem_free(pass->host_rows);
+    mem_free(pass->staged.block);
+    mem_free(pass->host_results);
     mem_free(pass->cache_k);
     mem_free(pass->cache_v);
     mem_free(pass);
@@ -267,12 +298,10 @@ void pass_return(struct pass *pass, struct model *home)
     pass->model = home;
 }
 
-void pass_load(struct pass *pass, const struct batch *batch)
+/* Spans, ids, positions and what names the tokens for dropout. */
+static void stage_segments(struct pass *pass, const struct batch *batch)
 {
-    assert(batch->tokens > 0 && batch->tokens <= pass->limits.tokens && batch->segment_count <= pass->limits.segments &&
-           batch->prediction_count <= pass->limits.predictions);
-    struct backend *backend = pass->backend;
-    size_t tokens = (size_t)batch->tokens, predictions = (size_t)batch->prediction_count;
+    struct pass_inputs *staged = &pass->staged;
     for (int32_t i = 0; i < batch->segment_count; i++) {
         const struct segment *segment = &batch->segments[i];
         struct attention_span span = {
@@ -281,27 +310,39 @@ void pass_load(struct pass *pass, const struct batch *batch)
             span.parent = batch->segments[segment->parent].start;
             span.parent_keys = batch->segments[segment->parent].length;
         }
-        pass->host_spans[i] = span;
+        staged->spans[i] = span;
         for (int32_t t = segment->start; t < segment->start + segment->length; t++)
-            pass->host_keys[t] = segment->key + (uint64_t)batch->positions[t];
+            staged->keys[t] = segment->key + (uint64_t)batch->positions[t];
     }
-    backend->upload(backend, pass->ids, batch->ids, tokens * sizeof(int32_t));
-    backend->upload(backend, pass->positions, batch->positions, tokens * sizeof(int32_t));
-    backend->upload(backend, pass->dropout_keys, pass->host_keys, tokens * sizeof(uint64_t));
-    backend->upload(backend, pass->spans, pass->host_spans, (size_t)batch->segment_count * sizeof *pass->host_spans);
-    for (int32_t i = 0; i < batch->prediction_count; i++) {
-        pass->host_rows[i] = batch->predictions[i].row;
-        pass->host_prediction_keys[i] = pass->host_keys[batch->predictions[i].row];
+    memcpy(staged->ids, batch->ids, (size_t)batch->tokens * sizeof *staged->ids);
+    memcpy(staged->positions, batch->positions, (size_t)batch->tokens * sizeof *staged->positions);
+}
+
+void pass_load_loss(struct pass *pass, const struct batch *batch, const float *dlogprob)
+{
+    assert(batch->tokens > 0 && batch->tokens <= pass->limits.tokens && batch->segment_count <= pass->limits.segments &&
+           batch->prediction_count <= pass->limits.predictions && (!dlogprob || pass->limits.training));
+    struct pass_inputs *staged = &pass->staged;
+    size_t predictions = (size_t)batch->prediction_count;
+    stage_segments(pass, batch);
+    for (size_t i = 0; i < predictions; i++) {
+        const struct prediction *prediction = &batch->predictions[i];
+        staged->prediction_rows[i] = prediction->row;
+        staged->prediction_keys[i] = staged->keys[prediction->row];
+        staged->targets[i] = prediction->target;
     }
-    if (predictions) {
-        backend->upload(backend, pass->prediction_rows, pass->host_rows, predictions * sizeof(int32_t));
-        backend->upload(backend, pass->prediction_keys, pass->host_prediction_keys, predictions * sizeof(uint64_t));
-    }
-    for (int32_t i = 0; i < batch->prediction_count; i++)
-        pass->host_rows[i] = batch->predictions[i].target;
-    if (predictions)
-        backend->upload(backend, pass->targets, pass->host_rows, predictions * sizeof(int32_t));
+    if (dlogprob && predictions)
+        memcpy(staged->dlogprob, dlogprob, predictions * sizeof *dlogprob);
+    pass->backend->upload(pass->backend, pass->inputs.block, staged->block,
+                          dlogprob ? staged->size : staged->batch_size);
     pass->tokens = batch->tokens;
     pass->span_count = batch->segment_count;
+    pass->extent = attention_extent(staged->spans, batch->segment_count);
     pass->predictions = batch->prediction_count;
+    pass->has_loss = dlogprob != NULL;
+}
+
+void pass_load(struct pass *pass, const struct batch *batch)
+{
+    pass_load_loss(pass, batch, NULL);
 }

@@ -49,6 +49,10 @@ struct model *pass_model(const struct pass *pass);
 
 /* Within the limits, by assertion. */
 void pass_load(struct pass *pass, const struct batch *batch);
+/* The same with the dlogprob (host, [predictions]) that pass_predict_and_backward() will use: one upload for all. */
+void pass_load_loss(struct pass *pass, const struct batch *batch, const float *dlogprob);
+/* The same with the dlogprob (host, [predictions]) that pass_predict_and_backward() will use: one upload for all. */
+void pass_load_loss(struct pass *pass, const struct batch *batch, const float *dlogprob);
 /* training: dropout is applied and the tapes are kept for pass_backward(). */
 void pass_forward(struct pass *pass, const struct overlay *overlay, bool training);
 
@@ -60,8 +64,10 @@ struct predictions {
 /* Vocabulary operation over the loaded batch's predictions after pass_forward(); results are copied to host arrays. */
 int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse_temperature, struct predictions *out,
                  struct err *err);
-/* The same, and the whole backward pass, for a loss whose dlogprob (host, [predictions]) does not depend on the
- * outcome: one product less. */
+/*
+ * The same, and the whole backward pass, for a loss whose dlogprob (host, [predictions]; NULL: as loaded) does not
+ * depend on the outcome: one product less.
+ */
 int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, const float *dlogprob,
                               struct predictions *out, struct err *err);
 /* After pass_predict() with the same temperature: gradients are added to what overlay and model hold. dentropy may be

@@ -2,6 +2,7 @@
  * pass.h. */
 #include "model/internal.h"
 #include <assert.h>
+#include <string.h>
 
 static float *head_gradient(const struct pass *pass, const struct overlay *overlay)
 {
@@ -11,27 +12,43 @@ static float *head_gradient(const struct pass *pass, const struct overlay *overl
 static struct vocabulary_args vocabulary_arguments(struct pass *pass, const struct overlay *overlay,
                                                    float inverse_temperature)
 {
+    const struct pass_results results = pass_results_at(pass, pass->results);
     return (struct vocabulary_args){
         .x = pass->hidden,
         .w = pass_head(pass, overlay),
-        .targets = pass->targets,
-        .logprob = pass->logprob,
+        .targets = pass->inputs.targets,
+        .logprob = results.logprob,
         .lse = pass->lse,
-        .argmax = pass->argmax,
+        .argmax = results.argmax,
         .rows = pass->predictions,
         .inverse_temperature = inverse_temperature,
     };
 }
 
-static int read_predictions(struct pass *pass, struct predictions *out, struct err *err)
+/* One download of everything up to the last that is wanted. */
+static void begin_results(struct pass *pass, const struct predictions *out)
 {
-    struct backend *backend = pass->backend;
-    size_t size = (size_t)pass->predictions * sizeof(float);
-    if (out->logprob && backend->download(backend, out->logprob, pass->logprob, size, err) != 0)
+    size_t stride = pass_results_at(pass, pass->results).stride;
+    size_t count = out->entropy ? 3 : out->argmax ? 2 : out->logprob ? 1 : 0;
+    if (count > 0)
+        pass->backend->download_begin(pass->backend, pass->host_results, pass->results, count * stride);
+}
+
+static int await_results(struct pass *pass, const struct predictions *out, struct err *err)
+{
+    const struct pass_results results = pass_results_at(pass, pass->host_results);
+    size_t count = (size_t)pass->predictions;
+    if (!out->logprob && !out->entropy && !out->argmax)
+        return 0;
+    if (pass->backend->wait(pass->backend, err) != 0)
         return -1;
-    if (out->entropy && backend->download(backend, out->entropy, pass->entropy, size, err) != 0)
-        return -1;
-    return out->argmax ? backend->download(backend, out->argmax, pass->argmax, size, err) : 0;
+    if (out->logprob)
+        memcpy(out->logprob, results.logprob, count * sizeof *out->logprob);
+    if (out->entropy)
+        memcpy(out->entropy, results.entropy, count * sizeof *out->entropy);
+    if (out->argmax)
+        memcpy(out->argmax, results.argmax, count * sizeof *out->argmax);
+    return 0;
 }
 
 int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse_temperature, struct predictions *out,
@@ -40,9 +57,22 @@ int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse
     if (pass->predictions == 0)
         return 0;
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
-    args.entropy = out->entropy ? pass->entropy : NULL;
+    args.entropy = out->entropy ? pass_results_at(pass, pass->results).entropy : NULL;
     pass->backend->vocabulary(pass->backend, &args);
-    return read_predictions(pass, out, err);
+    begin_results(pass, out);
+    return await_results(pass, out, err);
+}
+
+/* What a loss says of each prediction, in one upload; the arrays may be NULL. */
+static void upload_loss(struct pass *pass, const float *dlogprob, const float *dentropy)
+{
+    struct pass_inputs *staged = &pass->staged;
+    size_t count = (size_t)pass->predictions,
+           end = dentropy ? staged->size : (size_t)((char *)staged->dentropy - staged->block);
+    memcpy(staged->dlogprob, dlogprob, count * sizeof *dlogprob);
+    if (dentropy)
+        memcpy(staged->dentropy, dentropy, count * sizeof *dentropy);
+    pass->backend->upload(pass->backend, pass->inputs.dlogprob, staged->dlogprob, end - staged->batch_size);
 }
 
 /* From dhidden through the last norm and all layers. */
@@ -71,10 +101,10 @@ int pass_score(struct pass *pass, const struct score_head *head, float *scores, 
     struct backend *backend = pass->backend;
     backend->score(backend, &(struct score_args){.x = pass->hidden,
                                                  .w = head->weight,
-                                                 .y = pass->logprob,
+                                                 .y = (float *)(void *)pass->results,
                                                  .rows = pass->predictions,
                                                  .columns = pass->model->config.hidden});
-    if (backend->download(backend, scores, pass->logprob, (size_t)pass->predictions * sizeof *scores, err) != 0)
+    if (backend_download(backend, scores, pass->results, (size_t)pass->predictions * sizeof *scores, err) != 0)
         return -1;
     for (int32_t i = 0; i < pass->predictions; i++)
         scores[i] = (float)((double)scores[i] + head->offset);
@@ -88,8 +118,8 @@ void pass_score_backward(struct pass *pass, const struct overlay *overlay, const
     if (pass->predictions == 0)
         return;
     struct backend *backend = pass->backend;
-    backend->upload(backend, pass->dlogprob, dscores, (size_t)pass->predictions * sizeof *dscores);
-    backend->score_backward(backend, &(struct score_backward_args){.dy = pass->dlogprob,
+    upload_loss(pass, dscores, NULL);
+    backend->score_backward(backend, &(struct score_backward_args){.dy = pass->inputs.dlogprob,
                                                                    .x = pass->hidden,
                                                                    .w = head->weight,
                                                                    .dx = pass->dhidden,
@@ -102,18 +132,20 @@ void pass_score_backward(struct pass *pass, const struct overlay *overlay, const
 int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, const float *dlogprob,
                               struct predictions *out, struct err *err)
 {
-    assert(pass->limits.training && !out->entropy);
+    assert(pass->limits.training && !out->entropy && (dlogprob || pass->has_loss));
     if (pass->predictions == 0)
         return 0;
     struct backend *backend = pass->backend;
-    backend->upload(backend, pass->dlogprob, dlogprob, (size_t)pass->predictions * sizeof(float));
+    if (dlogprob)
+        upload_loss(pass, dlogprob, NULL);
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, 1.0f);
-    args.dlogprob = pass->dlogprob;
+    args.dlogprob = pass->inputs.dlogprob;
     args.dx = pass->dhidden;
     args.dw = head_gradient(pass, overlay);
     backend->vocabulary_both(backend, &args);
+    begin_results(pass, out); /* on their way while the rest goes back */
     backward_from_hidden(pass, overlay);
-    return read_predictions(pass, out, err);
+    return await_results(pass, out, err);
 }
 
 void pass_backward(struct pass *pass, const struct overlay *overlay, float inverse_temperature, const float *dlogprob,
@@ -123,14 +155,12 @@ void pass_backward(struct pass *pass, const struct overlay *overlay, float inver
     if (pass->predictions == 0)
         return;
     struct backend *backend = pass->backend;
-    size_t size = (size_t)pass->predictions * sizeof(float);
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
-    backend->upload(backend, pass->dlogprob, dlogprob, size);
-    args.dlogprob = pass->dlogprob;
+    upload_loss(pass, dlogprob, dentropy);
+    args.dlogprob = pass->inputs.dlogprob;
     if (dentropy) {
-        backend->upload(backend, pass->dentropy, dentropy, size);
-        args.dentropy = pass->dentropy;
-        args.entropy = pass->entropy;
+        args.dentropy = pass->inputs.dentropy;
+        args.entropy = pass_results_at(pass, pass->results).entropy;
     }
     args.dx = pass->dhidden;
     args.dw = head_gradient(pass, overlay);

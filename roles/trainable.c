@@ -228,7 +228,7 @@ int trainable_scale_score(struct trainable *trainable, double gain, double offse
     struct backend *backend = trainable->model->backend;
     size_t hidden = (size_t)trainable->model->config.hidden;
     float *values = mem_alloc(hidden, sizeof *values, err);
-    int rc = values ? backend->download(backend, values, head->weight, hidden * sizeof *values, err) : -1;
+    int rc = values ? backend_download(backend, values, head->weight, hidden * sizeof *values, err) : -1;
     for (size_t i = 0; rc == 0 && i < hidden; i++)
         values[i] = (float)(gain * (double)values[i] + 0.0); /* a gain of 0 leaves no -0 */
     if (rc == 0) {

@@ -16,9 +16,9 @@ static int micro_batch(struct sft_loop *loop, int64_t denominator, struct step_s
     struct predictions out = {.logprob = loop->logprob, .argmax = loop->argmax};
     for (int32_t i = 0; i < count; i++)
         loop->dlogprob[i] = -1.0f / (float)denominator;
-    pass_load(loop->pass, &loop->batch);
+    pass_load_loss(loop->pass, &loop->batch, loop->dlogprob);
     pass_forward(loop->pass, loop->trainable->overlay, true);
-    if (pass_predict_and_backward(loop->pass, loop->trainable->overlay, loop->dlogprob, &out, err) != 0)
+    if (pass_predict_and_backward(loop->pass, loop->trainable->overlay, NULL, &out, err) != 0)
         return -1;
     for (int32_t i = 0; i < count; i++) {
         sums->loss -= (double)loop->logprob[i];

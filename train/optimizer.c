@@ -84,7 +84,7 @@ static int gradient_norm(struct optimizer *optimizer, double *norm, struct err *
         backend->sum_squares(
             backend, &(struct sum_squares_args){parameter->gradient, optimizer->norm, parameter_size(parameter)});
     }
-    if (backend->download(backend, &sum, optimizer->norm, sizeof sum, err) != 0)
+    if (backend_download(backend, &sum, optimizer->norm, sizeof sum, err) != 0)
         return -1;
     *norm = sqrt(sum);
     return 0;
@@ -136,7 +136,7 @@ struct state_reader {
 static int read_state(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     const struct state_reader *reader = context;
-    return reader->backend->download(reader->backend, out, reader->device + first, (size_t)count * sizeof *out, err);
+    return backend_download(reader->backend, out, reader->device + first, (size_t)count * sizeof *out, err);
 }
 
 static void state_name(char out[STATE_NAME_MAX], const struct parameter *parameter, bool second)

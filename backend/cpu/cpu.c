@@ -64,14 +64,12 @@ static void cpu_upload(struct backend *backend, void *device, const void *host, 
     }
 }
 
-static int cpu_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err)
+static void cpu_download_begin(struct backend *backend, void *host, const void *device, size_t size)
 {
     (void)backend;
-    (void)err;
     if (size > 0) {
         memcpy(host, device, size);
     }
-    return 0;
 }
 
 /* Operations are done when their call returns. */
@@ -189,7 +187,8 @@ static void cpu_free(struct backend *backend)
 static const struct backend table = {.alloc = cpu_alloc,
                                      .release = cpu_release,
                                      .upload = cpu_upload,
-                                     .download = cpu_download,
+                                     .download_begin = cpu_download_begin,
+                                     .wait = cpu_synchronize,
                                      .synchronize = cpu_synchronize,
                                      .weight_size = cpu_weight_size,
                                      .weight_create = cpu_weight_create,

@@ -132,6 +132,7 @@ void case_attention(struct op_case *c, const struct attention_spec *spec)
     describe_attention(c, BACKEND_attention, spec, &sizes);
     struct attention_args *a = &c->arguments.attention;
     a->span_count = sizes.spans;
+    a->extent = attention_extent(spec->spans, sizes.spans);
     a->heads = spec->heads;
     a->kv_heads = spec->kv_heads;
     a->head_size = spec->head_size;
@@ -165,6 +166,7 @@ void case_attention_backward(struct op_case *c, const struct attention_spec *spe
     c->flops *= 2.5; /* five products where the forward pass has two */
     struct attention_backward_args *a = &c->arguments.attention_backward;
     a->span_count = sizes.spans;
+    a->extent = attention_extent(spec->spans, sizes.spans);
     a->heads = spec->heads;
     a->kv_heads = spec->kv_heads;
     a->head_size = spec->head_size;

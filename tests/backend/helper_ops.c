@@ -345,7 +345,7 @@ void op_collect(const struct op_device *device, struct op_result *result)
     for (int i = 0; i < device->c->array_count; i++) {
         size_t size = array_size(&device->c->arrays[i]);
         result->values[i] = take(size, 1);
-        check(device->backend->download(device->backend, result->values[i], device->arrays[i], size, &err), &err);
+        check(backend_download(device->backend, result->values[i], device->arrays[i], size, &err), &err);
     }
 }
 

@@ -95,6 +95,7 @@ static void build(struct op_case *c, const struct layout *layout, const struct s
     struct attention_args *a = &c->arguments.attention;
     int32_t q_columns = shape->heads * shape->head_size, k_columns = shape->kv_heads * shape->head_size;
     *a = (struct attention_args){.span_count = layout->span_count,
+                                 .extent = attention_extent(layout->spans, layout->span_count),
                                  .heads = shape->heads,
                                  .kv_heads = shape->kv_heads,
                                  .head_size = shape->head_size,
@@ -218,6 +219,7 @@ static void attend_backward(struct pass *pass, struct backend *backend, const st
     op_begin(&c, BACKEND_attention_backward, "%s", forward.name);
     struct attention_backward_args *a = &c.arguments.attention_backward;
     *a = (struct attention_backward_args){.span_count = layout->span_count,
+                                          .extent = attention_extent(layout->spans, layout->span_count),
                                           .heads = shape->heads,
                                           .kv_heads = shape->kv_heads,
                                           .head_size = shape->head_size,

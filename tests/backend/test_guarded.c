@@ -93,10 +93,10 @@ static void test_runs_late_and_in_order(void **state)
     const struct fill_args fill = {d.x, ROWS * COLUMNS, 5};
     d.backend->fill(d.backend, &fill);
     assert_int_equal(guarded_backend_operations(d.backend), 0);
-    ok(d.backend->download(d.backend, host, d.y, sizeof host, &err), &err);
+    ok(backend_download(d.backend, host, d.y, sizeof host, &err), &err);
     assert_int_equal(guarded_backend_operations(d.backend), 2);
     assert_true(host[0] == 0 && host[COLUMNS] == COLUMNS); /* y[r][0] = x[r][0] before the fill */
-    ok(d.backend->download(d.backend, host, d.x, sizeof host, &err), &err);
+    ok(backend_download(d.backend, host, d.x, sizeof host, &err), &err);
     assert_true(host[0] == 5 && host[ROWS * COLUMNS - 1] == 5);
     close_device(&d);
 }
@@ -112,7 +112,7 @@ static void test_memory_is_zeroed_and_aligned(void **state)
         void *memory = device_alloc(d.backend, size);
         assert_int_equal((uintptr_t)memory % 64, 0);
         memset(host, 1, sizeof host);
-        ok(d.backend->download(d.backend, host, memory, size, &err), &err);
+        ok(backend_download(d.backend, host, memory, size, &err), &err);
         for (size_t i = 0; i < size; i++) {
             assert_int_equal(host[i], 0);
         }
@@ -150,7 +150,7 @@ static void test_a_broken_device_says_so(void **state)
     ok(d.backend->synchronize(d.backend, &err), &err);
     d.backend->linear(d.backend, &args);
     assert_int_equal(d.backend->synchronize(d.backend, &err), -1);
-    assert_int_equal(d.backend->download(d.backend, &host, d.y, sizeof host, &err), -1);
+    assert_int_equal(backend_download(d.backend, &host, d.y, sizeof host, &err), -1);
     close_device(&d);
 }
 
@@ -466,7 +466,8 @@ static void index_twice(struct device *d)
 }
 
 /* One head over ROWS tokens with these spans. */
-static void attend(struct device *d, const struct attention_span *spans, int32_t count, bool backward)
+static void attend_within(struct device *d, const struct attention_span *spans, int32_t count,
+                          struct attention_extent extent, bool backward)
 {
     struct err err;
     size_t size = ROWS * COLUMNS * sizeof(float);
@@ -475,9 +476,9 @@ static void attend(struct device *d, const struct attention_span *spans, int32_t
     float *lse = device_alloc(d->backend, ROWS * sizeof(float)), *dout = device_alloc(d->backend, size);
     float *dq = device_alloc(d->backend, size), *dk = device_alloc(d->backend, size);
     float *dv = device_alloc(d->backend, size);
-    const struct attention_args args = {d->x, d->y, v, device, out, lse, count, 1, 1, COLUMNS, 1};
-    const struct attention_backward_args back = {d->x, d->y, v,     out, lse, dout,    device, dq,
-                                                 dk,   dv,   count, 1,   1,   COLUMNS, 1};
+    const struct attention_args args = {d->x, d->y, v, device, out, lse, extent, count, 1, 1, COLUMNS, 1};
+    const struct attention_backward_args back = {d->x, d->y, v,      out,   lse, dout, device,  dq,
+                                                 dk,   dv,   extent, count, 1,   1,    COLUMNS, 1};
     d->backend->upload(d->backend, device, spans, (size_t)count * sizeof *spans);
     if (backward) {
         d->backend->attention_backward(d->backend, &back);
@@ -485,6 +486,27 @@ static void attend(struct device *d, const struct attention_span *spans, int32_t
         d->backend->attention(d->backend, &args);
     }
     (void)d->backend->synchronize(d->backend, &err);
+}
+
+static void attend(struct device *d, const struct attention_span *spans, int32_t count, bool backward)
+{
+    attend_within(d, spans, count, attention_extent(spans, count), backward);
+}
+
+static void span_past_the_rows(struct device *d)
+{
+    attend_within(d, (const struct attention_span[]){{0, 3, 0, 3, 0, 0}}, 1, (struct attention_extent){2, 3, 3}, false);
+}
+
+static void longest_queries_too_few(struct device *d)
+{
+    attend_within(d, (const struct attention_span[]){{0, 3, 0, 3, 0, 0}}, 1, (struct attention_extent){3, 2, 3}, true);
+}
+
+static void longest_keys_too_many(struct device *d)
+{
+    attend_within(d, (const struct attention_span[]){{0, 1, 0, 1, 0, 0}, {1, 2, 1, 2, 0, 1}}, 2,
+                  (struct attention_extent){3, 2, 4}, true);
 }
 
 static void span_past_the_keys(struct device *d)
@@ -521,7 +543,7 @@ static void upload_from_device(struct device *d)
 static void download_to_device(struct device *d)
 {
     struct err err;
-    (void)d->backend->download(d->backend, d->x, d->y, 4, &err);
+    (void)backend_download(d->backend, d->x, d->y, 4, &err);
 }
 
 static void release_twice(struct device *d)
@@ -625,6 +647,11 @@ static const struct breach {
     {"freed weight", freed_weight, SIGABRT, "linear: w is not a living weight"},
     {"index out of range", index_out_of_range, SIGABRT, "gather_rows: src"},
     {"index twice", index_twice, SIGABRT, "scatter_rows: index names row 1 twice"},
+    {"span past the rows", span_past_the_rows, SIGABRT, "attention: extent.rows is 2, and a span has query 2"},
+    {"longest queries too few", longest_queries_too_few, SIGABRT,
+     "attention_backward: extent.longest_queries is 2, and the longest span has 3"},
+    {"longest keys too many", longest_keys_too_many, SIGABRT,
+     "attention_backward: extent.longest_keys is 4, and the longest span has 3"},
     {"span past the keys", span_past_the_keys, SIGABRT, "attention: k"},
     {"spans share queries", spans_share_queries, SIGABRT, "attention: spans [0] and [1] share queries"},
     {"decode span in training", decode_span_in_training, SIGABRT,
@@ -632,7 +659,7 @@ static const struct breach {
     {"child without parent", child_without_parent, SIGABRT, "spans [1] does not stand behind its parent"},
     {"upload too long", upload_too_long, SIGABRT, "upload: device [132 bytes] runs out of its allocation"},
     {"upload from device", upload_from_device, SIGABRT, "upload: host is device memory"},
-    {"download to device", download_to_device, SIGABRT, "download: host is device memory"},
+    {"download to device", download_to_device, SIGABRT, "download_begin: host is device memory"},
     {"release twice", release_twice, SIGABRT, "release: memory was not given"},
     {"release under a weight", release_under_a_weight, SIGABRT, "release: memory is still the memory of a weight"},
     {"weight freed twice", weight_freed_twice, SIGABRT, "weight_free: weight is not a living weight"},

@@ -114,7 +114,7 @@ static void run_linear(struct backend *backend, struct shape shape, float *y)
     }
     backend->linear(backend, &args);
     assert_int_equal(
-        backend->download(backend, y, args.layers[0].y, (size_t)ROWS * (size_t)shape.outputs * sizeof *y, &err), 0);
+        backend_download(backend, y, args.layers[0].y, (size_t)ROWS * (size_t)shape.outputs * sizeof *y, &err), 0);
     for (int i = 0; i < shape.layers; i++) {
         backend->release(backend, args.layers[i].u);
         backend->release(backend, args.layers[i].y);
@@ -219,6 +219,7 @@ static void attend(struct backend *backend)
                                                          .v = v,
                                                          .spans = spans,
                                                          .out = out,
+                                                         .extent = attention_extent(host, 2),
                                                          .span_count = 2,
                                                          .heads = HEADS,
                                                          .kv_heads = KV_HEADS,
@@ -268,7 +269,7 @@ static void test_a_broken_device_is_reported(void **state)
     backend->fill(backend, &(struct fill_args){.x = x, .count = 4, .value = 1});
     assert_int_equal(backend->synchronize(backend, &err), -1);
     assert_non_null(strstr(err.text, "broken"));
-    assert_int_equal(backend->download(backend, host, x, sizeof host, &err), -1);
+    assert_int_equal(backend_download(backend, host, x, sizeof host, &err), -1);
     backend->release(backend, x);
     backend->free(backend);
 }

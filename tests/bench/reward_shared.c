@@ -178,7 +178,7 @@ static void fetch_gradients(struct way *way, struct work *work)
     for (int32_t p = 0; p < list->count; p++) {
         struct err err;
         size_t count = (size_t)parameter_size(&list->items[p]);
-        check(work->backend->download(work->backend, out, list->items[p].gradient, count * sizeof *out, &err), &err);
+        check(backend_download(work->backend, out, list->items[p].gradient, count * sizeof *out, &err), &err);
         out += count;
     }
 }

@@ -139,7 +139,7 @@ static float *run_dropping(struct setting *setting, const struct batch *batch, c
     assert_non_null(all);
     for (int32_t i = 0; i < list->count; i++) {
         size_t size = (size_t)parameter_size(&list->items[i]) * sizeof *all;
-        must(backend->download(backend, next, list->items[i].gradient, size, &err));
+        must(backend_download(backend, next, list->items[i].gradient, size, &err));
         next += parameter_size(&list->items[i]);
     }
     return all;

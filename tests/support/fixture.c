@@ -100,7 +100,7 @@ float *fetch(struct backend *backend, const float *device, int64_t count)
     struct err err;
     float *host = mem_alloc((size_t)count, sizeof *host, &err);
     assert_non_null(host);
-    must(backend->download(backend, host, device, (size_t)count * sizeof *host, &err));
+    must(backend_download(backend, host, device, (size_t)count * sizeof *host, &err));
     return host;
 }
 

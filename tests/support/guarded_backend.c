@@ -13,11 +13,11 @@
 #define QUEUE_MAX  ((size_t)1 << 20)
 #define BLOCKS_MAX ((size_t)1 << 16)
 
-/* An operation, or an upload where `operation` is BACKEND_OPERATION_COUNT. */
+/* An operation; or, where `operation` is BACKEND_OPERATION_COUNT, an upload of `bytes`, or a download to `host`. */
 struct queued {
     enum backend_operation operation;
     union guarded_arguments arguments;
-    void *device, *bytes;
+    void *device, *bytes, *host;
     size_t size;
 };
 
@@ -28,6 +28,7 @@ struct guarded {
     struct queued *queue;
     size_t queue_count, queue_capacity;
     int64_t allocations, operations, break_at;
+    struct guarded_transfers transfers;
     const char *broken; /* why, or NULL */
 };
 
@@ -111,7 +112,8 @@ static int guarded_alloc(struct backend *backend, void **out, size_t size, struc
 static void run_one(struct guarded *self, struct queued *queued)
 {
     if (queued->operation == BACKEND_OPERATION_COUNT) {
-        memcpy(queued->device, queued->bytes, queued->size);
+        memcpy(queued->host ? queued->host : queued->device, queued->host ? queued->device : queued->bytes,
+               queued->size);
         return;
     }
     if (self->break_at > 0 && --self->break_at == 0) {
@@ -182,6 +184,7 @@ BACKEND_OPERATIONS(X)
 static void guarded_upload(struct backend *backend, void *device, const void *host, size_t size)
 {
     struct guarded *self = guarded(backend);
+    self->transfers.uploads++;
     if (size == 0) {
         return;
     }
@@ -209,24 +212,37 @@ static void guarded_upload(struct backend *backend, void *device, const void *ho
 static int guarded_synchronize(struct backend *backend, struct err *err)
 {
     int result = run_queue(guarded(backend), "synchronize", err);
+    guarded(backend)->transfers.waits++;
     protect(guarded(backend), PROT_NONE);
     return result;
 }
 
-static int guarded_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err)
+/* What is read before it has arrived is garbage. */
+static void guarded_download_begin(struct backend *backend, void *host, const void *device, size_t size)
 {
     struct guarded *self = guarded(backend);
-    if (size > 0) {
-        guarded_check_extent(&self->book, "download", "device", device, size);
-        if (guarded_touches(&self->book, host, size)) {
-            guarded_breach("download", "host", "is device memory");
-        }
+    self->transfers.downloads++;
+    if (size == 0) {
+        return;
     }
-    int result = run_queue(self, "download", err);
-    if (result == 0 && size > 0) {
-        memcpy(host, device, size);
+    guarded_check_extent(&self->book, "download_begin", "device", device, size);
+    if (guarded_touches(&self->book, host, size)) {
+        guarded_breach("download_begin", "host", "is device memory");
     }
-    protect(self, PROT_NONE);
+    memset(host, RED, size);
+    struct queued *queued = queue_push(self);
+    if (queued != NULL) {
+        queued->device = (void *)(uintptr_t)device;
+        queued->host = host;
+        queued->size = size;
+    }
+}
+
+static int guarded_wait(struct backend *backend, struct err *err)
+{
+    int result = run_queue(guarded(backend), "wait", err);
+    guarded(backend)->transfers.waits++;
+    protect(guarded(backend), PROT_NONE);
     return result;
 }
 
@@ -362,7 +378,8 @@ int guarded_backend_create(struct backend **out, struct backend *inner, struct e
                                    .alloc = guarded_alloc,
                                    .release = guarded_release,
                                    .upload = guarded_upload,
-                                   .download = guarded_download,
+                                   .download_begin = guarded_download_begin,
+                                   .wait = guarded_wait,
                                    .synchronize = guarded_synchronize,
                                    .weight_size = guarded_weight_size,
                                    .weight_create = guarded_weight_create,
@@ -391,4 +408,9 @@ int64_t guarded_backend_allocations(const struct backend *backend)
 int64_t guarded_backend_operations(const struct backend *backend)
 {
     return ((const struct guarded *)(const void *)backend)->operations;
+}
+
+struct guarded_transfers guarded_backend_transfers(const struct backend *backend)
+{
+    return ((const struct guarded *)(const void *)backend)->transfers;
 }

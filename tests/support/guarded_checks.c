@@ -406,15 +406,33 @@ static void check_rope(struct checker *c, const struct rope_args *a)
     READS(table, (int64_t)a->rows * a->rotary);
 }
 
-/* Rows of q and of k that the spans reach; while those cannot be read, one of each. */
+/* What the host says of the spans is what they are; rows may be more than they reach. */
+static void check_extent(struct checker *c, const struct attention_extent *said, const struct attention_span *spans,
+                         int32_t count)
+{
+    const struct attention_extent is = attention_extent(spans, count);
+    if (said->rows < is.rows) {
+        guarded_breach(c->operation, "extent.rows", "is %d, and a span has query %d", said->rows, is.rows - 1);
+    }
+    if (said->longest_queries != is.longest_queries) {
+        guarded_breach(c->operation, "extent.longest_queries", "is %d, and the longest span has %d",
+                       said->longest_queries, is.longest_queries);
+    }
+    if (said->longest_keys != is.longest_keys) {
+        guarded_breach(c->operation, "extent.longest_keys", "is %d, and the longest span has %d", said->longest_keys,
+                       is.longest_keys);
+    }
+}
+
+/* Rows of q, and rows of k that the spans reach; while those cannot be read, one. */
 struct span_rows {
     int64_t queries, keys;
 };
 
-static struct span_rows check_spans(struct checker *c, const struct attention_span *spans, int64_t count)
+static struct span_rows check_spans(struct checker *c, const struct attention_extent *extent,
+                                    const struct attention_span *spans, int32_t count)
 {
-    int64_t least = c->running || count == 0 ? 0 : 1;
-    struct span_rows rows = {least, least};
+    struct span_rows rows = {extent->rows, c->running || count == 0 ? 0 : 1};
     for (int64_t i = 0; c->running && i < count; i++) {
         const struct attention_span *s = &spans[i];
         int64_t query_end = (int64_t)s->query + s->queries;
@@ -428,9 +446,11 @@ static struct span_rows check_spans(struct checker *c, const struct attention_sp
                 guarded_breach(c->operation, "spans", "[%lld] and [%lld] share queries", (long long)j, (long long)i);
             }
         }
-        rows.queries = query_end > rows.queries ? query_end : rows.queries;
         rows.keys = key_end > rows.keys ? key_end : rows.keys;
         rows.keys = s->parent_keys > 0 && parent_end > rows.keys ? parent_end : rows.keys;
+    }
+    if (c->running) {
+        check_extent(c, extent, spans, count);
     }
     return rows;
 }
@@ -473,8 +493,8 @@ static void check_attention(struct checker *c, const struct attention_args *a)
     LIMIT(span_count, c->book->limits.spans);
     check_heads(c, a->heads, a->kv_heads, a->head_size);
     READS(spans, a->span_count);
-    struct span_rows rows = check_spans(c, a->spans, a->span_count);
-    limit(c, "queries", rows.queries, c->book->limits.rows);
+    struct span_rows rows = check_spans(c, &a->extent, a->spans, a->span_count);
+    limit(c, "extent.rows", rows.queries, c->book->limits.rows);
     READS(q, rows.queries * a->heads * a->head_size);
     READS(k, rows.keys * a->kv_heads * a->head_size);
     READS(v, rows.keys * a->kv_heads * a->head_size);
@@ -488,9 +508,9 @@ static void check_attention_backward(struct checker *c, const struct attention_b
     check_heads(c, a->heads, a->kv_heads, a->head_size);
     READS(spans, a->span_count);
     check_families(c, a->spans, a->span_count);
-    struct span_rows rows = check_spans(c, a->spans, a->span_count);
+    struct span_rows rows = check_spans(c, &a->extent, a->spans, a->span_count);
     int64_t queries = rows.queries * a->heads * a->head_size, keys = rows.keys * a->kv_heads * a->head_size;
-    limit(c, "queries", rows.queries, c->book->limits.rows);
+    limit(c, "extent.rows", rows.queries, c->book->limits.rows);
     READS(q, queries);
     READS(k, keys);
     READS(v, keys);

@@ -78,14 +78,12 @@ static void reference_upload(struct backend *backend, void *device, const void *
     }
 }
 
-static int reference_download(struct backend *backend, void *host, const void *device, size_t size, struct err *err)
+static void reference_download_begin(struct backend *backend, void *host, const void *device, size_t size)
 {
     (void)backend;
-    (void)err;
     if (size > 0) {
         memcpy(host, device, size);
     }
-    return 0;
 }
 
 static int reference_synchronize(struct backend *backend, struct err *err)
@@ -816,7 +814,8 @@ int reference_backend_create(struct backend **out, enum dtype compute, struct er
                                    .alloc = reference_alloc,
                                    .release = reference_release,
                                    .upload = reference_upload,
-                                   .download = reference_download,
+                                   .download_begin = reference_download_begin,
+                                   .wait = reference_synchronize,
                                    .synchronize = reference_synchronize,
                                    .weight_size = reference_weight_size,
                                    .weight_create = reference_weight_create,
