@@ -313,14 +313,6 @@ struct fill_args {
     float value;
 };
 
-/* out += scale * x */
-struct add_args {
-    const float *x;
-    float *out;
-    int64_t count;
-    float scale;
-};
-
 /* *out += sum of x^2, in double, in a fixed order. */
 struct sum_squares_args {
     const float *x;
@@ -344,15 +336,6 @@ struct adamw_args {
 struct weight_update_args {
     struct weight *weight;
     const float *master;
-};
-
-/* Rounds f32 to bf16 (to nearest, ties to even) and widens it again: how activations are kept small between the passes.
- */
-struct convert_args {
-    const void *src;
-    void *dst;
-    int64_t count;
-    enum dtype from, to; /* F32 or BF16 */
 };
 
 /* slot, args struct */
@@ -379,11 +362,9 @@ struct convert_args {
     X(scatter_rows, rows_args)                                                                                         \
     X(scatter_add_rows, rows_args)                                                                                     \
     X(fill, fill_args)                                                                                                 \
-    X(add, add_args)                                                                                                   \
     X(sum_squares, sum_squares_args)                                                                                   \
     X(adamw, adamw_args)                                                                                               \
-    X(weight_update, weight_update_args)                                                                               \
-    X(convert, convert_args)
+    X(weight_update, weight_update_args)
 
 enum backend_operation {
 #define X(name, args) BACKEND_##name,
@@ -407,12 +388,22 @@ void backend_limits_widen(struct backend_limits *limits, const struct backend_li
 
 struct pool;
 
+/* What is asked of a device instead of being assumed. */
+struct backend_traits {
+    int32_t pass_tokens;    /* tokens of a pass through a model: a product over so many is as fast as a longer one */
+    bool exact_rows;        /* the promise of Rows, above, holds for every operation */
+    enum dtype activations; /* the smallest that rows which only products read may be kept in with the same results */
+};
+
 struct backend {
     const char *name;     /* "cpu (avx512, f32, 2 threads)" */
     const char *numerics; /* what decides the bits of the results: "cpu avx512 f32"; threads do not */
     enum dtype compute;   /* of products: DTYPE_F32 or DTYPE_BF16 */
-    struct pool *pool;    /* for work of the host between operations; NULL: the calling thread does it alone */
+    struct backend_traits traits;
+    struct pool *pool; /* for work of the host between operations; NULL: the calling thread does it alone */
 
+    /* Bytes that alloc() may still give; SIZE_MAX where nobody knows. */
+    size_t (*memory_free)(struct backend *backend);
     /* Memory of `size` bytes, zeroed, aligned to 64. */
     int (*alloc)(struct backend *backend, void **out, size_t size, struct err *err);
     void (*release)(struct backend *backend, void *memory);

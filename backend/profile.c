@@ -302,12 +302,6 @@ static struct work work_fill(struct profile *self, const struct fill_args *args)
     return element_work((double)args->count, 1, 1);
 }
 
-static struct work work_add(struct profile *self, const struct add_args *args)
-{
-    (void)self;
-    return element_work((double)args->count, 1, 3);
-}
-
 static struct work work_sum_squares(struct profile *self, const struct sum_squares_args *args)
 {
     (void)self;
@@ -326,12 +320,6 @@ static struct work work_weight_update(struct profile *self, const struct weight_
     const struct weight_shape *shape = weight_shape(args->weight);
     return (struct work){.bytes = elements_bytes(product(shape->rows, shape->columns)) +
                                   (double)self->inner->weight_size(self->inner, shape)};
-}
-
-static struct work work_convert(struct profile *self, const struct convert_args *args)
-{
-    (void)self;
-    return (struct work){.bytes = (double)args->count * (double)(dtype_size(args->from) + dtype_size(args->to))};
 }
 
 /* ---- adding up ---- */
@@ -394,6 +382,12 @@ BACKEND_OPERATIONS(X)
 #undef X
 
 /* ---- memory and weights ---- */
+
+static size_t profile_memory_free(struct backend *backend)
+{
+    struct profile *self = profile_of(backend);
+    return self->inner->memory_free(self->inner);
+}
 
 static int profile_alloc(struct backend *backend, void **out, size_t size, struct err *err)
 {
@@ -489,7 +483,8 @@ static void profile_free(struct backend *backend)
     mem_free(self);
 }
 
-static const struct backend profile_table = {.alloc = profile_alloc,
+static const struct backend profile_table = {.memory_free = profile_memory_free,
+                                             .alloc = profile_alloc,
                                              .release = profile_release,
                                              .upload = profile_upload,
                                              .download_begin = profile_download_begin,
@@ -519,6 +514,7 @@ int profile_create(struct backend **out, struct backend *inner, struct err *err)
     self->table.numerics = inner->numerics;
     self->table.pool = inner->pool;
     self->table.compute = inner->compute;
+    self->table.traits = inner->traits;
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         self->entries[kind].kind = kind;
     }

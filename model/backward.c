@@ -119,7 +119,7 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
                                                .dup = dup,
                                                .out = pass->wide,
                                                .count = (int64_t)pass->rows * pass->model->config.intermediate,
-                                               .out_dtype = backend->compute});
+                                               .out_dtype = backend->traits.activations});
     if (pass->limits.checkpointing) /* the layer was run again up to here */
         pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_DOWN}, wide, (float *[]){NULL}, 1, true);
     weights_backward(pass, overlay, layer, &down, 1);

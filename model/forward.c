@@ -29,7 +29,7 @@ void pass_predicting_rows(struct pass *pass)
 
 struct operand pass_operand(const struct pass *pass, const void *rows)
 {
-    return (struct operand){rows, pass->backend->compute};
+    return (struct operand){rows, pass->backend->traits.activations};
 }
 
 static struct norm_args norm_of(const struct pass *pass, const float *x, const float *residual, const float *weight,
@@ -51,7 +51,7 @@ void pass_norm(struct pass *pass, const float *x, const float *residual, const f
 {
     struct norm_args args = norm_of(pass, x, residual, weight, sum, rstd);
     args.y = pass->normed;
-    args.y_dtype = pass->backend->compute;
+    args.y_dtype = pass->backend->traits.activations;
     pass->backend->norm(pass->backend, &args);
 }
 
@@ -228,7 +228,7 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
                          &(struct gated_args){.gate = tape->gate,
                                               .up = tape->up,
                                               .out = pass->wide,
-                                              .out_dtype = pass->backend->compute,
+                                              .out_dtype = pass->backend->traits.activations,
                                               .count = (int64_t)pass->rows * pass->model->config.intermediate});
     pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_DOWN}, pass_operand(pass, pass->wide), &pass->delta,
                  1, training);

@@ -1,6 +1,5 @@
 /* model/memory.c - see memory.h. */
 #include "model/memory.h"
-#include "base/cgroup.h"
 #include <assert.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -69,15 +68,6 @@ static bool proc_bytes(size_t *bytes, const char *path, const char *name)
     if (file)
         fclose(file);
     return found;
-}
-
-size_t memory_available(void)
-{
-    struct cgroup group = cgroup_here();
-    size_t available = SIZE_MAX;
-    proc_bytes(&available, "/proc/meminfo", "MemAvailable:");
-    int64_t left = cgroup_memory_left(&group);
-    return left >= 0 && (size_t)left < available ? (size_t)left : available;
 }
 
 /* smaps_rollup counts pages; the sums of status are kept by the kernel for each CPU, and lag behind. */

@@ -45,8 +45,6 @@ void memory_plan_add_held(struct memory_plan *plan, size_t examples);
 size_t memory_plan_total(const struct memory_plan *plan);
 /* What of it was held when the plan was made. */
 size_t memory_plan_held(const struct memory_plan *plan);
-/* Bytes this process may still take: the least of free memory and the cgroup's limit less its use. */
-size_t memory_available(void);
 /* What this process holds now, and the most it has held so far, in bytes. */
 size_t memory_held(void);
 size_t memory_peak(void);

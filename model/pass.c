@@ -23,10 +23,10 @@ static float *take(struct regions *regions, size_t count)
     return regions_take_floats(regions, MEMORY_ACTIVATIONS, count);
 }
 
-/* Rows of the backend's compute. */
+/* Rows that products alone read. */
 static void *take_operand(const struct pass *pass, struct regions *regions, size_t count)
 {
-    return regions_take(regions, MEMORY_ACTIVATIONS, count * dtype_size(pass->backend->compute));
+    return regions_take(regions, MEMORY_ACTIVATIONS, count * dtype_size(pass->backend->traits.activations));
 }
 
 static bool some_layer_has(const struct model *model, enum linear_role role)
@@ -87,7 +87,7 @@ static void take_backward(struct pass *pass, struct regions *regions)
     pass->dstream = take(regions, w.tokens * w.hidden);
     pass->dnormed = take(regions, w.tokens * w.hidden);
     pass->dwide = take(regions, w.tokens * w.intermediate);
-    if (pass->backend->compute != DTYPE_F32) {
+    if (pass->backend->traits.activations != DTYPE_F32) {
         pass->dgate = take_operand(pass, regions, w.tokens * w.intermediate);
         pass->dup = take_operand(pass, regions, w.tokens * w.intermediate);
     }

@@ -21,18 +21,18 @@ int64_t ppo_piece_answers(const struct recipe *recipe)
     return up(mini_batch_answers(recipe), recipe->gradient_accumulation_steps);
 }
 
-struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank)
+struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank, int32_t pass_tokens)
 {
     const struct recipe *recipe = data->recipe;
     int64_t answers = ppo_piece_answers(recipe), together = min(answers, ppo_keys(recipe)->num_generations);
     int64_t prompt = ppo_data_longest(data), length = ppo_keys(recipe)->response_length;
     int64_t family = prompt + together * length;                              /* the largest there can be */
     int64_t all = answers * length + up(answers, together) * prompt + prompt; /* a piece may begin within a family */
-    int64_t tokens = min(max(family, PASS_TOKENS), all);
+    int64_t tokens = min(max(family, pass_tokens), all);
     int64_t segments = min(2 * answers, tokens), predictions = min(answers * length, tokens);
     if (data->ptx) {
         int64_t longest = data->ptx->longest, texts = mini_batch_answers(recipe);
-        tokens = max(tokens, max(longest, min(PASS_TOKENS, texts * longest)));
+        tokens = max(tokens, max(longest, min(pass_tokens, texts * longest)));
         segments = max(segments, min(texts, tokens));
         predictions = max(predictions, tokens);
     }
@@ -67,7 +67,7 @@ int64_t ppo_pass_answers(const struct ppo_view *view, const int64_t *answers, in
     int64_t taken = 0, tokens = 0, family_tokens;
     while (taken < count) {
         int64_t family = family_answers(view, answers + taken, count - taken, &family_tokens);
-        if (!batch_takes(&tokens, family_tokens))
+        if (!batch_takes(&tokens, family_tokens, view->pass_tokens))
             break;
         taken += family;
     }
@@ -93,7 +93,8 @@ void ppo_pass_load(struct ppo_parts *parts, const struct ppo_view *view, const i
 int64_t ppo_pass_texts(struct ppo_parts *parts, int64_t first, int64_t count)
 {
     int64_t taken = 0, tokens = 0;
-    while (taken < count && batch_takes(&tokens, ppo_data_ptx(&parts->data, first + taken)->length))
+    while (taken < count &&
+           batch_takes(&tokens, ppo_data_ptx(&parts->data, first + taken)->length, parts->backend->traits.pass_tokens))
         taken++;
     return taken;
 }

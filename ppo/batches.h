@@ -20,12 +20,13 @@
 int64_t ppo_piece_answers(const struct recipe *recipe);
 
 /* The largest passes of the run; max_rank is the roles'. */
-struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank);
+struct pass_limits ppo_pass_limits(const struct ppo_data *data, int32_t max_rank, int32_t pass_tokens);
 
 /* Answers of `episodes`, which were given to `prompts`. */
 struct ppo_view {
     const struct episodes *episodes;
     const struct prompt *const *prompts;
+    int32_t pass_tokens; /* of the backend */
 };
 
 /* How many of the next answers (numbers in the episodes, families side by side) go into a pass; one at least. */

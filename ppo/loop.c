@@ -181,7 +181,7 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
     struct advantage_summary advantages;
     struct update_summary update;
     const struct advantage_options options = ppo_advantage_options(ppo_keys(parts->recipe));
-    const struct ppo_view view = {&loop->episodes, loop->prompts};
+    const struct ppo_view view = {&loop->episodes, loop->prompts, parts->backend->traits.pass_tokens};
     if (roll_out(loop, iteration, &rollout, err) != 0)
         return -1;
     advantage_compute(&loop->episodes, &options, loop->controller.kl_coef, &loop->statistics, &advantages);

@@ -126,7 +126,8 @@ static int check(void *context, struct err *err)
     if (check_lengths(ppo, err) != 0)
         return -1;
     say_where_answers_end(ppo);
-    return scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, err);
+    return scoring_open(&parts->scoring, ppo->recipe, &parts->data, &parts->roles, parts->backend->traits.pass_tokens,
+                        err);
 }
 
 /* ---- memory ---- */
@@ -158,7 +159,8 @@ static size_t answers_size(const struct ppo *ppo)
 static struct pass_limits limits_of(const struct ppo *ppo)
 {
     const struct ppo_parts *parts = &ppo->parts;
-    struct pass_limits limits = ppo_pass_limits(&parts->data, ppo_roles_max_rank(&parts->roles));
+    struct pass_limits limits =
+        ppo_pass_limits(&parts->data, ppo_roles_max_rank(&parts->roles), parts->backend->traits.pass_tokens);
     if (!parts->roles.has_reward || !reward_model_shares_pass(&parts->scoring.reward_model, parts->roles.policy.model))
         return limits;
     const struct pass_limits *reward = &parts->scoring.reward_model.limits;
@@ -327,6 +329,7 @@ enum loop_outcome ppo_run(const struct recipe *recipe, struct backend *backend, 
     ppo->loop.steps.stage = ppo_loop_stage(&ppo->loop);
     const struct stage_work work = {
         .context = ppo,
+        .backend = backend,
         .loop = &ppo->loop.steps,
         .open_models = open_models,
         .open_data = open_data,

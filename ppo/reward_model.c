@@ -127,7 +127,7 @@ static int check_positions(const struct reward_model *reward, const struct ppo_d
 }
 
 int reward_model_open(struct reward_model *reward, const struct recipe *recipe, const struct ppo_data *data,
-                      const struct scorer *scorer, const struct model *policy, struct err *err)
+                      const struct scorer *scorer, const struct model *policy, int32_t pass_tokens, struct err *err)
 {
     *reward = (struct reward_model){.recipe = recipe, .scorer = scorer};
     struct family_options options = scorer_family_options(scorer, recipe->max_length);
@@ -138,7 +138,7 @@ int reward_model_open(struct reward_model *reward, const struct recipe *recipe, 
     }
     /* Of words nobody knows how many tokens they will be: at most max_length. */
     int64_t longest = reward->anew ? recipe->max_length : ppo_data_longest(data) + ppo_data_longest_answer(data) + 1;
-    reward->limits = scorer_limits(scorer, (int32_t)longest);
+    reward->limits = scorer_limits(scorer, (int32_t)longest, pass_tokens);
     return 0;
 }
 

@@ -40,7 +40,7 @@ struct reward_model {
 
 /* The scorer is opened; its model need not be loaded. */
 int reward_model_open(struct reward_model *reward, const struct recipe *recipe, const struct ppo_data *data,
-                      const struct scorer *scorer, const struct model *policy, struct err *err);
+                      const struct scorer *scorer, const struct model *policy, int32_t pass_tokens, struct err *err);
 /* Whether a pass of the policy serves, if it has room for reward->limits. */
 bool reward_model_shares_pass(const struct reward_model *reward, const struct model *policy);
 /* Adds the memory of a pass of its own, where it needs one. */

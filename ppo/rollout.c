@@ -156,7 +156,7 @@ static void summarise(const struct episodes *episodes, struct rollout_summary *s
 int rollout_measure(struct ppo_parts *parts, const struct prompt *const *prompts, struct episodes *episodes,
                     struct rollout_summary *summary, struct err *err)
 {
-    const struct ppo_view view = {episodes, prompts};
+    const struct ppo_view view = {episodes, prompts, parts->backend->traits.pass_tokens};
     int64_t most = ppo_piece_answers(parts->recipe);
     int64_t *answers = mem_alloc((size_t)episodes->count, sizeof *answers, err);
     int rc = answers ? 0 : -1;

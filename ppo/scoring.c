@@ -49,12 +49,12 @@ static int ask_command(struct scoring *scoring, const struct prompt *const *prom
 /* ---- either ---- */
 
 int scoring_open(struct scoring *scoring, const struct recipe *recipe, const struct ppo_data *data,
-                 const struct ppo_roles *roles, struct err *err)
+                 const struct ppo_roles *roles, int32_t pass_tokens, struct err *err)
 {
     *scoring = (struct scoring){.text = &data->text, .has_reward_model = roles->has_reward};
-    return roles->has_reward
-               ? reward_model_open(&scoring->reward_model, recipe, data, &roles->reward, roles->policy.model, err)
-               : 0;
+    return roles->has_reward ? reward_model_open(&scoring->reward_model, recipe, data, &roles->reward,
+                                                 roles->policy.model, pass_tokens, err)
+                             : 0;
 }
 
 int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,

@@ -19,7 +19,7 @@ struct scoring {
 
 /* What is scored by; no memory to speak of, and no program started. */
 int scoring_open(struct scoring *scoring, const struct recipe *recipe, const struct ppo_data *data,
-                 const struct ppo_roles *roles, struct err *err);
+                 const struct ppo_roles *roles, int32_t pass_tokens, struct err *err);
 int scoring_plan(const struct scoring *scoring, const struct model *policy, struct backend *backend,
                  struct memory_plan *plan, struct err *err);
 /* Host memory for what is scored at once by a reward model. */

@@ -165,7 +165,8 @@ void reward_set_report(const struct reward_set *set, const char *what);
  * Rankings go through the model in passes, one after the other, whole: as many of the next ones as
  * batch_takes() allows, and no more than `most`: rankings indices[0], indices[1], ...
  */
-int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most);
+int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most,
+                        int32_t pass_tokens);
 
 /*
  * Puts rankings indices[0 .. count-1] into an empty batch: the batch's predictions are readings, ranking by ranking and
@@ -175,7 +176,7 @@ void reward_set_fill(const struct reward_set *set, struct batch *batch, const in
                      int64_t epoch);
 
 /* Widens *limits to any pass of up to `most` rankings of the set. */
-void reward_set_widen(const struct reward_set *set, int64_t most, struct batch_limits *limits);
+void reward_set_widen(const struct reward_set *set, int64_t most, int32_t pass_tokens, struct batch_limits *limits);
 
 int32_t reward_set_highest_id(const struct reward_set *set);
 /* Everything that decides what is learned from the set. */

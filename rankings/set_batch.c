@@ -5,12 +5,13 @@
 
 #include <assert.h>
 
-int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most)
+int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most,
+                        int32_t pass_tokens)
 {
     assert(count >= 1 && most >= 1);
     int64_t taken = 0, tokens = 0;
     while (taken < most && taken < count &&
-           batch_takes(&tokens, family_tokens(&set->rankings[indices[taken]].family))) {
+           batch_takes(&tokens, family_tokens(&set->rankings[indices[taken]].family), pass_tokens)) {
         taken++;
     }
     return taken;
@@ -28,10 +29,10 @@ void reward_set_fill(const struct reward_set *set, struct batch *batch, const in
 }
 
 /*
- * A pass of one ranking has what that ranking has; one of several has at most PASS_TOKENS tokens, of which every
+ * A pass of one ranking has what that ranking has; one of several has at most pass_tokens tokens, of which every
  * segment and every reading takes one.
  */
-void reward_set_widen(const struct reward_set *set, int64_t most, struct batch_limits *limits)
+void reward_set_widen(const struct reward_set *set, int64_t most, int32_t pass_tokens, struct batch_limits *limits)
 {
     int64_t tokens = 0, segments = 0, answers = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -40,7 +41,7 @@ void reward_set_widen(const struct reward_set *set, int64_t most, struct batch_l
         segments = max(segments, family_segments(family));
         answers = max(answers, family->count);
     }
-    int64_t rankings = min(most, (int64_t)set->count), several = min(rankings * tokens, PASS_TOKENS);
+    int64_t rankings = min(most, (int64_t)set->count), several = min(rankings * tokens, pass_tokens);
     tokens = max(tokens, several);
     segments = max(segments, min(rankings * segments, several));
     answers = max(answers, min(rankings * answers, several));

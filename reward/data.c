@@ -102,12 +102,12 @@ void reward_data_close(struct reward_data *data)
     *data = (struct reward_data){0};
 }
 
-struct batch_limits reward_data_limits(const struct reward_data *data)
+struct batch_limits reward_data_limits(const struct reward_data *data, int32_t pass_tokens)
 {
     struct batch_limits limits = {1, 1, 1};
-    reward_set_widen(data->train, data->recipe->per_device_train_batch_size, &limits);
+    reward_set_widen(data->train, data->recipe->per_device_train_batch_size, pass_tokens, &limits);
     if (data->eval) {
-        reward_set_widen(data->eval, data->recipe->per_device_eval_batch_size, &limits);
+        reward_set_widen(data->eval, data->recipe->per_device_eval_batch_size, pass_tokens, &limits);
     }
     return limits;
 }

@@ -71,7 +71,8 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
         weights += set->rankings[indices[i]].weight;
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
-        taken = reward_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size);
+        taken = reward_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size,
+                                loop->backend->traits.pass_tokens);
         batch_clear(&loop->batch);
         reward_set_fill(set, &loop->batch, indices + i, taken, loop->data->order.epoch);
         result->tokens += loop->batch.tokens;
@@ -116,7 +117,8 @@ static int score_all(struct reward_loop *loop, struct evaluation *evaluation, in
         progress_begin(&progress, "scoring", evaluation->count);
     for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
         const int64_t *indices = evaluation->rankings + i;
-        taken = reward_set_pass(evaluation->set, indices, evaluation->count - i, most);
+        taken =
+            reward_set_pass(evaluation->set, indices, evaluation->count - i, most, loop->backend->traits.pass_tokens);
         batch_clear(&loop->batch);
         reward_set_fill(evaluation->set, &loop->batch, indices, taken, 0);
         pass_load(loop->pass, &loop->batch);

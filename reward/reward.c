@@ -43,7 +43,7 @@ static int check(void *context, struct err *err)
 static int plan(void *context, struct memory_plan *plan, struct err *err)
 {
     struct reward *reward = context;
-    struct batch_limits batch = reward_data_limits(&reward->data);
+    struct batch_limits batch = reward_data_limits(&reward->data, reward->backend->traits.pass_tokens);
     reward->limits = stage_pass_limits(reward->recipe, &reward->trainable, &batch);
     if (trainable_plan(&reward->trainable, reward->backend, plan, err) != 0 ||
         pass_plan(reward->trainable.model, &reward->limits, reward->backend, plan, err) != 0)
@@ -139,6 +139,7 @@ enum loop_outcome reward_run(const struct recipe *recipe, struct backend *backen
     reward.loop.steps.stage = reward_loop_stage(&reward.loop);
     const struct stage_work work = {
         .context = &reward,
+        .backend = backend,
         .loop = &reward.loop.steps,
         .open_models = open_models,
         .open_data = open_data,

@@ -144,10 +144,10 @@ int32_t scorer_max_rank(const struct scorer *scorer)
     return scorer->adapter ? adapter_max_rank(scorer->adapter) : 0;
 }
 
-struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest)
+struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest, int32_t pass_tokens)
 {
     return (struct pass_limits){
-        .tokens = max(longest, PASS_TOKENS),
+        .tokens = max(longest, pass_tokens),
         .segments = SCORER_PASS_SEGMENTS,
         .predictions = SCORER_PASS_SEGMENTS,
         .max_rank = scorer_max_rank(scorer),
@@ -212,7 +212,9 @@ static int score_family(const struct scorer *scorer, struct pass *pass, struct b
     for (int32_t next = 0; next < family->count;) {
         int32_t count = answers_that_fit(family, next, room_of(pass, batch));
         int64_t tokens = batch->tokens, whole = family_tokens(family);
-        bool begins = batch->tokens == 0 || (count == family->count && batch_takes(&tokens, whole));
+        bool begins =
+            batch->tokens == 0 ||
+            (count == family->count && batch_takes(&tokens, whole, pass_model(pass)->backend->traits.pass_tokens));
         assert(batch->tokens > 0 || count > 0); /* the limits are too small for this conversation */
         if (begins) {
             append(batch, family, next, count);

@@ -69,10 +69,10 @@ int scorer_check(const struct scorer *scorer, const struct family *family, struc
 int32_t scorer_max_rank(const struct scorer *scorer);
 /*
  * Limits of a pass (and a batch) for conversations of at most `longest` tokens: room for one such conversation, and for
- * about PASS_TOKENS tokens of shorter ones.
+ * about pass_tokens (the backend's) of shorter ones.
  */
 #define SCORER_PASS_SEGMENTS 64
-struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest);
+struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest, int32_t pass_tokens);
 
 /*
  * scores[i]: of the i-th answer of all families, in their order. Pass and batch have room for any one conversation, by

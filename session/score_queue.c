@@ -75,7 +75,7 @@ static int make_pass(struct score_queue *queue, struct err *err)
         return 0;
     }
     free_pass(queue);
-    struct pass_limits limits = scorer_limits(scorer, longest);
+    struct pass_limits limits = scorer_limits(scorer, longest, scorer->model->backend->traits.pass_tokens);
     return pass_create(&queue->pass, scorer->model, &limits, err) == 0
                ? batch_create(&queue->batch, limits.tokens, limits.segments, limits.predictions, err)
                : -1;

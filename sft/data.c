@@ -192,7 +192,7 @@ static int64_t row_tokens(const struct sft_data *data, int64_t row)
 int64_t sft_data_pass_rows(const struct sft_data *data, const int64_t *rows, int64_t count)
 {
     int64_t most = data->recipe->per_device_train_batch_size, taken = 0, tokens = 0;
-    while (taken < most && taken < count && batch_takes(&tokens, row_tokens(data, rows[taken])))
+    while (taken < most && taken < count && batch_takes(&tokens, row_tokens(data, rows[taken]), data->pass_tokens))
         taken++;
     return taken;
 }
@@ -202,7 +202,8 @@ size_t sft_data_pass_eval(const struct sft_data *data, size_t first)
     const struct dataset *eval = data->eval;
     size_t most = (size_t)data->recipe->per_device_eval_batch_size, taken = 0;
     int64_t tokens = 0;
-    while (taken < most && first + taken < eval->count && batch_takes(&tokens, eval->examples[first + taken].length))
+    while (taken < most && first + taken < eval->count &&
+           batch_takes(&tokens, eval->examples[first + taken].length, data->pass_tokens))
         taken++;
     return taken;
 }
@@ -225,7 +226,7 @@ static int widen_limits(struct batch_limits *limits, const struct sft_data *data
             trained[r] += example->trained_count;
         }
     }
-    int32_t sum = sum_of_largest(tokens, count, batch), longest = max(tokens[0], PASS_TOKENS);
+    int32_t sum = sum_of_largest(tokens, count, batch), longest = max(tokens[0], data->pass_tokens);
     int32_t most = min(sum, longest);
     int32_t predictions = sum_of_largest(trained, count, batch);
     limits->tokens = max(limits->tokens, most);

@@ -21,6 +21,7 @@ struct sft_data {
     struct packed_rows packed;    /* of train, with packing */
     struct row_order order;       /* of the rows */
     struct prompt_list *samples;  /* sample_prompts, or NULL */
+    int32_t pass_tokens;          /* of the backend; set by who opened the data, before they are cut into passes */
 };
 
 int sft_data_open(struct sft_data *data, const struct recipe *recipe, struct err *err);

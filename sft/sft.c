@@ -28,6 +28,7 @@ static int open_data(void *context, struct step_counts *steps, struct err *err)
     struct sft *sft = context;
     if (sft_data_open(&sft->data, sft->recipe, err) != 0)
         return -1;
+    sft->data.pass_tokens = sft->backend->traits.pass_tokens;
     *steps = sft->data.order.steps;
     return 0;
 }
@@ -125,6 +126,7 @@ enum loop_outcome sft_run(const struct recipe *recipe, struct backend *backend, 
     sft.loop.steps.stage = sft_loop_stage(&sft.loop);
     const struct stage_work work = {
         .context = &sft,
+        .backend = backend,
         .loop = &sft.loop.steps,
         .open_models = open_models,
         .open_data = open_data,

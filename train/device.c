@@ -29,7 +29,7 @@ static double mib(size_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-void memory_plan_print(const struct memory_plan *plan)
+void memory_plan_print(const struct memory_plan *plan, struct backend *backend)
 {
     log_info("memory plan");
     for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
@@ -39,7 +39,7 @@ void memory_plan_print(const struct memory_plan *plan)
         if (plan->bytes[i])
             log_info("  %-18s %9.1f MiB%s", memory_kind_name((enum memory_kind)i), mib(plan->bytes[i]), more);
     }
-    size_t available = memory_available();
+    size_t available = backend->memory_free(backend);
     if (available == SIZE_MAX)
         log_info("  %-18s %9.1f MiB", "total", mib(memory_plan_total(plan)));
     else
@@ -47,12 +47,13 @@ void memory_plan_print(const struct memory_plan *plan)
                  mib(available + memory_plan_held(plan)));
 }
 
-int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err)
+int memory_plan_check(const struct memory_plan *plan, struct backend *backend, size_t limit, const char *advice,
+                      struct err *err)
 {
     size_t wanted = memory_plan_total(plan), most = limit;
     if (!limit) { /* what is held already is not free any more */
         wanted -= memory_plan_held(plan);
-        most = memory_available();
+        most = backend->memory_free(backend);
     }
     if (wanted <= most)
         return 0;

@@ -16,13 +16,14 @@ struct device_options {
 /* Makes *out; free it with (*out)->free(*out). */
 int device_open(struct backend **out, const struct device_options *options, struct err *err);
 
-/* Prints the plan by kind, what the machine has left, and the total. */
-void memory_plan_print(const struct memory_plan *plan);
+/* Prints the plan by kind, what the device has left, and the total. */
+void memory_plan_print(const struct memory_plan *plan, struct backend *backend);
 /*
- * Fails when the plan is larger than what may be taken (limit in bytes; 0: what the machine has free). `advice` names
+ * Fails when the plan is larger than what may be taken (limit in bytes; 0: what the device has free). `advice` names
  * the recipe keys that would make it smaller.
  */
-int memory_plan_check(const struct memory_plan *plan, size_t limit, const char *advice, struct err *err);
+int memory_plan_check(const struct memory_plan *plan, struct backend *backend, size_t limit, const char *advice,
+                      struct err *err);
 
 /*
  * memory.json of a run's folder: {"plan": {"weights": bytes, ...}, "prepared_backward": bytes, "total": bytes}. The

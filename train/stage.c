@@ -17,8 +17,8 @@ static int prepare(const struct stage_work *work, const struct recipe *recipe, s
     if (work->open_models(work->context, err) != 0 || work->open_data(work->context, steps, err) != 0 ||
         work->check(work->context, err) != 0 || work->plan(work->context, plan, err) != 0)
         return -1;
-    memory_plan_print(plan);
-    return memory_plan_check(plan, (size_t)recipe->max_memory_mib << 20, work->shrink, err);
+    memory_plan_print(plan, work->backend);
+    return memory_plan_check(plan, work->backend, (size_t)recipe->max_memory_mib << 20, work->shrink, err);
 }
 
 static int open_run(const struct stage_work *work, const struct step_counts *steps, struct err *err)

@@ -40,6 +40,7 @@ int stage_main(const struct stage_command *command, int argc, char **argv);
 /* Callbacks return 0, or -1 with a sentence in *err, and are called with `context`. */
 struct stage_work {
     void *context;
+    struct backend *backend;
     struct loop *loop; /* zeroed; all of it is set here, but for loop->stage, which is there from the start */
 
     /* What is trained, and who else takes part; says which models they are. */

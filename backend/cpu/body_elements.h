@@ -50,16 +50,6 @@ static void elements_fill(const void *arguments, int64_t first, int64_t end)
     }
 }
 
-static void elements_add(const void *arguments, int64_t first, int64_t end)
-{
-    const struct add_args *add = arguments;
-    for (int64_t i = first; i < end; i += VEC) {
-        vec sum =
-            vec_fma(vec_set(add->scale), vec_load_left(add->x + i, end - i), vec_load_left(add->out + i, end - i));
-        vec_store_left(add->out + i, sum, end - i);
-    }
-}
-
 /* The order of roundings is that of torch.optim.AdamW's single-tensor loop. */
 static void elements_adamw(const void *arguments, int64_t first, int64_t end)
 {
@@ -90,7 +80,7 @@ static void elements_adamw(const void *arguments, int64_t first, int64_t end)
 /* Round to nearest, ties to even; a NaN stays one (its payload might be in the bits that go). */
 static void elements_to_bf16(const void *arguments, int64_t first, int64_t end)
 {
-    const struct convert_args *convert = arguments;
+    const struct conversion *convert = arguments;
     const uint32_t *src = convert->src;
     uint16_t *dst = convert->dst;
     for (int64_t i = first; i < end; i++) {
@@ -103,7 +93,7 @@ static void elements_to_bf16(const void *arguments, int64_t first, int64_t end)
 
 static void elements_from_bf16(const void *arguments, int64_t first, int64_t end)
 {
-    const struct convert_args *convert = arguments;
+    const struct conversion *convert = arguments;
     const uint16_t *src = convert->src;
     uint32_t *dst = convert->dst;
     for (int64_t i = first; i < end; i++) {
@@ -114,7 +104,7 @@ static void elements_from_bf16(const void *arguments, int64_t first, int64_t end
 /* f32 to f32, through bf16: the operand of a product where there is no arithmetic for bf16 itself */
 static void elements_round(const void *arguments, int64_t first, int64_t end)
 {
-    const struct convert_args *convert = arguments;
+    const struct conversion *convert = arguments;
     const uint32_t *src = convert->src;
     uint32_t *dst = convert->dst;
     for (int64_t i = first; i < end; i++) {

@@ -88,7 +88,7 @@ SIMD void set_left_row(const struct multiplier *multiplier, void *rows, int32_t 
     const size_t at = (size_t)row * (size_t)width;
     if (multiplier->bf16) {
         uint16_t *to = (uint16_t *)rows + at;
-        const struct convert_args convert = {.src = from, .dst = to};
+        const struct conversion convert = {.src = from, .dst = to};
         multiplier->bf16->bf16_operand(&convert, 0, columns);
         memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
     } else {

@@ -1,13 +1,17 @@
 /* backend/cpu/cpu.c - the backend itself: which instruction set, memory, scratch, threads, and the table. */
 #include "backend/cpu/internal.h"
+#include "base/cgroup.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#define ALIGNMENT  ((size_t)64)
-#define HUGE_PAGE  ((size_t)2 << 20)
-#define SMALL_WORK 100000.0 /* operations that are over before a second thread has woken */
+#define ALIGNMENT ((size_t)64)
+#define HUGE_PAGE ((size_t)2 << 20)
+/* A product over so many rows is as fast as a longer one, and what a pass keeps for its gradients is a run's memory. */
+#define PASS_TOKENS 768
+#define SMALL_WORK  100000.0 /* operations that are over before a second thread has woken */
 
 /* ---- memory ---- */
 
@@ -37,6 +41,30 @@ static void aligned_free(void *memory)
         memcpy(&block, (unsigned char *)memory - sizeof block, sizeof block);
         mem_free(block);
     }
+}
+
+/* MemAvailable of /proc/meminfo, in bytes. */
+static size_t system_available(void)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[256];
+    unsigned long long kib = 0;
+    bool found = false;
+    while (file && !found && fgets(line, sizeof line, file))
+        found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+    if (file)
+        fclose(file);
+    return found ? (size_t)kib << 10 : SIZE_MAX;
+}
+
+/* The least of free memory and the cgroup's limit less its use. */
+static size_t cpu_memory_free(struct backend *backend)
+{
+    (void)backend;
+    struct cgroup group = cgroup_here();
+    size_t available = system_available();
+    int64_t left = cgroup_memory_left(&group);
+    return left >= 0 ? min((size_t)left, available) : available;
 }
 
 static int cpu_alloc(struct backend *backend, void **out, size_t size, struct err *err)
@@ -184,7 +212,8 @@ static void cpu_free(struct backend *backend)
     mem_free(cpu);
 }
 
-static const struct backend table = {.alloc = cpu_alloc,
+static const struct backend table = {.memory_free = cpu_memory_free,
+                                     .alloc = cpu_alloc,
                                      .release = cpu_release,
                                      .upload = cpu_upload,
                                      .download_begin = cpu_download_begin,
@@ -229,6 +258,7 @@ int cpu_backend_create(struct backend **out, const struct cpu_options *options, 
     snprintf(cpu->numerics, sizeof cpu->numerics, "cpu %s %s", cpu_isa_name(deciding), dtype_name(options->compute));
     cpu->backend.numerics = cpu->numerics;
     cpu->backend.compute = options->compute;
+    cpu->backend.traits = (struct backend_traits){PASS_TOKENS, true, options->compute};
     cpu->backend.pool = cpu->pool;
     *out = &cpu->backend;
     return 0;

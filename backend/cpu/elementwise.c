@@ -76,28 +76,10 @@ void cpu_fill(struct backend *backend, const struct fill_args *arguments)
     cpu_split(cpu, cpu->kernels.fill, arguments, arguments->count, GRAIN, 1);
 }
 
-void cpu_add(struct backend *backend, const struct add_args *arguments)
-{
-    struct cpu *cpu = cpu_of(backend);
-    cpu_split(cpu, cpu->kernels.add, arguments, arguments->count, GRAIN, 1);
-}
-
 void cpu_adamw(struct backend *backend, const struct adamw_args *arguments)
 {
     struct cpu *cpu = cpu_of(backend);
     cpu_split(cpu, cpu->kernels.adamw, arguments, arguments->count, GRAIN, 4);
-}
-
-void cpu_convert(struct backend *backend, const struct convert_args *arguments)
-{
-    struct cpu *cpu = cpu_of(backend);
-    if (arguments->from == arguments->to) {
-        memmove(arguments->dst, arguments->src, (size_t)arguments->count * dtype_size(arguments->from));
-        return;
-    }
-    assert(arguments->from != DTYPE_F16 && arguments->to != DTYPE_F16);
-    range_kernel *kernel = arguments->to == DTYPE_BF16 ? cpu->kernels.to_bf16 : cpu->kernels.from_bf16;
-    cpu_split(cpu, kernel, arguments, arguments->count, GRAIN, 1);
 }
 
 /* ---- rows by number ---- */

@@ -108,6 +108,12 @@ struct masked_rows {
 /* Works on elements, rows or columns first .. end - 1 of an operation. */
 typedef void range_kernel(const void *arguments, int64_t first, int64_t end);
 
+/* From f32 to bf16 (to nearest, ties to even) or back, as the kernel says. */
+struct conversion {
+    const void *src;
+    void *dst;
+};
+
 /* Rows of logits in scratch: gets statistics of them, or turns them into gradients. Pointers as in vocabulary_args. */
 struct logit_rows {
     float *z; /* [rows, stride], already times inverse_temperature */
@@ -173,7 +179,7 @@ struct cpu_kernels {
      */
     tile_kernel *bf16;
     int32_t bf16_rows, bf16_multiple; /* bf16_rows: the most of one tile, a multiple of bf16_multiple */
-    range_kernel *bf16_operand;       /* f32 to x of `bf16` (struct convert_args) */
+    range_kernel *bf16_operand;       /* f32 to x of `bf16` (struct conversion) */
     /* Called by a task before its first and after its last bf16 tile, or NULL. */
     void (*bf16_begin)(void);
     void (*bf16_end)(void);
@@ -196,7 +202,7 @@ struct cpu_kernels {
     void (*pack_turned)(uint32_t *to, const struct operand_rows *from, int32_t rows, int32_t count, int32_t padded);
 
     /* over elements */
-    range_kernel *gated, *gated_backward, *fill, *add, *adamw, *to_bf16, *from_bf16, *round;
+    range_kernel *gated, *gated_backward, *fill, *adamw, *to_bf16, *from_bf16, *round;
     /* over rows */
     range_kernel *norm, *norm_backward, *score, *score_backward, *rotation, *rope;
     range_kernel *logit_statistics, *logit_gradient;

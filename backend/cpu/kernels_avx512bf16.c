@@ -16,7 +16,7 @@ void cpu_tile_avx512bf16(const struct tile *tile)
 /* A NaN stays one; a number too small to be normal becomes 0, which is what the tiles would take it for. */
 void cpu_operand_avx512bf16(const void *arguments, int64_t first, int64_t end)
 {
-    const struct convert_args *convert = arguments;
+    const struct conversion *convert = arguments;
     const float *src = convert->src;
     uint16_t *dst = convert->dst;
     for (int64_t i = first; i < end; i += PAIR_OF_VECTORS) {

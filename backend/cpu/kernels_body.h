@@ -22,7 +22,6 @@ const struct cpu_kernels KERNELS = {
     .gated = elements_gated,
     .gated_backward = elements_gated_backward,
     .fill = elements_fill,
-    .add = elements_add,
     .adamw = elements_adamw,
     .to_bf16 = elements_to_bf16,
     .from_bf16 = elements_from_bf16,

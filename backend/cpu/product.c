@@ -136,7 +136,7 @@ static void round_rows(const struct block *block, void *to, size_t to_stride, co
         if (!convert) {
             memcpy(values, from, (size_t)there * size);
         } else {
-            convert(&(struct convert_args){.src = from, .dst = values}, 0, there);
+            convert(&(struct conversion){.src = from, .dst = values}, 0, there);
         }
         memset(values + (size_t)there * size, 0, (size_t)(padded - there) * size);
     }

@@ -122,7 +122,7 @@ static struct operand_rows source_rows(const struct pack *pack, size_t at, int32
         const uint16_t *from = (const uint16_t *)pack->source + at + (size_t)row * pack->columns;
         float *to = room + (size_t)row * (size_t)width;
         if (pack->dtype == DTYPE_BF16) {
-            pack->cpu->kernels.from_bf16(&(struct convert_args){.src = from, .dst = to}, 0, width);
+            pack->cpu->kernels.from_bf16(&(struct conversion){.src = from, .dst = to}, 0, width);
         }
         for (int32_t i = 0; i < width && pack->dtype == DTYPE_F16; i++) {
             to[i] = f16_to_f32(from[i]);

@@ -29,7 +29,7 @@ struct weight_job {
 
 static void round_in_place(const struct cpu_kernels *kernels, float *values, int64_t count)
 {
-    kernels->round(&(struct convert_args){.src = values, .dst = values, .count = count}, 0, count);
+    kernels->round(&(struct conversion){.src = values, .dst = values}, 0, count);
 }
 
 static void add_transposed(const struct weight_product *product, const float *sums, int32_t first_output,

@@ -169,9 +169,7 @@ struct adamw_spec {
 void case_adamw(struct op_case *c, const struct adamw_spec *spec);
 
 void case_fill(struct op_case *c, int64_t count);
-void case_add(struct op_case *c, int64_t count, float scale);
 void case_sum_squares(struct op_case *c, int64_t count);
-void case_convert(struct op_case *c, int64_t count, enum dtype from, enum dtype to);
 
 /* The listed cases by file; cases_each() calls them. */
 #define X(name, args) void cases_##name(case_visit visit, void *context);

@@ -332,17 +332,6 @@ void case_fill(struct op_case *c, int64_t count)
     c->bytes = 4.0 * (double)count;
 }
 
-void case_add(struct op_case *c, int64_t count, float scale)
-{
-    op_begin(c, BACKEND_add, "%lld elements, scale %g", (long long)count, (double)scale);
-    struct add_args *a = &c->arguments.add;
-    a->scale = scale;
-    OP_ROW_COUNT(c, a, count, count);
-    OP_ROWS(c, a, x, OP_INPUT, 1);
-    OP_ROWS(c, a, out, OP_ADDED, 1);
-    c->bytes = 12.0 * (double)count;
-}
-
 void case_sum_squares(struct op_case *c, int64_t count)
 {
     op_begin(c, BACKEND_sum_squares, "%lld elements", (long long)count);
@@ -362,15 +351,6 @@ void cases_fill(case_visit visit, void *context)
     for (size_t i = 0; i < COUNTS; i++) {
         struct op_case c;
         case_fill(&c, counts[i]);
-        case_finish(&c, visit, context);
-    }
-}
-
-void cases_add(case_visit visit, void *context)
-{
-    for (size_t i = 0; i < COUNTS; i++) {
-        struct op_case c;
-        case_add(&c, counts[i], i % 2 ? 1 : -0.3F);
         case_finish(&c, visit, context);
     }
 }
@@ -408,47 +388,4 @@ void cases_adamw(case_visit visit, void *context)
 {
     const struct adamw_spec specs[] = {{1, 1, 0, 1}, {33, 1, 0.01, 0.5}, {1000, 7, 0, 1e-3}, {100003, 1000, 0.1, 1}};
     CASES(adamw, specs);
-}
-
-/* Random numbers, and those where rounding is a decision: ties both ways, overflow, infinities, the smallest. */
-static void put_roundings(void *values, int64_t count, enum dtype dtype)
-{
-    static const uint32_t bits[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f807fff, 0x7f7fffff, 0xff7fffff,
-                                    0x7f800000, 0xff800000, 0x00000001, 0x80008000, 0x00018000, 0x80000000};
-    for (int64_t i = 0; i < count; i++) {
-        float value = (float)random_normal(3, RANDOM_INIT, 4, (uint64_t)i);
-        if (i % 3 == 2) {
-            memcpy(&value, &bits[(size_t)(i / 3) % (sizeof bits / sizeof *bits)], sizeof value);
-        }
-        if (dtype == DTYPE_F32) {
-            ((float *)values)[i] = value;
-        } else {
-            ((uint16_t *)values)[i] = bf16_from_float(value);
-        }
-    }
-}
-
-void case_convert(struct op_case *c, int64_t count, enum dtype from, enum dtype to)
-{
-    op_begin(c, BACKEND_convert, "%lld elements, %s -> %s", (long long)count, dtype_name(from), dtype_name(to));
-    struct convert_args *a = &c->arguments.convert;
-    a->from = from;
-    a->to = to;
-    OP_ROW_COUNT(c, a, count, count);
-    void *src = op_array(c, "src", &a->src, from == DTYPE_F32 ? OP_F32 : OP_BF16, OP_INPUT, count, 1, true);
-    put_roundings(src, count, from);
-    op_array(c, "dst", &a->dst, to == DTYPE_F32 ? OP_F32 : OP_BF16, OP_SET, count, 1, true);
-    bit_for_bit(c);
-    c->bytes = (double)count * (double)(dtype_size(from) + dtype_size(to));
-}
-
-void cases_convert(case_visit visit, void *context)
-{
-    for (size_t i = 0; i < COUNTS; i++) {
-        struct op_case c;
-        case_convert(&c, counts[i], DTYPE_F32, DTYPE_BF16);
-        case_finish(&c, visit, context);
-        case_convert(&c, counts[i], DTYPE_BF16, DTYPE_F32);
-        case_finish(&c, visit, context);
-    }
 }

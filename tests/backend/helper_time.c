@@ -129,8 +129,6 @@ static void time_elements(case_visit visit, void *context)
     struct op_case c;
     case_sum_squares(&c, (int64_t)1 << 22);
     case_finish(&c, visit, context);
-    case_convert(&c, (int64_t)1 << 22, DTYPE_F32, DTYPE_BF16);
-    case_finish(&c, visit, context);
 }
 
 int time_operations(void)

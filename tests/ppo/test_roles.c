@@ -386,7 +386,7 @@ static void alone_open(struct alone *alone, const char *reward, const char *line
     must(ppo_roles_open(&alone->roles, alone->recipe, &err));
     must(ppo_data_open(&alone->data, alone->recipe, &err));
     must(reward_model_open(&alone->reward, alone->recipe, &alone->data, &alone->roles.reward, alone->roles.policy.model,
-                           &err));
+                           alone->backend->traits.pass_tokens, &err));
     must(ppo_roles_load(&alone->roles, alone->backend, &err));
     struct pass_limits limits = alone->reward.limits;
     limits.scorer = false;

@@ -91,8 +91,11 @@ static void open_stand(struct stand *stand, const char *name)
     parts->roles.has_critic = stand->recipe.advantage_estimator == PPO_ADVANTAGE_GAE;
     if (parts->roles.has_critic)
         parts->roles.critic = open_role(model, "ppo/critic", true);
-    struct pass_limits limits = {
-        .tokens = PASS_TOKENS, .segments = 64, .predictions = PASS_TOKENS, .max_rank = 16, .training = true};
+    struct pass_limits limits = {.tokens = parts->backend->traits.pass_tokens,
+                                 .segments = 64,
+                                 .predictions = parts->backend->traits.pass_tokens,
+                                 .max_rank = 16,
+                                 .training = true};
     must(pass_create(&parts->pass, model, &limits, &err));
     must(batch_create(&parts->batch, limits.tokens, limits.segments, limits.predictions, &err));
     make_numbers(stand, (size_t)limits.predictions);
@@ -192,7 +195,7 @@ static void update(const char *name, int64_t pieces)
     struct score_statistics statistics = rollout_statistics(one, "statistics");
     const struct advantage_options options = ppo_advantage_options(&stand.recipe);
     advantage_compute(episodes, &options, stand.recipe.kl_coef, &statistics, &advantages);
-    const struct ppo_view view = {episodes, stand.pointers};
+    const struct ppo_view view = {episodes, stand.pointers, stand.parts.backend->traits.pass_tokens};
     must(update_run(&stand.parts, &stand.loop, &view, 0, stand.recipe.kl_coef, &summary, &err));
     assert_true(summary.finite);
     assert_int_equal(summary.updates, 1);
@@ -237,7 +240,7 @@ static void passes(void **state)
     (void)state;
     struct stand stand;
     open_stand(&stand, "gae");
-    const struct ppo_view view = {&stand.rollout.episodes, stand.pointers};
+    const struct ppo_view view = {&stand.rollout.episodes, stand.pointers, stand.parts.backend->traits.pass_tokens};
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers, 12), 12);
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers, 3), 3);
     ppo_pass_load(&stand.parts, &view, stand.rollout.answers + 2, 4);
@@ -250,7 +253,7 @@ static void passes(void **state)
     for (int i = 2; i < 6; i++)
         tokens += stand.rollout.episodes.items[i].length;
     assert_int_equal(batch->prediction_count, tokens);
-    stand.prompts[1].count = PASS_TOKENS; /* only told so, not read: a long prompt goes alone */
+    stand.prompts[1].count = view.pass_tokens; /* only told so, not read: a long prompt goes alone */
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers, 12), 4);
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers + 4, 8), 4);
     close_stand(&stand);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PASS_TOKENS 768 /* of these tests */
+
 #define PROMPTS 40
 
 /* Pairs 0, 1, ..: two judgments of each prompt, and every third prompt goes on to a second turn. */
@@ -206,14 +208,14 @@ static void test_passes(void **state)
     struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_dataset: @/others.jsonl\n"
                                           "per_device_train_batch_size: 64\nper_device_eval_batch_size: 2\n");
     struct reward_data *data = &opened.data;
-    struct batch_limits limits = reward_data_limits(data);
+    struct batch_limits limits = reward_data_limits(data, PASS_TOKENS);
     struct batch batch;
     struct err err;
     const int64_t *indices;
     assert_int_equal(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err), 0);
     int64_t count = row_order_step(&data->order, 0, &indices), passes = 0;
     for (int64_t at = 0, taken; at < count; at += taken, passes++) {
-        taken = reward_set_pass(data->train, indices + at, count - at, 64);
+        taken = reward_set_pass(data->train, indices + at, count - at, 64, PASS_TOKENS);
         reward_set_fill(data->train, &batch, indices + at, taken, 0);
         assert_true(batch.tokens <= PASS_TOKENS || taken == 1);
         int32_t read = 0;
@@ -229,7 +231,7 @@ static void test_passes(void **state)
         assert_int_equal(batch.prediction_count, read);
     }
     assert_true(passes > 1 && passes < count);
-    assert_int_equal(reward_set_pass(data->eval, (const int64_t[]){0, 1, 2}, 3, 2), 2);
+    assert_int_equal(reward_set_pass(data->eval, (const int64_t[]){0, 1, 2}, 3, 2, PASS_TOKENS), 2);
 
     reward_set_fill(data->train, &batch, indices, 1, 0);
     uint64_t key = batch.segments[1].key;
@@ -255,12 +257,12 @@ static void test_limits_of_a_long_ranking(void **state)
     data_write("long.jsonl", text.data);
     strbuf_free(&text);
     struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 4000\nper_device_train_batch_size: 8\n");
-    struct batch_limits limits = reward_data_limits(&opened.data);
+    struct batch_limits limits = reward_data_limits(&opened.data, PASS_TOKENS);
     assert_int_equal(limits.tokens, family_tokens(&opened.data.train->rankings[0].family));
     assert_int_equal(limits.segments, 6);
     assert_int_equal(limits.predictions, 4);
     const int64_t indices[] = {1, 0};
-    assert_int_equal(reward_set_pass(opened.data.train, indices, 2, 8), 1);
+    assert_int_equal(reward_set_pass(opened.data.train, indices, 2, 8, PASS_TOKENS), 1);
     data_close(&opened);
 }
 

@@ -68,7 +68,7 @@ static float *scores_of_result(const char *name, const struct reward_set *set)
     must(scorer_open(&scorer, &options, &models, &err));
     must(models_load(&models, backend, &err));
     must(scorer_load(&scorer, backend, &err));
-    struct pass_limits limits = scorer_limits(&scorer, set->longest);
+    struct pass_limits limits = scorer_limits(&scorer, set->longest, backend->traits.pass_tokens);
     must(pass_create(&pass, scorer.model, &limits, &err));
     must(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err));
     float *scores = mem_alloc((size_t)set->answers, sizeof *scores, &err);

@@ -142,7 +142,7 @@ static void score(const struct setting *setting, const struct family *families, 
                   struct pass *given, float *scores)
 {
     struct err err;
-    struct pass_limits limits = scorer_limits(&setting->scorer, tokens);
+    struct pass_limits limits = scorer_limits(&setting->scorer, tokens, tokens);
     limits.tokens = tokens;
     struct pass *pass = given;
     struct batch batch;

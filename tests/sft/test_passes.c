@@ -9,6 +9,8 @@
 #include "support/fixture.h"
 #include <string.h>
 
+#define PASS_TOKENS 768 /* of these tests */
+
 enum { EXAMPLES_MAX = 64 };
 
 /* A dataset of examples of given lengths, all tokens but the first trained. */
@@ -33,7 +35,8 @@ static void fake_make(struct fake *fake, const int32_t *lengths, size_t count, i
     fake->data = (struct sft_data){.recipe = &fake->recipe.common,
                                    .train = &fake->dataset,
                                    .eval = &fake->dataset,
-                                   .order = {.count = (int64_t)count}};
+                                   .order = {.count = (int64_t)count},
+                                   .pass_tokens = PASS_TOKENS};
 }
 
 static struct batch_limits limits_of(const struct fake *fake)

@@ -107,6 +107,11 @@ static int guarded_alloc(struct backend *backend, void **out, size_t size, struc
     return 0;
 }
 
+static size_t guarded_memory_free(struct backend *backend)
+{
+    return guarded(backend)->inner->memory_free(guarded(backend)->inner);
+}
+
 /* ---- the queue ---- */
 
 static void run_one(struct guarded *self, struct queued *queued)
@@ -375,6 +380,8 @@ int guarded_backend_create(struct backend **out, struct backend *inner, struct e
                                    .numerics = inner->numerics,
                                    .pool = inner->pool,
                                    .compute = inner->compute,
+                                   .traits = inner->traits,
+                                   .memory_free = guarded_memory_free,
                                    .alloc = guarded_alloc,
                                    .release = guarded_release,
                                    .upload = guarded_upload,

@@ -651,12 +651,6 @@ static void check_fill(struct checker *c, const struct fill_args *a)
     WRITES(x, a->count);
 }
 
-static void check_add(struct checker *c, const struct add_args *a)
-{
-    READS(x, a->count);
-    WRITES(out, a->count);
-}
-
 static void check_sum_squares(struct checker *c, const struct sum_squares_args *a)
 {
     READS(x, a->count);
@@ -675,13 +669,6 @@ static void check_weight_update(struct checker *c, const struct weight_update_ar
 {
     WEIGHT(weight, 0);
     READS(master, (int64_t)weight_shape(a->weight)->rows * weight_shape(a->weight)->columns);
-}
-
-static void check_convert(struct checker *c, const struct convert_args *a)
-{
-    BREACH_IF(a->from == DTYPE_F16 || a->to == DTYPE_F16, from, "and to must be f32 or bf16");
-    touch(c, "src", a->src, a->count, dtype_size(a->from), false);
-    touch(c, "dst", a->dst, a->count, dtype_size(a->to), true);
 }
 
 void guarded_check(const struct guarded_book *book, enum backend_operation operation,

@@ -60,6 +60,12 @@ static int reference_alloc(struct backend *backend, void **out, size_t size, str
     return 0;
 }
 
+static size_t reference_memory_free(struct backend *backend)
+{
+    (void)backend;
+    return SIZE_MAX;
+}
+
 static void reference_release(struct backend *backend, void *memory)
 {
     (void)backend;
@@ -759,14 +765,6 @@ static void reference_fill(struct backend *backend, const struct fill_args *a)
     }
 }
 
-static void reference_add(struct backend *backend, const struct add_args *a)
-{
-    (void)backend;
-    for (int64_t i = 0; i < a->count; i++) {
-        a->out[i] = (float)(a->out[i] + (double)a->scale * a->x[i]);
-    }
-}
-
 static void reference_sum_squares(struct backend *backend, const struct sum_squares_args *a)
 {
     (void)backend;
@@ -791,14 +789,6 @@ static void reference_adamw(struct backend *backend, const struct adamw_args *a)
     }
 }
 
-static void reference_convert(struct backend *backend, const struct convert_args *a)
-{
-    (void)backend;
-    for (int64_t i = 0; i < a->count; i++) {
-        store(a->dst, a->to, i, float_from_dtype(a->src, a->from, i));
-    }
-}
-
 /* ---- the table ---- */
 
 int reference_backend_create(struct backend **out, enum dtype compute, struct err *err)
@@ -811,6 +801,8 @@ int reference_backend_create(struct backend **out, enum dtype compute, struct er
     self->table = (struct backend){.name = compute == DTYPE_F32 ? "reference (f32)" : "reference (bf16)",
                                    .numerics = compute == DTYPE_F32 ? "reference f32" : "reference bf16",
                                    .compute = compute,
+                                   .traits = {768, true, compute},
+                                   .memory_free = reference_memory_free,
                                    .alloc = reference_alloc,
                                    .release = reference_release,
                                    .upload = reference_upload,

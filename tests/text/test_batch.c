@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define PASS_TOKENS 768 /* of these tests */
+
 static void open_batch(struct batch *batch, int32_t tokens, int32_t segments, int32_t predictions)
 {
     struct err err;
@@ -131,14 +133,14 @@ static void test_passes(void **state)
 {
     (void)state;
     int64_t tokens = 0;
-    assert_true(batch_takes(&tokens, PASS_TOKENS - 10));
-    assert_false(batch_takes(&tokens, 11));
-    assert_true(batch_takes(&tokens, 10));
+    assert_true(batch_takes(&tokens, PASS_TOKENS - 10, PASS_TOKENS));
+    assert_false(batch_takes(&tokens, 11, PASS_TOKENS));
+    assert_true(batch_takes(&tokens, 10, PASS_TOKENS));
     assert_int_equal(tokens, PASS_TOKENS);
-    assert_false(batch_takes(&tokens, 1));
+    assert_false(batch_takes(&tokens, 1, PASS_TOKENS));
     tokens = 0;
-    assert_true(batch_takes(&tokens, 5 * PASS_TOKENS));
-    assert_false(batch_takes(&tokens, 1));
+    assert_true(batch_takes(&tokens, 5 * PASS_TOKENS, PASS_TOKENS));
+    assert_false(batch_takes(&tokens, 1, PASS_TOKENS));
     assert_int_equal(tokens, 5 * PASS_TOKENS);
 }
 

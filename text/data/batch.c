@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-bool batch_takes(int64_t *tokens, int64_t more)
+bool batch_takes(int64_t *tokens, int64_t more, int64_t most)
 {
-    if (*tokens > 0 && *tokens + more > PASS_TOKENS) {
+    if (*tokens > 0 && *tokens + more > most) {
         return false;
     }
     *tokens += more;

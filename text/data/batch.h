@@ -18,16 +18,11 @@
 #include <stdint.h>
 
 /*
- * Tokens that a pass through the model takes, of more than one row or family; a longer one goes alone. A product over
- * so many is as fast as a longer one, and what a pass leaves behind for its gradients is a run's largest memory.
+ * Rows and families are cut into passes by this rule alone. A pass has at most `most` tokens (the backend's
+ * pass_tokens) of more than one row or family; a longer one goes alone. *tokens is what the pass has so far, 0 at
+ * first: whether one of `more` tokens goes into it too, and then *tokens has grown by them.
  */
-#define PASS_TOKENS 768
-
-/*
- * Rows and families are cut into passes by this rule alone. *tokens is what the pass has so far, 0 at first: whether
- * one of `more` tokens goes into it too, and then *tokens has grown by them.
- */
-bool batch_takes(int64_t *tokens, int64_t more);
+bool batch_takes(int64_t *tokens, int64_t more, int64_t most);
 
 struct segment {
     int32_t start, length; /* rows of the batch; length >= 1 */
