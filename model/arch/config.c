@@ -9,6 +9,7 @@
 
 #define CONFIG_MAX    ((size_t)16 << 20)
 #define DIMENSION_MAX (1 << 24) /* no dimension of a model is longer */
+#define LAYERS_MAX    4096 /* and none has more layers: what is listed for each is bounded before any file is read */
 
 /* Frequencies are f32: beyond these bounds they would be no numbers. */
 static int check_theta(const struct rope_config *rope, const char *where, struct err *err)
@@ -90,14 +91,15 @@ static int read_sizes(struct model_config *config, const json_t *root, const cha
     struct {
         const char *key;
         int32_t *field;
-    } sizes[] = {{"vocab_size", &config->vocabulary},
-                 {"hidden_size", &config->hidden},
-                 {"intermediate_size", &config->intermediate},
-                 {"num_hidden_layers", &config->layers},
-                 {"num_attention_heads", &config->heads}};
+        int64_t most;
+    } sizes[] = {{"vocab_size", &config->vocabulary, DIMENSION_MAX},
+                 {"hidden_size", &config->hidden, DIMENSION_MAX},
+                 {"intermediate_size", &config->intermediate, DIMENSION_MAX},
+                 {"num_hidden_layers", &config->layers, LAYERS_MAX},
+                 {"num_attention_heads", &config->heads, DIMENSION_MAX}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int64_t value;
-        if (json_need_int(root, sizes[i].key, &value, 1, DIMENSION_MAX, where, err) != 0)
+        if (json_need_int(root, sizes[i].key, &value, 1, sizes[i].most, where, err) != 0)
             return -1;
         *sizes[i].field = (int32_t)value;
     }

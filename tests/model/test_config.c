@@ -142,6 +142,7 @@ static void refusals(void **state)
         {", \"vocab_size\": 0", "vocab_size", "from 1"},
         {", \"hidden_size\": 99999999999", "hidden_size", "from 1"},
         {", \"num_hidden_layers\": \"two\"", "num_hidden_layers", "integer"},
+        {", \"num_hidden_layers\": 4097", "num_hidden_layers", "from 1 to 4096"},
         {", \"num_key_value_heads\": 3", "num_key_value_heads", "multiple"},
         {", \"num_key_value_heads\": 16", "num_key_value_heads", "from 1 to 8"},
         {", \"head_dim\": 7", "head_dim", "even"},
