@@ -313,23 +313,41 @@ struct fill_args {
     float value;
 };
 
-/* *out += sum of x^2, in double, in a fixed order. */
+/*
+ * Trained tensors lie in arenas: one for the masters, one for the gradients and one for each moment, in which a tensor
+ * has the same offset. A table of tensors is in ascending order, and none overlap; what lies between them is left
+ * alone.
+ */
+struct arena_tensor {
+    int64_t offset, count; /* in elements */
+    int32_t decays;        /* 0: weight decay leaves it alone */
+};
+
+/* *out = sum of x^2 over the tensors, in double, in a fixed order: of each tensor, then tensor by tensor. */
 struct sum_squares_args {
-    const float *x;
-    double *out;
+    const float *x;                     /* [count], an arena */
+    const struct arena_tensor *tensors; /* [tensor_count] */
+    double *out;                        /* [1] set */
     int64_t count;
+    int32_t tensor_count;
 };
 
 /*
- * AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW: g = grad * grad_scale; w -= lr * decay * w; m, v moving
- * averages; w -= lr / bias1 * m / (sqrt(v) / sqrt(bias2) + epsilon), bias1 = 1 - beta1^step, bias2 = 1 - beta2^step.
+ * AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW: g = grad * scale; w -= lr * decay * w; m, v moving averages;
+ * w -= lr / bias1 * m / (sqrt(v) / sqrt(bias2) + epsilon), bias1 = 1 - beta1^step, bias2 = 1 - beta2^step. As
+ * torch.nn.utils.clip_grad_norm_ has it, scale = min(1, max_grad_norm / (norm + 1e-6)), in double, with norm the root
+ * of *sum_squares; where that is not finite nothing is changed.
  */
 struct adamw_args {
-    float *master; /* [count] */
+    float *master; /* [count], an arena, as grad, m and v */
     const float *grad;
     float *m, *v;
+    const struct arena_tensor *tensors; /* [tensor_count] */
+    const double *sum_squares;          /* [1], of grad */
     int64_t count;
-    double lr, beta1, beta2, epsilon, decay, bias1, bias2, grad_scale;
+    double lr, beta1, beta2, epsilon, decay, bias1, bias2;
+    double max_grad_norm; /* 0: no clipping */
+    int32_t tensor_count;
 };
 
 /* Prepares a weight anew from f32 values [rows, columns]. */

@@ -167,7 +167,6 @@ struct loader {
     struct adapter *adapter;
     struct regions *regions;
     struct err *err;
-    int32_t parameter;
 };
 
 /* PEFT's draw for A: nn.init.kaiming_uniform_(a=sqrt(5)) is uniform within 1 / sqrt(inputs). */
@@ -229,7 +228,6 @@ static int begin_parameter(struct loader *loader, int32_t index, const char *nam
     struct parameter *parameter = &adapter->parameters.items[index];
     *parameter = *like;
     parameter->name = mem_copy_string(name, strlen(name), loader->err);
-    adapter->parameters.count = index + 1;
     if (!parameter->name)
         return -1;
     const struct safetensor *tensor = first_tensor(adapter, parameter);
@@ -240,27 +238,34 @@ static int begin_parameter(struct loader *loader, int32_t index, const char *nam
     return rc;
 }
 
+/* Places the next tensor, of so many rows and columns: its index, and in the second pass what is known of it. */
+static int32_t place_parameter(struct loader *loader, enum tensor_role role, int32_t rows, int32_t columns,
+                               struct parameter *parameter)
+{
+    struct parameter_list *list = &loader->adapter->parameters;
+    *parameter = (struct parameter){.role = role, .rows = rows, .columns = columns};
+    parameter->offset = parameters_place(list, parameter_size(parameter));
+    if (!loader->regions->counting) {
+        parameter->master = list->masters + parameter->offset;
+        parameter->gradient = list->gradients ? list->gradients + parameter->offset : NULL;
+    }
+    return list->count - 1;
+}
+
 /* Memory of one trained matrix, its prepared form and gradient; in the second pass its values too. */
 static int load_parameter(struct loader *loader, enum tensor_role role, const char *name,
                           const struct weight_shape *shape, struct weight **weight, float **gradient)
 {
-    struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
-    size_t count = (size_t)shape->rows * (size_t)shape->columns;
-    int32_t index = loader->parameter++;
-    float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, count);
+    struct parameter like;
+    int32_t index = place_parameter(loader, role, shape->rows, shape->columns, &like);
     void *memory = regions_take(loader->regions, MEMORY_ADAPTERS, backend->weight_size(backend, shape));
-    *gradient = adapter->trainable ? regions_take_floats(loader->regions, MEMORY_GRADIENTS, count) : NULL;
+    *gradient = like.gradient;
     if (loader->regions->counting)
         return 0;
     if (backend->weight_create(backend, weight, shape, memory, NULL, loader->err) != 0)
         return -1;
-    struct parameter like = {.role = role,
-                             .rows = shape->rows,
-                             .columns = shape->columns,
-                             .master = master,
-                             .gradient = *gradient,
-                             .weight = *weight};
+    like.weight = *weight;
     return begin_parameter(loader, index, name, &like);
 }
 
@@ -268,18 +273,14 @@ static int load_score(struct loader *loader)
 {
     struct adapter *adapter = loader->adapter;
     const struct safetensor *base = model_tensor(adapter->model, TENSOR_SCORE);
-    int32_t columns = adapter->model->config.hidden, index = loader->parameter++;
     char name[PEFT_NAME_MAX];
-    float *master = regions_take_floats(loader->regions, MEMORY_ADAPTERS, (size_t)columns);
-    float *gradient =
-        adapter->trainable ? regions_take_floats(loader->regions, MEMORY_GRADIENTS, (size_t)columns) : NULL;
+    struct parameter like;
+    int32_t index = place_parameter(loader, TENSOR_SCORE, 1, adapter->model->config.hidden, &like);
     if (loader->regions->counting)
         return 0;
     double offset = adapter->source ? adapter->score_offset : base ? adapter->model->score_offset : 0;
-    adapter->score = (struct score_head){.weight = master, .gradient = gradient, .offset = offset};
+    adapter->score = (struct score_head){.weight = like.master, .gradient = like.gradient, .offset = offset};
     peft_tensor_name(name, adapter_module(adapter, TENSOR_SCORE), "weight");
-    struct parameter like = {
-        .role = TENSOR_SCORE, .rows = 1, .columns = columns, .master = master, .gradient = gradient};
     return begin_parameter(loader, index, name, &like);
 }
 
@@ -316,11 +317,10 @@ static int load_replacement(struct loader *loader, enum tensor_role role, unsign
     return load_parameter(loader, role, name, &shape, &replacement->weight, &replacement->gradient);
 }
 
-static int load_all(struct loader *loader)
+static int load_tensors(struct loader *loader)
 {
     struct adapter *adapter = loader->adapter;
     unsigned head_uses = WEIGHT_FORWARD | (adapter->trainable ? WEIGHT_BACKWARD : 0u);
-    loader->parameter = 0;
     for (int32_t i = 0; i < adapter->target_count; i++)
         if (load_target(loader, &adapter->targets[i]) != 0)
             return -1;
@@ -333,6 +333,16 @@ static int load_all(struct loader *loader)
     if (adapter->tied)
         adapter->overlay.head = adapter->overlay.embedding;
     return adapter->save_score ? load_score(loader) : 0;
+}
+
+static int load_all(struct loader *loader)
+{
+    struct adapter *adapter = loader->adapter;
+    parameters_begin(&adapter->parameters, loader->regions, MEMORY_ADAPTERS, adapter->trainable);
+    if (load_tensors(loader) != 0)
+        return -1;
+    parameters_end(&adapter->parameters, loader->regions, MEMORY_ADAPTERS, adapter->trainable);
+    return 0;
 }
 
 int adapter_plan(struct adapter *adapter, struct backend *backend, bool trainable, struct memory_plan *plan,
@@ -358,7 +368,7 @@ int adapter_load(struct adapter *adapter, struct backend *backend, bool trainabl
         return -1;
     adapter->backend = backend;
     adapter->overlay.linears = mem_alloc((size_t)adapter->model->linear_count, sizeof *adapter->overlay.linears, err);
-    adapter->parameters.items = mem_alloc((size_t)loader.parameter, sizeof(struct parameter), err);
+    adapter->parameters.items = mem_alloc((size_t)adapter->parameters.count, sizeof(struct parameter), err);
     if (!adapter->overlay.linears || !adapter->parameters.items || load_all(&loader) != 0 ||
         backend->synchronize(backend, err) != 0)
         return -1;
@@ -387,7 +397,7 @@ void adapter_free(struct adapter *adapter)
     if (!adapter->tied)
         free_weight(adapter, adapter->overlay.head.weight);
     free_weight(adapter, adapter->overlay.embedding.weight);
-    for (int32_t i = 0; i < adapter->parameters.count; i++)
+    for (int32_t i = 0; adapter->parameters.items && i < adapter->parameters.count; i++)
         mem_free(adapter->parameters.items[i].name);
     if (adapter->backend)
         regions_free(&adapter->regions);

@@ -79,18 +79,29 @@ struct loader {
     const struct model_options *options;
     struct regions *regions;
     struct err *err;
-    int32_t parameter; /* index of the next one */
 };
 
-/* Names a trained tensor and gives it a gradient; called in both passes. */
+/* Memory of a tensor's f32 values: its place in the arena of masters where it is trained; NULL in the first pass. */
+static float *take_master(struct loader *loader, const struct inventory_item *item)
+{
+    const int64_t count = inventory_item_size(item);
+    struct parameter_list *list = &loader->model->parameters;
+    if (!loader->options->trainable)
+        return regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)count);
+    const int64_t offset = parameters_place(list, count);
+    return loader->regions->counting ? NULL : list->masters + offset;
+}
+
+/* Names the trained tensor that take_master() has placed, and says where its gradient is. */
 static int add_parameter(struct loader *loader, const struct inventory_item *item, float *master, struct weight *weight,
                          float **gradient)
 {
-    *gradient = regions_take_floats(loader->regions, MEMORY_GRADIENTS, (size_t)inventory_item_size(item));
-    int32_t index = loader->parameter++;
+    struct parameter_list *list = &loader->model->parameters;
     if (loader->regions->counting)
         return 0;
-    struct parameter *parameter = &loader->model->parameters.items[index];
+    struct parameter *parameter = &list->items[list->count - 1];
+    const int64_t offset = master - list->masters;
+    *gradient = list->gradients + offset;
     bool vector = item->columns == 0;
     *parameter = (struct parameter){
         .name = mem_copy_string(item->name, strlen(item->name), loader->err),
@@ -98,11 +109,11 @@ static int add_parameter(struct loader *loader, const struct inventory_item *ite
         .rows = vector ? 1 : item->rows,
         .columns = vector ? item->rows : item->columns,
         .is_vector = vector,
+        .offset = offset,
         .master = master,
         .gradient = *gradient,
         .weight = weight,
     };
-    loader->model->parameters.count = index + 1;
     return parameter->name ? 0 : -1;
 }
 
@@ -111,7 +122,7 @@ static int load_vector(struct loader *loader, const struct inventory_item *item,
 {
     const struct safetensor *tensor = safetensors_find(loader->model->files, item->name);
     assert(tensor);
-    float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count);
+    float *memory = take_master(loader, item);
     *device = memory;
     if (!loader->regions->counting && parameter_upload(loader->regions->backend, memory, tensor, loader->err) != 0)
         return -1;
@@ -147,7 +158,7 @@ static int load_matrix(struct loader *loader, const struct inventory_item *item,
         loader->regions->plan.prepared_backward +=
             backend->weight_size(backend, &shape) - backend->weight_size(backend, &forward);
     }
-    float *master = trainable ? regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)tensor->count) : NULL;
+    float *master = trainable ? take_master(loader, item) : NULL;
     if (!loader->regions->counting) {
         void *copy = NULL;
         const void *source = trainable ? NULL : aligned_source(tensor, &copy, loader->err);
@@ -171,7 +182,7 @@ static int load_score(struct loader *loader, const struct inventory_item *item)
     struct model *model = loader->model;
     const struct safetensor *file = safetensors_find(model->files, item->name);
     const size_t count = (size_t)inventory_item_size(item);
-    float *memory = regions_take_floats(loader->regions, MEMORY_WEIGHTS, count);
+    float *memory = take_master(loader, item);
     if (!loader->regions->counting) {
         float *host = mem_alloc(count, sizeof *host, loader->err);
         if (!host)
@@ -240,10 +251,12 @@ static int load_item(struct loader *loader, const struct inventory_item *item)
 static int load_all(struct loader *loader)
 {
     struct model *model = loader->model;
-    loader->parameter = 0;
+    const bool trained = loader->options->trainable;
+    parameters_begin(&model->parameters, loader->regions, MEMORY_WEIGHTS, trained);
     for (int32_t i = 0; i < model->tensors.count; i++)
         if (load_item(loader, &model->tensors.items[i]) != 0)
             return -1;
+    parameters_end(&model->parameters, loader->regions, MEMORY_WEIGHTS, trained);
     if (model->config.tied && !loader->options->scorer)
         model->head = model->embedding;
     return load_rope(loader);
@@ -276,8 +289,8 @@ int model_load(struct model *model, struct backend *backend, const struct model_
     if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
         return err_prefix(err, "cannot load model %s", model->folder);
     model->backend = backend;
-    model->parameters.items =
-        options->trainable ? mem_alloc((size_t)loader.parameter, sizeof(struct parameter), err) : NULL;
+    const size_t count = (size_t)model->parameters.count;
+    model->parameters.items = options->trainable ? mem_alloc(count, sizeof(struct parameter), err) : NULL;
     if ((options->trainable && !model->parameters.items) || load_all(&loader) != 0 ||
         backend->synchronize(backend, err) != 0)
         return err_prefix(err, "cannot load model %s", model->folder);
@@ -300,7 +313,7 @@ void model_free(struct model *model)
     if (model->head.weight != model->embedding.weight)
         free_weight(model, model->head.weight);
     free_weight(model, model->embedding.weight);
-    for (int32_t i = 0; i < model->parameters.count; i++)
+    for (int32_t i = 0; model->parameters.items && i < model->parameters.count; i++)
         mem_free(model->parameters.items[i].name);
     mem_free(model->parameters.items);
     mem_free(model->layers);

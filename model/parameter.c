@@ -2,6 +2,39 @@
 #include "model/parameter.h"
 #include "base/mem.h"
 
+/* Arenas begin at 64 bytes, and so does each tensor in them. */
+#define PLACE_STEP ((int64_t)(64 / sizeof(float)))
+
+static void take_arenas(struct parameter_list *list, struct regions *regions, enum memory_kind kind, bool trained)
+{
+    const size_t size = (size_t)list->size;
+    list->masters = regions_take_floats(regions, kind, size);
+    list->gradients = trained ? regions_take_floats(regions, MEMORY_GRADIENTS, size) : NULL;
+}
+
+/* The pass that builds fills tensors as it places them, so it takes the arenas first; the one before has counted. */
+void parameters_begin(struct parameter_list *list, struct regions *regions, enum memory_kind kind, bool trained)
+{
+    if (!regions->counting)
+        take_arenas(list, regions, kind, trained);
+    list->count = 0;
+    list->size = 0;
+}
+
+int64_t parameters_place(struct parameter_list *list, int64_t count)
+{
+    int64_t offset = list->size;
+    list->size += (count + PLACE_STEP - 1) / PLACE_STEP * PLACE_STEP;
+    list->count++;
+    return offset;
+}
+
+void parameters_end(struct parameter_list *list, struct regions *regions, enum memory_kind kind, bool trained)
+{
+    if (regions->counting)
+        take_arenas(list, regions, kind, trained);
+}
+
 int parameter_upload(struct backend *backend, float *device, const struct safetensor *tensor, struct err *err)
 {
     int64_t piece = tensor->count < SAFETENSOR_PIECE ? tensor->count : SAFETENSOR_PIECE;

@@ -182,9 +182,9 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
         generator_plan(policy, &generator, parts->backend, plan, err) != 0 ||
         scoring_plan(&parts->scoring, policy, parts->backend, plan, err) != 0)
         return -1;
-    optimizer_plan(trainable_count(&parts->roles.policy), plan);
+    optimizer_plan(parts->roles.policy.parameters, plan);
     if (parts->roles.has_critic)
-        optimizer_plan(trainable_count(&parts->roles.critic), plan);
+        optimizer_plan(parts->roles.critic.parameters, plan);
     plan->bytes[MEMORY_HOST] += answers_size(ppo);
     memory_plan_add_held(plan, ppo_data_size(&parts->data));
     return 0;

@@ -48,7 +48,7 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
     if (trainable_plan(&reward->trainable, reward->backend, plan, err) != 0 ||
         pass_plan(reward->trainable.model, &reward->limits, reward->backend, plan, err) != 0)
         return -1;
-    optimizer_plan(trainable_count(&reward->trainable), plan);
+    optimizer_plan(reward->trainable.parameters, plan);
     memory_plan_add_held(plan, reward_data_bytes(&reward->data));
     return 0;
 }

@@ -128,6 +128,11 @@ static struct model_options model_options_of(const struct trainable *trainable)
         .trainable = !trainable->adapter, .backward = true, .scorer = trainable->scorer, .seed = trainable->seed};
 }
 
+static const struct parameter_list *parameters_of(const struct trainable *trainable)
+{
+    return trainable->adapter ? &trainable->adapter->parameters : &trainable->model->parameters;
+}
+
 int trainable_plan(struct trainable *trainable, struct backend *backend, struct memory_plan *plan, struct err *err)
 {
     struct memory_plan model_memory = {0};
@@ -135,6 +140,7 @@ int trainable_plan(struct trainable *trainable, struct backend *backend, struct 
     if (!trainable->borrows_model && model_plan(trainable->model, backend, &options, &model_memory, err) != 0)
         return -1;
     memory_plan_add(plan, &model_memory);
+    trainable->parameters = parameters_of(trainable);
     return trainable->adapter ? adapter_plan(trainable->adapter, backend, true, plan, err) : 0;
 }
 
@@ -143,12 +149,11 @@ int trainable_load(struct trainable *trainable, struct backend *backend, struct 
     struct model_options options = model_options_of(trainable);
     if (!trainable->borrows_model && model_load(trainable->model, backend, &options, err) != 0)
         return -1;
-    trainable->parameters = &trainable->model->parameters;
+    trainable->parameters = parameters_of(trainable);
     if (!trainable->adapter)
         return 0;
     if (adapter_load(trainable->adapter, backend, true, err) != 0)
         return -1;
-    trainable->parameters = &trainable->adapter->parameters;
     trainable->overlay = &trainable->adapter->overlay;
     return 0;
 }

@@ -22,7 +22,7 @@ struct trainable {
     const char *chat_template;               /* the recipe's, for the texts beside the result */
     struct adapter *adapter;                 /* NULL: full tuning */
     const struct overlay *overlay;           /* the adapter's, or NULL; set by trainable_load() */
-    const struct parameter_list *parameters; /* set by trainable_load() */
+    const struct parameter_list *parameters; /* its sizes are set by trainable_plan(), the rest by trainable_load() */
 };
 
 /* `scorer`: with a score head in place of the vocabulary's. */

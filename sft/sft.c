@@ -50,7 +50,7 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
     if (trainable_plan(&sft->trainable, sft->backend, plan, err) != 0 ||
         pass_plan(sft->trainable.model, &sft->limits, sft->backend, plan, err) != 0)
         return -1;
-    optimizer_plan(trainable_count(&sft->trainable), plan);
+    optimizer_plan(sft->trainable.parameters, plan);
     if (sft->data.samples) {
         struct generator_limits generator = sft_samples_limits(&sft->data, sft->limits.max_rank);
         if (generator_plan(sft->trainable.model, &generator, sft->backend, plan, err) != 0)

@@ -16,19 +16,40 @@ struct optimizer_options optimizer_options_of(const struct recipe *recipe)
                                       recipe->weight_decay, recipe->max_grad_norm};
 }
 
-void optimizer_plan(int64_t parameter_count, struct memory_plan *plan)
-{
-    plan->bytes[MEMORY_OPTIMIZER] += 2 * (size_t)parameter_count * sizeof(float);
-}
-
 static void take_all(struct optimizer *optimizer, struct regions *regions)
 {
-    for (int32_t i = 0; i < optimizer->parameters->count; i++) {
-        size_t size = (size_t)parameter_size(&optimizer->parameters->items[i]);
-        optimizer->m[i] = regions_take_floats(regions, MEMORY_OPTIMIZER, size);
-        optimizer->v[i] = regions_take_floats(regions, MEMORY_OPTIMIZER, size);
+    const struct parameter_list *parameters = optimizer->parameters;
+    optimizer->m = regions_take_floats(regions, MEMORY_OPTIMIZER, (size_t)parameters->size);
+    optimizer->v = regions_take_floats(regions, MEMORY_OPTIMIZER, (size_t)parameters->size);
+    optimizer->tensors =
+        regions_take(regions, MEMORY_OPTIMIZER, (size_t)parameters->count * sizeof *optimizer->tensors);
+    optimizer->sum_squares = regions_take(regions, MEMORY_OPTIMIZER, sizeof *optimizer->sum_squares);
+}
+
+void optimizer_plan(const struct parameter_list *parameters, struct memory_plan *plan)
+{
+    struct regions regions;
+    regions_begin(&regions, NULL);
+    take_all(&(struct optimizer){.parameters = parameters}, &regions);
+    memory_plan_add(plan, &regions.plan);
+}
+
+static int upload_tensors(struct optimizer *optimizer, struct err *err)
+{
+    const struct parameter_list *parameters = optimizer->parameters;
+    const size_t count = (size_t)parameters->count;
+    struct arena_tensor *tensors = mem_alloc(count, sizeof *tensors, err);
+    if (!tensors)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        const struct parameter *parameter = &parameters->items[i];
+        tensors[i].offset = parameter->offset;
+        tensors[i].count = parameter_size(parameter);
+        tensors[i].decays = !parameter->is_vector;
     }
-    optimizer->norm = regions_take(regions, MEMORY_OPTIMIZER, sizeof(double));
+    optimizer->backend->upload(optimizer->backend, optimizer->tensors, tensors, count * sizeof *tensors);
+    mem_free(tensors);
+    return 0;
 }
 
 int optimizer_create(struct optimizer **out, struct backend *backend, const struct parameter_list *parameters,
@@ -38,16 +59,13 @@ int optimizer_create(struct optimizer **out, struct backend *backend, const stru
     if (!optimizer)
         return -1;
     *optimizer = (struct optimizer){.backend = backend, .parameters = parameters, .options = *options};
-    size_t count = (size_t)parameters->count;
-    optimizer->m = mem_alloc(count, sizeof *optimizer->m, err);
-    optimizer->v = mem_alloc(count, sizeof *optimizer->v, err);
     regions_begin(&optimizer->regions, backend);
-    if (!optimizer->m || !optimizer->v)
-        goto fail;
     take_all(optimizer, &optimizer->regions);
     if (regions_alloc(&optimizer->regions, err) != 0)
         goto fail;
     take_all(optimizer, &optimizer->regions);
+    if (upload_tensors(optimizer, err) != 0)
+        goto fail;
     *out = optimizer;
     return 0;
 fail:
@@ -60,70 +78,65 @@ void optimizer_free(struct optimizer *optimizer)
     if (!optimizer)
         return;
     regions_free(&optimizer->regions);
-    mem_free(optimizer->m);
-    mem_free(optimizer->v);
     mem_free(optimizer);
 }
 
 void optimizer_clear_gradients(struct optimizer *optimizer)
 {
-    for (int32_t i = 0; i < optimizer->parameters->count; i++) {
-        const struct parameter *parameter = &optimizer->parameters->items[i];
-        optimizer->backend->fill(optimizer->backend,
-                                 &(struct fill_args){.x = parameter->gradient, .count = parameter_size(parameter)});
-    }
+    const struct parameter_list *parameters = optimizer->parameters;
+    optimizer->backend->fill(optimizer->backend,
+                             &(struct fill_args){.x = parameters->gradients, .count = parameters->size});
 }
 
-static int gradient_norm(struct optimizer *optimizer, double *norm, struct err *err)
+static void update(const struct optimizer *optimizer, double rate)
 {
     struct backend *backend = optimizer->backend;
-    double sum = 0;
-    backend->upload(backend, optimizer->norm, &sum, sizeof sum);
-    for (int32_t i = 0; i < optimizer->parameters->count; i++) {
-        const struct parameter *parameter = &optimizer->parameters->items[i];
-        backend->sum_squares(
-            backend, &(struct sum_squares_args){parameter->gradient, optimizer->norm, parameter_size(parameter)});
-    }
-    if (backend_download(backend, &sum, optimizer->norm, sizeof sum, err) != 0)
-        return -1;
-    *norm = sqrt(sum);
-    return 0;
-}
-
-int optimizer_step(struct optimizer *optimizer, double rate, double *grad_norm, bool *applied, struct err *err)
-{
-    struct backend *backend = optimizer->backend;
+    const struct parameter_list *parameters = optimizer->parameters;
     const struct optimizer_options *options = &optimizer->options;
-    *applied = false;
-    if (gradient_norm(optimizer, grad_norm, err) != 0)
-        return -1;
-    if (!isfinite(*grad_norm))
-        return 0;
-    /* torch.nn.utils.clip_grad_norm_ */
-    double clip = options->max_grad_norm > 0 ? options->max_grad_norm / (*grad_norm + 1e-6) : 1;
-    double step = (double)++optimizer->steps;
-    for (int32_t i = 0; i < optimizer->parameters->count; i++) {
-        const struct parameter *parameter = &optimizer->parameters->items[i];
-        backend->adamw(backend, &(struct adamw_args){
-                                    .master = parameter->master,
-                                    .grad = parameter->gradient,
-                                    .m = optimizer->m[i],
-                                    .v = optimizer->v[i],
-                                    .count = parameter_size(parameter),
-                                    .lr = rate,
-                                    .beta1 = options->beta1,
-                                    .beta2 = options->beta2,
-                                    .epsilon = options->epsilon,
-                                    .decay = parameter->is_vector ? 0 : options->weight_decay,
-                                    .bias1 = 1 - pow(options->beta1, step),
-                                    .bias2 = 1 - pow(options->beta2, step),
-                                    .grad_scale = clip < 1 ? clip : 1,
-                                });
+    const double step = (double)(optimizer->steps + 1);
+    backend->sum_squares(backend, &(struct sum_squares_args){.x = parameters->gradients,
+                                                             .tensors = optimizer->tensors,
+                                                             .out = optimizer->sum_squares,
+                                                             .count = parameters->size,
+                                                             .tensor_count = parameters->count});
+    backend->adamw(backend, &(struct adamw_args){.master = parameters->masters,
+                                                 .grad = parameters->gradients,
+                                                 .m = optimizer->m,
+                                                 .v = optimizer->v,
+                                                 .tensors = optimizer->tensors,
+                                                 .sum_squares = optimizer->sum_squares,
+                                                 .count = parameters->size,
+                                                 .lr = rate,
+                                                 .beta1 = options->beta1,
+                                                 .beta2 = options->beta2,
+                                                 .epsilon = options->epsilon,
+                                                 .decay = options->weight_decay,
+                                                 .bias1 = 1 - pow(options->beta1, step),
+                                                 .bias2 = 1 - pow(options->beta2, step),
+                                                 .max_grad_norm = options->max_grad_norm,
+                                                 .tensor_count = parameters->count});
+    for (int32_t i = 0; i < parameters->count; i++) {
+        const struct parameter *parameter = &parameters->items[i];
         if (parameter->weight)
             backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
     }
-    *applied = true;
-    return backend->synchronize(backend, err);
+}
+
+/* The norm stays on the device until all of the step is queued. */
+int optimizer_step(struct optimizer *optimizer, double rate, double *grad_norm, bool *applied, struct err *err)
+{
+    struct backend *backend = optimizer->backend;
+    double sum;
+    *applied = false;
+    update(optimizer, rate);
+    if (backend_download(backend, &sum, optimizer->sum_squares, sizeof sum, err) != 0)
+        return -1;
+    *grad_norm = sqrt(sum);
+    if (isfinite(*grad_norm)) {
+        optimizer->steps++;
+        *applied = true;
+    }
+    return 0;
 }
 
 /* ---- files ---- */
@@ -154,7 +167,8 @@ int optimizer_save(const struct optimizer *optimizer, const char *path, struct e
     for (int32_t i = 0; rc == 0 && i < count; i++) {
         const struct parameter *parameter = &optimizer->parameters->items[i / 2];
         state_name(names[i], parameter, i % 2);
-        readers[i] = (struct state_reader){optimizer->backend, i % 2 ? optimizer->v[i / 2] : optimizer->m[i / 2]};
+        readers[i] =
+            (struct state_reader){optimizer->backend, (i % 2 ? optimizer->v : optimizer->m) + parameter->offset};
         specs[i] = (struct safetensor_spec){.name = names[i],
                                             .dtype = DTYPE_F32,
                                             .rank = 2,
@@ -187,8 +201,8 @@ int optimizer_load(struct optimizer *optimizer, const char *path, struct err *er
         const struct parameter *parameter = &optimizer->parameters->items[i / 2];
         char name[STATE_NAME_MAX];
         state_name(name, parameter, i % 2);
-        rc = parameter_read(optimizer->backend, files, path, name, i % 2 ? optimizer->v[i / 2] : optimizer->m[i / 2],
-                            parameter_size(parameter), err);
+        rc = parameter_read(optimizer->backend, files, path, name,
+                            (i % 2 ? optimizer->v : optimizer->m) + parameter->offset, parameter_size(parameter), err);
     }
     if (rc == 0)
         optimizer->steps = strtoll(steps, NULL, 10);

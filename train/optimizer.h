@@ -22,13 +22,14 @@ struct optimizer {
     const struct parameter_list *parameters; /* borrowed */
     struct optimizer_options options;
     struct regions regions;
-    float **m, **v; /* [parameters] of device [size] */
-    double *norm;   /* device */
-    int64_t steps;  /* updates made */
+    float *m, *v;                 /* device arenas, laid out as the masters and gradients of the parameters */
+    struct arena_tensor *tensors; /* device, [parameters] */
+    double *sum_squares;          /* device, [1], of the gradients */
+    int64_t steps;                /* updates made */
 };
 
-/* Adds what optimizer_create() will take for so many trained numbers. */
-void optimizer_plan(int64_t parameter_count, struct memory_plan *plan);
+/* Adds what optimizer_create() will take; of the list its sizes are read, which planning its memory has set. */
+void optimizer_plan(const struct parameter_list *parameters, struct memory_plan *plan);
 int optimizer_create(struct optimizer **out, struct backend *backend, const struct parameter_list *parameters,
                      const struct optimizer_options *options, struct err *err);
 void optimizer_free(struct optimizer *optimizer);

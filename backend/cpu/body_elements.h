@@ -53,9 +53,10 @@ static void elements_fill(const void *arguments, int64_t first, int64_t end)
 /* The order of roundings is that of torch.optim.AdamW's single-tensor loop. */
 static void elements_adamw(const void *arguments, int64_t first, int64_t end)
 {
-    const struct adamw_args *adamw = arguments;
-    const vec grad_scale = vec_set((float)adamw->grad_scale);
-    const vec shrink = vec_set((float)(1 - adamw->lr * adamw->decay));
+    const struct adamw_run *run = arguments;
+    const struct adamw_args *adamw = run->arguments;
+    const vec grad_scale = vec_set((float)run->grad_scale);
+    const vec shrink = vec_set((float)(1 - adamw->lr * run->decay));
     const vec beta2 = vec_set((float)adamw->beta2);
     const vec part1 = vec_set((float)(1 - adamw->beta1)), part2 = vec_set((float)(1 - adamw->beta2));
     const vec root_bias2 = vec_set((float)sqrt(adamw->bias2));

@@ -1,5 +1,6 @@
 /* backend/cpu/elementwise.c - operations without products: split over the threads, the work is in the kernels. */
 #include "backend/cpu/internal.h"
+#include <math.h>
 #include <string.h>
 
 /* Elements and columns are split at multiples of this, so that threads do not share cache lines. */
@@ -76,12 +77,6 @@ void cpu_fill(struct backend *backend, const struct fill_args *arguments)
     cpu_split(cpu, cpu->kernels.fill, arguments, arguments->count, GRAIN, 1);
 }
 
-void cpu_adamw(struct backend *backend, const struct adamw_args *arguments)
-{
-    struct cpu *cpu = cpu_of(backend);
-    cpu_split(cpu, cpu->kernels.adamw, arguments, arguments->count, GRAIN, 4);
-}
-
 /* ---- rows by number ---- */
 
 static void gather(const void *arguments, int64_t first, int64_t end)
@@ -118,38 +113,81 @@ void cpu_scatter_add_rows(struct backend *backend, const struct rows_args *argum
     cpu_split(cpu, cpu->kernels.scatter_add_rows, arguments, arguments->columns, COLUMN_GRAIN, arguments->rows);
 }
 
-/* ---- sum of squares ---- */
+/* ---- arenas of trained tensors ---- */
 
-/* Blocks depend on the count alone, so the order of the sum does too. */
+struct adamw {
+    const struct adamw_args *arguments;
+    range_kernel *kernel;
+    struct adamw_run runs[2]; /* of tensors without and with decay */
+};
+
+/* Elements first .. end - 1 of the arenas, as far as they belong to a tensor. */
+static void adamw_range(const void *context, int64_t first, int64_t end)
+{
+    const struct adamw *adamw = context;
+    for (int32_t i = 0; i < adamw->arguments->tensor_count; i++) {
+        const struct arena_tensor *tensor = &adamw->arguments->tensors[i];
+        const int64_t tensor_end = tensor->offset + tensor->count;
+        const int64_t from = first > tensor->offset ? first : tensor->offset;
+        const int64_t to = end < tensor_end ? end : tensor_end;
+        if (from < to) {
+            adamw->kernel(&adamw->runs[tensor->decays != 0], from, to);
+        }
+    }
+}
+
+void cpu_adamw(struct backend *backend, const struct adamw_args *arguments)
+{
+    struct cpu *cpu = cpu_of(backend);
+    const double norm = sqrt(*arguments->sum_squares);
+    if (!isfinite(norm)) {
+        return;
+    }
+    const double clip = arguments->max_grad_norm > 0 ? arguments->max_grad_norm / (norm + 1e-6) : 1;
+    const double scale = clip < 1 ? clip : 1;
+    const struct adamw adamw = {
+        arguments, cpu->kernels.adamw, {{arguments, scale, 0}, {arguments, scale, arguments->decay}}};
+    cpu_split(cpu, adamw_range, &adamw, arguments->count, GRAIN, 4);
+}
+
+/* Blocks of a tensor depend on its count alone, so the order of the sum does too. */
 #define SQUARE_BLOCKS      256
 #define SQUARE_BLOCK_LEAST 16384
 
 struct squares {
-    const struct sum_squares_args *arguments;
+    const float *x;
     double (*sum_squares)(const float *x, int64_t count);
-    int64_t block;
+    int64_t count, block;
     double sums[SQUARE_BLOCKS];
 };
 
 static void square_block(void *context, int64_t index)
 {
     struct squares *squares = context;
-    const int64_t first = index * squares->block, left = squares->arguments->count - first;
-    squares->sums[index] =
-        squares->sum_squares(squares->arguments->x + first, left < squares->block ? left : squares->block);
+    const int64_t first = index * squares->block, left = squares->count - first;
+    squares->sums[index] = squares->sum_squares(squares->x + first, left < squares->block ? left : squares->block);
 }
 
-void cpu_sum_squares(struct backend *backend, const struct sum_squares_args *arguments)
+static double tensor_squares(struct cpu *cpu, const float *x, int64_t count)
 {
-    struct cpu *cpu = cpu_of(backend);
-    int64_t block = divide_up(arguments->count, SQUARE_BLOCKS);
+    int64_t block = divide_up(count, SQUARE_BLOCKS);
     block = block > SQUARE_BLOCK_LEAST ? block : SQUARE_BLOCK_LEAST;
-    struct squares squares = {.arguments = arguments, .sum_squares = cpu->kernels.sum_squares, .block = block};
-    const int64_t blocks = divide_up(arguments->count, block);
-    cpu_run(cpu, square_block, &squares, blocks, 2.0 * (double)arguments->count);
+    struct squares squares = {.x = x, .sum_squares = cpu->kernels.sum_squares, .count = count, .block = block};
+    const int64_t blocks = divide_up(count, block);
+    cpu_run(cpu, square_block, &squares, blocks, 2.0 * (double)count);
     double sum = 0;
     for (int64_t i = 0; i < blocks; i++) {
         sum += squares.sums[i];
     }
-    *arguments->out += sum;
+    return sum;
+}
+
+void cpu_sum_squares(struct backend *backend, const struct sum_squares_args *arguments)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < arguments->tensor_count; i++) {
+        const struct arena_tensor *tensor = &arguments->tensors[i];
+        sum += tensor_squares(cpu_of(backend), arguments->x + tensor->offset, tensor->count);
+    }
+    *arguments->out = sum;
 }

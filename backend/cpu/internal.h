@@ -114,6 +114,12 @@ struct conversion {
     void *dst;
 };
 
+/* What the kernel of AdamW is given: all elements of a call to it have one decay. */
+struct adamw_run {
+    const struct adamw_args *arguments;
+    double grad_scale, decay;
+};
+
 /* Rows of logits in scratch: gets statistics of them, or turns them into gradients. Pointers as in vocabulary_args. */
 struct logit_rows {
     float *z; /* [rows, stride], already times inverse_temperature */

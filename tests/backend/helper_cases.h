@@ -161,15 +161,25 @@ void case_gather_rows(struct op_case *c, const struct rows_spec *spec);
 void case_scatter_rows(struct op_case *c, const struct rows_spec *spec);
 void case_scatter_add_rows(struct op_case *c, const struct rows_spec *spec);
 
+/* Tensors in an arena, which ends `tail` elements behind the last of them. */
+struct arena_spec {
+    struct arena_tensor tensors[5]; /* to the first without elements */
+    int64_t tail;
+};
+#define ARENA_OF_ONE(elements)                                                                                         \
+    {                                                                                                                  \
+        .tensors = { {0, elements, 1} }                                                                                \
+    }
+
 struct adamw_spec {
-    int64_t count;
+    struct arena_spec arena;
     int step;
-    double decay, grad_scale;
+    double decay, max_grad_norm, sum_squares;
 };
 void case_adamw(struct op_case *c, const struct adamw_spec *spec);
 
 void case_fill(struct op_case *c, int64_t count);
-void case_sum_squares(struct op_case *c, int64_t count);
+void case_sum_squares(struct op_case *c, const struct arena_spec *spec);
 
 /* The listed cases by file; cases_each() calls them. */
 #define X(name, args) void cases_##name(case_visit visit, void *context);

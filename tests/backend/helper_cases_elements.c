@@ -332,15 +332,29 @@ void case_fill(struct op_case *c, int64_t count)
     c->bytes = 4.0 * (double)count;
 }
 
-void case_sum_squares(struct op_case *c, int64_t count)
+/* Adds the table of tensors; returns how many elements the arena has. */
+static int64_t add_tensors(struct op_case *c, const struct arena_spec *spec, const struct arena_tensor **place,
+                           int32_t *tensor_count)
 {
-    op_begin(c, BACKEND_sum_squares, "%lld elements", (long long)count);
+    int32_t count = 0;
+    while (count < (int32_t)(sizeof spec->tensors / sizeof *spec->tensors) && spec->tensors[count].count > 0) {
+        count++;
+    }
+    *tensor_count = count;
+    struct arena_tensor *tensors = op_array(c, "tensors", place, OP_TENSOR, OP_INPUT, count, 1, false);
+    memcpy(tensors, spec->tensors, (size_t)count * sizeof *tensors);
+    return tensors[count - 1].offset + tensors[count - 1].count + spec->tail;
+}
+
+void case_sum_squares(struct op_case *c, const struct arena_spec *spec)
+{
+    op_begin(c, BACKEND_sum_squares, "tensors from %lld elements", (long long)spec->tensors[0].count);
     struct sum_squares_args *a = &c->arguments.sum_squares;
-    a->count = count;
-    OP_ARRAY(c, a, x, OP_INPUT, count);
-    *(double *)OP_ARRAY(c, a, out, OP_ADDED, 1) = 3.5;
+    a->count = add_tensors(c, spec, &a->tensors, &a->tensor_count);
+    OP_ARRAY(c, a, x, OP_INPUT, a->count);
+    OP_ARRAY(c, a, out, OP_SET, 1);
     c->tolerance[DTYPE_F32] = c->tolerance[DTYPE_BF16] = (struct op_tolerance){1e-20, 0.01};
-    c->bytes = 4.0 * (double)count;
+    c->bytes = 4.0 * (double)a->count;
 }
 
 static const int64_t counts[] = {1, 7, 16, 33, 1000, 100003};
@@ -355,37 +369,56 @@ void cases_fill(case_visit visit, void *context)
     }
 }
 
+/* Odd sizes, with and without elements between tensors. */
+static const struct arena_spec several[] = {
+    {.tensors = {{0, 1, 1}, {16, 33, 0}, {64, 1000, 1}, {1072, 7, 0}, {1088, 40000, 1}}, .tail = 8},
+    {.tensors = {{3, 5, 0}, {8, 17, 1}, {31, 1, 0}}},
+};
+
 void cases_sum_squares(case_visit visit, void *context)
 {
     for (size_t i = 0; i < COUNTS; i++) {
-        struct op_case c;
-        case_sum_squares(&c, counts[i]);
-        case_finish(&c, visit, context);
+        const struct arena_spec one[] = {ARENA_OF_ONE(counts[i])};
+        CASES(sum_squares, one);
     }
+    CASES(sum_squares, several);
 }
 
 void case_adamw(struct op_case *c, const struct adamw_spec *spec)
 {
-    op_begin(c, BACKEND_adamw, "%lld elements, step %d", (long long)spec->count, spec->step);
+    op_begin(c, BACKEND_adamw, "tensors from %lld elements, step %d, sum of squares %g",
+             (long long)spec->arena.tensors[0].count, spec->step, spec->sum_squares);
     struct adamw_args *a = &c->arguments.adamw;
     *a = (struct adamw_args){.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = spec->decay};
     a->bias1 = 1 - pow(a->beta1, spec->step);
     a->bias2 = 1 - pow(a->beta2, spec->step);
-    a->grad_scale = spec->grad_scale;
-    OP_ROW_COUNT(c, a, count, spec->count);
-    OP_ROWS(c, a, master, OP_ADDED, 1);
-    OP_ROWS(c, a, grad, OP_INPUT, 1);
-    float *m = OP_ROWS(c, a, m, OP_ADDED, 1);
-    float *v = OP_ROWS(c, a, v, OP_ADDED, 1);
-    for (int64_t i = 0; i < spec->count; i++) {
+    a->max_grad_norm = spec->max_grad_norm;
+    a->count = add_tensors(c, &spec->arena, &a->tensors, &a->tensor_count);
+    OP_ARRAY(c, a, master, OP_ADDED, a->count);
+    OP_ARRAY(c, a, grad, OP_INPUT, a->count);
+    float *m = OP_ARRAY(c, a, m, OP_ADDED, a->count);
+    float *v = OP_ARRAY(c, a, v, OP_ADDED, a->count);
+    *(double *)OP_ARRAY(c, a, sum_squares, OP_INPUT, 1) = spec->sum_squares;
+    for (int64_t i = 0; i < a->count; i++) {
         m[i] = spec->step == 1 ? 0 : 0.1F * m[i];
         v[i] = spec->step == 1 ? 0 : v[i] * v[i];
     }
-    c->bytes = 28.0 * (double)spec->count;
+    c->bytes = 28.0 * (double)a->count;
 }
 
 void cases_adamw(case_visit visit, void *context)
 {
-    const struct adamw_spec specs[] = {{1, 1, 0, 1}, {33, 1, 0.01, 0.5}, {1000, 7, 0, 1e-3}, {100003, 1000, 0.1, 1}};
+    const struct adamw_spec specs[] = {
+        {ARENA_OF_ONE(1), 1, 0, 0, 9},
+        {ARENA_OF_ONE(33), 1, 0.01, 0.5, 1},
+        {ARENA_OF_ONE(1000), 7, 0, 1e-3, 1},
+        {ARENA_OF_ONE(100003), 1000, 0.1, 1, 0.25},
+        {several[0], 1, 0.1, 0, 4},
+        {several[0], 7, 0.1, 0.5, 4},
+        {several[1], 7, 0, 3, 4},
+        {several[1], 7, 0.01, 1, 4},
+        {several[0], 7, 0.1, 1, (double)NAN},
+        {several[1], 7, 0.1, 0, (double)INFINITY},
+    };
     CASES(adamw, specs);
 }

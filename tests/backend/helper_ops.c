@@ -20,8 +20,13 @@ static void *take(size_t count, size_t size)
 
 size_t op_element_size(enum op_element element)
 {
-    static const size_t sizes[] = {[OP_F32] = 4, [OP_F64] = 8,  [OP_I32] = 4,
-                                   [OP_U64] = 8, [OP_BF16] = 2, [OP_SPAN] = sizeof(struct attention_span)};
+    static const size_t sizes[] = {[OP_F32] = 4,
+                                   [OP_F64] = 8,
+                                   [OP_I32] = 4,
+                                   [OP_U64] = 8,
+                                   [OP_BF16] = 2,
+                                   [OP_SPAN] = sizeof(struct attention_span),
+                                   [OP_TENSOR] = sizeof(struct arena_tensor)};
     return sizes[element];
 }
 

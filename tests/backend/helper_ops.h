@@ -23,7 +23,7 @@ enum op_role {
     OP_ADDED /* also: changed in place */
 };
 
-enum op_element { OP_F32, OP_F64, OP_I32, OP_U64, OP_SPAN, OP_BF16 };
+enum op_element { OP_F32, OP_F64, OP_I32, OP_U64, OP_SPAN, OP_TENSOR, OP_BF16 };
 
 struct op_array {
     const char *field;
@@ -87,10 +87,12 @@ void op_free(struct op_case *c);
         float *: OP_F32,                                                                                               \
         const float *: OP_F32,                                                                                         \
         double *: OP_F64,                                                                                              \
+        const double *: OP_F64,                                                                                              \
         int32_t *: OP_I32,                                                                                             \
         const int32_t *: OP_I32,                                                                                       \
         const uint64_t *: OP_U64,                                                                                      \
-        const struct attention_span *: OP_SPAN)
+        const struct attention_span *: OP_SPAN,                                                                        \
+        const struct arena_tensor *: OP_TENSOR)
 #define OP_ROWS(c, a, field, role, columns)                                                                            \
     op_array(c, #field, &(a)->field, OP_ELEMENT((a)->field), role, (c)->rows, columns, true)
 #define OP_ARRAY(c, a, field, role, count)                                                                             \

@@ -124,11 +124,10 @@ static void time_elements(case_visit visit, void *context)
                                        {.count = (int64_t)2048 * 1536, .out = true, .out_dtype = DTYPE_BF16}};
     CASES(gated, gated);
     CASES(gated_backward, gated);
-    const struct adamw_spec adamw[] = {{(int64_t)1 << 22, 7, 0, 1}};
+    const struct arena_spec arena[] = {ARENA_OF_ONE((int64_t)1 << 22)};
+    const struct adamw_spec adamw[] = {{arena[0], 7, 0, 1, 1}};
     CASES(adamw, adamw);
-    struct op_case c;
-    case_sum_squares(&c, (int64_t)1 << 22);
-    case_finish(&c, visit, context);
+    CASES(sum_squares, arena);
 }
 
 int time_operations(void)

@@ -529,6 +529,47 @@ static void child_without_parent(struct device *d)
     attend(d, (const struct attention_span[]){{0, 1, 0, 1, 0, 0}, {2, 2, 2, 2, 0, 2}}, 2, true);
 }
 
+/* Over an arena of ROWS * COLUMNS elements. */
+static void sum_tensors(struct device *d, struct arena_tensor first, struct arena_tensor second)
+{
+    struct err err;
+    const struct arena_tensor tensors[] = {first, second};
+    struct arena_tensor *device = device_alloc(d->backend, sizeof tensors);
+    const struct sum_squares_args args = {.x = d->x,
+                                          .tensors = device,
+                                          .out = device_alloc(d->backend, sizeof *args.out),
+                                          .count = (int64_t)ROWS * COLUMNS,
+                                          .tensor_count = 2};
+    d->backend->upload(d->backend, device, tensors, sizeof tensors);
+    d->backend->sum_squares(d->backend, &args);
+    (void)d->backend->synchronize(d->backend, &err);
+}
+
+static void tensors_overlap(struct device *d)
+{
+    sum_tensors(d, (struct arena_tensor){0, 9, 1}, (struct arena_tensor){8, 8, 1});
+}
+
+static void tensors_not_in_order(struct device *d)
+{
+    sum_tensors(d, (struct arena_tensor){16, 8, 1}, (struct arena_tensor){0, 8, 1});
+}
+
+static void tensor_out_of_the_arena(struct device *d)
+{
+    sum_tensors(d, (struct arena_tensor){0, 8, 1}, (struct arena_tensor){16, 17, 1});
+}
+
+/* The first moment in the place of the gradient. */
+static void moment_over_gradient(struct device *d)
+{
+    struct adamw_args args = {.master = d->x, .grad = d->y, .m = d->y, .count = COLUMNS, .tensor_count = 1};
+    args.v = d->x + COLUMNS;
+    args.tensors = device_alloc(d->backend, sizeof *args.tensors);
+    args.sum_squares = device_alloc(d->backend, sizeof *args.sum_squares);
+    d->backend->adamw(d->backend, &args);
+}
+
 static void upload_too_long(struct device *d)
 {
     const float host[ROWS * COLUMNS + 1] = {0};
@@ -657,6 +698,11 @@ static const struct breach {
     {"decode span in training", decode_span_in_training, SIGABRT,
      "attention_backward: spans [0] is not a training span"},
     {"child without parent", child_without_parent, SIGABRT, "spans [1] does not stand behind its parent"},
+    {"tensors overlap", tensors_overlap, SIGABRT, "sum_squares: tensors [1] begins at 8, before the end of"},
+    {"tensors not in order", tensors_not_in_order, SIGABRT, "sum_squares: tensors [1] begins at 0, before the end of"},
+    {"tensor out of the arena", tensor_out_of_the_arena, SIGABRT,
+     "sum_squares: tensors [1] of 17 elements runs out of the arena"},
+    {"moment over gradient", moment_over_gradient, SIGABRT, "adamw: m overlaps grad"},
     {"upload too long", upload_too_long, SIGABRT, "upload: device [132 bytes] runs out of its allocation"},
     {"upload from device", upload_from_device, SIGABRT, "upload: host is device memory"},
     {"download to device", download_to_device, SIGABRT, "download_begin: host is device memory"},

@@ -97,10 +97,34 @@ static void test_nan_is_not_lost(void **state)
         op_result_free(&result);
         op_free(&c);
 
-        case_sum_squares(&c, 1000);
+        case_sum_squares(&c, &(struct arena_spec)ARENA_OF_ONE(1000));
         op_values(&c, "x")[999] = NAN;
         op_run(&result, setting->backends.list[i], &c, 0);
         assert_true(isnan(*(const double *)(const void *)op_output(&result, &c, "out")));
+        op_result_free(&result);
+        op_free(&c);
+    }
+}
+
+/* A step whose gradient is not finite, and elements between tensors, are left alone bit for bit. */
+static void test_adamw_leaves_alone(void **state)
+{
+    const struct setting *setting = *state;
+    static const char *const fields[] = {"master", "m", "v"};
+    const struct arena_spec arena = {.tensors = {{2, 19, 1}, {24, 1, 0}, {32, 40, 1}}, .tail = 5};
+    for (int i = 0; i < 2 * setting->backends.count; i++) {
+        struct op_case c;
+        struct op_result result;
+        const bool finite = i % 2;
+        case_adamw(&c, &(struct adamw_spec){arena, 3, 0.1, 1, finite ? 4 : (double)NAN});
+        op_run(&result, setting->backends.list[i / 2], &c, 0);
+        for (size_t f = 0; f < sizeof fields / sizeof *fields; f++) {
+            const float *before = op_values(&c, fields[f]), *after = op_output(&result, &c, fields[f]);
+            for (int64_t j = 0; j < c.arguments.adamw.count; j++) {
+                const bool inside = (j >= 2 && j < 21) || j == 24 || (j >= 32 && j < 72);
+                assert_int_equal(memcmp(&before[j], &after[j], sizeof *before) != 0, finite && inside);
+            }
+        }
         op_result_free(&result);
         op_free(&c);
     }
@@ -116,6 +140,7 @@ int main(int count, char **arguments)
         BACKEND_OPERATIONS(X)
 #undef X
             cmocka_unit_test(test_nan_is_not_lost),
+        cmocka_unit_test(test_adamw_leaves_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

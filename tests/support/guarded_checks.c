@@ -651,9 +651,29 @@ static void check_fill(struct checker *c, const struct fill_args *a)
     WRITES(x, a->count);
 }
 
+/* A table of the tensors in arenas of `count` elements. */
+static void arena(struct checker *c, const char *name, const struct arena_tensor *tensors, int32_t tensor_count,
+                  int64_t count)
+{
+    touch(c, name, tensors, tensor_count, sizeof *tensors, false);
+    int64_t end = 0;
+    for (int32_t i = 0; c->running && i < tensor_count; i++) {
+        if (tensors[i].offset < end) {
+            guarded_breach(c->operation, name, "[%d] begins at %lld, before the end of what is before it", i,
+                           (long long)tensors[i].offset);
+        }
+        if (tensors[i].count < 0 || tensors[i].offset > count || tensors[i].count > count - tensors[i].offset) {
+            guarded_breach(c->operation, name, "[%d] of %lld elements runs out of the arena", i,
+                           (long long)tensors[i].count);
+        }
+        end = tensors[i].offset + tensors[i].count;
+    }
+}
+
 static void check_sum_squares(struct checker *c, const struct sum_squares_args *a)
 {
     READS(x, a->count);
+    arena(c, "tensors", a->tensors, a->tensor_count, a->count);
     WRITES(out, 1);
 }
 
@@ -663,6 +683,9 @@ static void check_adamw(struct checker *c, const struct adamw_args *a)
     READS(grad, a->count);
     WRITES(m, a->count);
     WRITES(v, a->count);
+    arena(c, "tensors", a->tensors, a->tensor_count, a->count);
+    READS(sum_squares, 1);
+    BREACH_IF(!(a->max_grad_norm >= 0), max_grad_norm, "is %g; 0 means no clipping", a->max_grad_norm);
 }
 
 static void check_weight_update(struct checker *c, const struct weight_update_args *a)

@@ -769,23 +769,35 @@ static void reference_sum_squares(struct backend *backend, const struct sum_squa
 {
     (void)backend;
     double sum = 0;
-    for (int64_t i = 0; i < a->count; i++) {
-        sum += (double)a->x[i] * a->x[i];
+    for (int32_t t = 0; t < a->tensor_count; t++) {
+        const float *x = a->x + a->tensors[t].offset;
+        for (int64_t i = 0; i < a->tensors[t].count; i++) {
+            sum += (double)x[i] * x[i];
+        }
     }
-    *a->out += sum;
+    *a->out = sum;
+}
+
+static void adamw_tensor(const struct adamw_args *a, const struct arena_tensor *tensor, double grad_scale)
+{
+    for (int64_t i = tensor->offset; i < tensor->offset + tensor->count; i++) {
+        double g = a->grad[i] * grad_scale;
+        double m = a->beta1 * a->m[i] + (1 - a->beta1) * g;
+        double v = a->beta2 * a->v[i] + (1 - a->beta2) * g * g;
+        double w = a->master[i] * (1 - (tensor->decays ? a->lr * a->decay : 0));
+        a->master[i] = (float)(w - a->lr / a->bias1 * m / (sqrt(v) / sqrt(a->bias2) + a->epsilon));
+        a->m[i] = (float)m;
+        a->v[i] = (float)v;
+    }
 }
 
 static void reference_adamw(struct backend *backend, const struct adamw_args *a)
 {
     (void)backend;
-    for (int64_t i = 0; i < a->count; i++) {
-        double g = a->grad[i] * a->grad_scale;
-        double m = a->beta1 * a->m[i] + (1 - a->beta1) * g;
-        double v = a->beta2 * a->v[i] + (1 - a->beta2) * g * g;
-        double w = a->master[i] * (1 - a->lr * a->decay);
-        a->master[i] = (float)(w - a->lr / a->bias1 * m / (sqrt(v) / sqrt(a->bias2) + a->epsilon));
-        a->m[i] = (float)m;
-        a->v[i] = (float)v;
+    const double norm = sqrt(*a->sum_squares);
+    const bool clips = a->max_grad_norm > 0 && a->max_grad_norm < norm + 1e-6;
+    for (int32_t t = 0; isfinite(norm) && t < a->tensor_count; t++) {
+        adamw_tensor(a, &a->tensors[t], clips ? a->max_grad_norm / (norm + 1e-6) : 1);
     }
 }
 
