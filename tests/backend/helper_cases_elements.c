@@ -377,8 +377,8 @@ static const struct arena_spec several[] = {
 
 void cases_sum_squares(case_visit visit, void *context)
 {
-    for (size_t i = 0; i < COUNTS; i++) {
-        const struct arena_spec one[] = {ARENA_OF_ONE(counts[i])};
+    for (size_t n = 0; n < COUNTS; n++) {
+        const struct arena_spec one[] = {ARENA_OF_ONE(counts[n])};
         CASES(sum_squares, one);
     }
     CASES(sum_squares, several);
