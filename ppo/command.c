@@ -28,12 +28,11 @@ struct reward_command {
     struct program program;
     struct strbuf line; /* the request that goes out */
     int64_t lines;      /* that the program answered with so far */
-    int64_t reused;
-    bool ended; /* after a failure: it is not asked any more */
+    bool ended;         /* after a failure: it is not asked any more */
 };
 
 /* One call of reward_command_score(). */
-struct round {
+struct request_round {
     const struct reward_request *requests;
     struct hash *hashes; /* [count] */
     size_t *asked;       /* [asked_count] numbers of the requests that the journal does not know */
@@ -117,7 +116,7 @@ static struct hash hash_of(const struct reward_command *command, const struct re
 }
 
 /* Sends what the program takes, and hears what it has to say, for up to `seconds`. */
-static int exchange(struct reward_command *command, struct round *round, double seconds, struct err *err)
+static int exchange(struct reward_command *command, struct request_round *round, double seconds, struct err *err)
 {
     struct strbuf *line = &command->line;
     bool sending = round->sent < round->asked_count;
@@ -218,7 +217,7 @@ static int too_many(struct reward_command *command, const char *line, size_t len
     return -1;
 }
 
-static int take_answer(struct reward_command *command, struct round *round, const char *line, size_t length,
+static int take_answer(struct reward_command *command, struct request_round *round, const char *line, size_t length,
                        struct err *err)
 {
     size_t number = round->asked[round->answered];
@@ -236,7 +235,7 @@ static int take_answer(struct reward_command *command, struct round *round, cons
     return 0;
 }
 
-static int take_answers(struct reward_command *command, struct round *round, struct err *err)
+static int take_answers(struct reward_command *command, struct request_round *round, struct err *err)
 {
     const char *line;
     size_t length;
@@ -256,7 +255,7 @@ static int take_answers(struct reward_command *command, struct round *round, str
 
 /* ---- one call ---- */
 
-static int closed_its_output(struct reward_command *command, const struct round *round, struct err *err)
+static int closed_its_output(struct reward_command *command, const struct request_round *round, struct err *err)
 {
     char fate[PROGRAM_FATE_SIZE], what[512];
     program_end(&command->program, CLOSING_GRACE);
@@ -269,7 +268,7 @@ static int closed_its_output(struct reward_command *command, const struct round 
     return fail(command, err, what);
 }
 
-static int stayed_silent(struct reward_command *command, const struct round *round, struct err *err)
+static int stayed_silent(struct reward_command *command, const struct request_round *round, struct err *err)
 {
     char what[512];
     const struct reward_request *request = &round->requests[round->asked[round->answered]];
@@ -293,7 +292,7 @@ static int check_silence(struct reward_command *command, struct err *err)
     return length > 0 ? too_many(command, program->answers.data + program->taken, length, err) : 0;
 }
 
-static int ask(struct reward_command *command, struct round *round, struct err *err)
+static int ask(struct reward_command *command, struct request_round *round, struct err *err)
 {
     /* A program that writes two lines a request answered the last one of the call before too early. */
     if (check_silence(command, err) != 0)
@@ -315,7 +314,7 @@ static int ask(struct reward_command *command, struct round *round, struct err *
 }
 
 /* Scores that the journal knows are set; the others are to be asked for. */
-static int look_up(struct reward_command *command, struct round *round, size_t count, struct err *err)
+static int look_up(struct reward_command *command, struct request_round *round, size_t count, struct err *err)
 {
     round->hashes = mem_alloc(count, sizeof *round->hashes, err);
     round->asked = round->hashes ? mem_alloc(count, sizeof *round->asked, err) : NULL;
@@ -324,9 +323,7 @@ static int look_up(struct reward_command *command, struct round *round, size_t c
     for (size_t i = 0; i < count; i++) {
         const struct reward_request *request = &round->requests[i];
         round->hashes[i] = hash_of(command, request);
-        if (journal_take(command->journal, request->iteration, request->index, round->hashes[i], &round->scores[i]))
-            command->reused++;
-        else
+        if (!journal_take(command->journal, request->iteration, request->index, round->hashes[i], &round->scores[i]))
             round->asked[round->asked_count++] = i;
     }
     if (count > round->asked_count)
@@ -342,7 +339,7 @@ int reward_command_score(struct reward_command *command, const struct reward_req
         return err_set(err, "reward_command has failed before and is not asked again; mend it and start anew");
     if (count == 0)
         return 0;
-    struct round round = {.requests = requests, .scores = scores};
+    struct request_round round = {.requests = requests, .scores = scores};
     int status = look_up(command, &round, count, err);
     if (status == 0 && round.asked_count > 0)
         status = ask(command, &round, err);
@@ -374,23 +371,6 @@ int reward_command_open(struct reward_command **out, const struct reward_command
     }
     *out = command;
     return 0;
-}
-
-int reward_command_check(struct reward_command *command, struct err *err)
-{
-    if (command->ended || !program_has_ended(&command->program))
-        return 0;
-    char fate[PROGRAM_FATE_SIZE], what[PROGRAM_FATE_SIZE + 128];
-    program_end(&command->program, 0);
-    program_fate(&command->program, fate);
-    command->ended = true;
-    snprintf(what, sizeof what, "%s before it was asked anything; it must go on until its standard input ends", fate);
-    return fail(command, err, what);
-}
-
-int64_t reward_command_reused(const struct reward_command *command)
-{
-    return command->reused;
 }
 
 void reward_command_close(struct reward_command *command)

@@ -63,13 +63,9 @@ struct reward_command;
 
 /* Reads the journal and starts the program. Free with reward_command_close(). */
 int reward_command_open(struct reward_command **out, const struct reward_command_options *options, struct err *err);
-/* Fails if the program has ended already: worth asking before the first rollout. */
-int reward_command_check(struct reward_command *command, struct err *err);
 /* Scores [count], all finite, in the order of the requests. */
 int reward_command_score(struct reward_command *command, const struct reward_request *requests, size_t count,
                          double *scores, struct err *err);
-/* How many scores came from the journal so far. */
-int64_t reward_command_reused(const struct reward_command *command);
 /* Closes the program's input, waits for it to end or ends it, and reaps it. NULL is fine. */
 void reward_command_close(struct reward_command *command);
 

@@ -231,7 +231,8 @@ size_t program_unread(const struct program *program)
 
 /* ---- end ---- */
 
-bool program_has_ended(const struct program *program)
+/* It waits to be reaped then. */
+static bool has_ended(const struct program *program)
 {
     siginfo_t what = {0};
     return program->pid == 0 ||
@@ -252,7 +253,7 @@ static void listen(struct program *program, double seconds)
 static bool wait_for_end(struct program *program, double seconds)
 {
     double until = clock_seconds() + seconds;
-    while (!program_has_ended(program)) {
+    while (!has_ended(program)) {
         double left = until - clock_seconds();
         if (left <= 0)
             return false;

@@ -46,9 +46,6 @@ bool program_line(struct program *program, const char **line, size_t *length);
 /* Bytes that it wrote and nobody took. */
 size_t program_unread(const struct program *program);
 
-/* Whether it has ended (and waits to be reaped by program_end()). */
-bool program_has_ended(const struct program *program);
-
 /*
  * Closes its input, gives it `grace` seconds to end by itself, then ends all of its group, and reaps it. Does nothing
  * where it does not run.

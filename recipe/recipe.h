@@ -18,7 +18,6 @@
 #define ATTUNE_RECIPE_RECIPE_H
 
 #include "base/err.h"
-#include "base/hash.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -148,7 +147,7 @@ struct recipe {
  */
 int recipe_load(struct recipe **out, const struct recipe_stages *stages, const struct recipe_stage *stage,
                 const char *path, int argc, char **argv, struct err *err);
-/* The same with the YAML text given; `name` is what messages call it. */
+/* The same with the YAML text given, for tests and benchmarks; `name` is what messages call it. */
 int recipe_load_text(struct recipe **out, const struct recipe_stages *stages, const struct recipe_stage *stage,
                      const char *name, const char *text, size_t length, int argc, char **argv, struct err *err);
 void recipe_free(struct recipe *recipe);
@@ -180,8 +179,6 @@ const char *recipe_choice(const struct recipe *recipe, const char *key);
  */
 int recipe_write(const struct recipe *recipe, const char *path, struct err *err);
 
-/* A fingerprint of the stage and of every key that may not change when a run is resumed. */
-int recipe_fingerprint(const struct recipe *recipe, struct hash *out, struct err *err);
 /* Fails when a key that may not change differs, naming each with both values; `then` is the recipe of the run's folder.
  */
 int recipe_check_resume(const struct recipe *now, const struct recipe *then, struct err *err);

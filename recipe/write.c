@@ -49,24 +49,6 @@ int recipe_write(const struct recipe *recipe, const char *path, struct err *err)
     return status;
 }
 
-int recipe_fingerprint(const struct recipe *recipe, struct hash *out, struct err *err)
-{
-    struct strbuf text = {0};
-    strbuf_printf(&text, "stage: %s\n", recipe->stage->name);
-    const struct key_table *keys = &recipe->given->keys;
-    for (size_t i = 0; i < keys->count; i++) {
-        if (!keys->rows[i]->may_change) {
-            put_key(&text, recipe, keys->rows[i]);
-        }
-    }
-    int status = strbuf_check(&text, err);
-    if (status == 0) {
-        *out = hash_bytes(text.data, text.length);
-    }
-    strbuf_free(&text);
-    return status;
-}
-
 /* Appends "\n<key> is <now> in the recipe and was <then>" for a key that may not change and did. */
 static int note_change(struct strbuf *out, const struct key *key, const struct recipe *now, const struct recipe *then,
                        struct err *err)

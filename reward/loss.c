@@ -9,7 +9,8 @@ double reward_sigmoid(double z)
     return z >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
-double reward_softplus(double z)
+/* log(1 + e^z), for any z. */
+static double softplus(double z)
 {
     return fmax(z, 0) + log1p(exp(-fabs(z)));
 }
@@ -18,15 +19,6 @@ double reward_softplus(double z)
 static bool is_pair(int32_t rank, int32_t other, bool ties)
 {
     return rank > 0 && other > 0 && (rank != other || ties);
-}
-
-int32_t reward_loss_pairs(const int32_t *ranks, int32_t count, bool ties)
-{
-    int32_t pairs = 0;
-    for (int32_t i = 0; i < count; i++)
-        for (int32_t j = i + 1; j < count; j++)
-            pairs += is_pair(ranks[i], ranks[j], ties);
-    return pairs;
 }
 
 /* Adds a pair's loss, and its derivatives to slope[better] and slope[worse]. */
@@ -39,7 +31,7 @@ static double add_pair(const float *scores, int32_t better, int32_t worse, doubl
     slope[better] += inward + outward;
     slope[worse] += inward - outward;
     /* -t log sigmoid(z) - (1 - t) log sigmoid(-z) */
-    return target * reward_softplus(-z) + (1 - target) * reward_softplus(z) + centering * sum * sum;
+    return target * softplus(-z) + (1 - target) * softplus(z) + centering * sum * sum;
 }
 
 void reward_loss(const float *scores, const int32_t *ranks, const float *levels, int32_t count,

@@ -34,9 +34,6 @@ struct reward_outcome {
     double margin;            /* r_w - r_l, summed over the decided ones */
 };
 
-/* How many pairs the loss of answers with such ranks is over. */
-int32_t reward_loss_pairs(const int32_t *ranks, int32_t count, bool ties);
-
 /*
  * Sets *outcome and, unless it is NULL, dscores[i] = weight * d loss / d scores[i]. ranks: 1 is best, equal is a tie, 0
  * unranked. The margin of a pair is levels[w] - levels[l]; levels NULL: none.
@@ -45,8 +42,7 @@ void reward_loss(const float *scores, const int32_t *ranks, const float *levels,
                  const struct reward_loss_options *options, double weight, float *dscores,
                  struct reward_outcome *outcome);
 
-/* 1 / (1 + e^-z) and log(1 + e^z), for any z. */
+/* 1 / (1 + e^-z), for any z. */
 double reward_sigmoid(double z);
-double reward_softplus(double z);
 
 #endif

@@ -8,7 +8,6 @@ static const int signals[] = {SIGINT, SIGTERM};
 
 /* A signal handler can reach nothing else: the one place where the process itself is the state. */
 static volatile sig_atomic_t requested_by;
-static struct sigaction before[SIGNAL_COUNT];
 
 static void remember(int signal)
 {
@@ -18,13 +17,14 @@ static void remember(int signal)
 int interrupt_install(struct err *err)
 {
     struct sigaction action = {.sa_handler = remember, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    struct sigaction before;
     sigemptyset(&action.sa_mask);
     requested_by = 0;
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        if (sigaction(signals[i], NULL, &before[i]) != 0) {
+        if (sigaction(signals[i], NULL, &before) != 0) {
             return err_set_errno(err, "cannot look at the action of signal %d", signals[i]);
         }
-        if (before[i].sa_handler != SIG_IGN && sigaction(signals[i], &action, NULL) != 0) {
+        if (before.sa_handler != SIG_IGN && sigaction(signals[i], &action, NULL) != 0) {
             return err_set_errno(err, "cannot set the action of signal %d", signals[i]);
         }
     }
@@ -39,12 +39,4 @@ bool interrupt_requested(void)
 int interrupt_signal(void)
 {
     return requested_by;
-}
-
-void interrupt_restore(void)
-{
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        sigaction(signals[i], &before[i], NULL);
-    }
-    requested_by = 0;
 }

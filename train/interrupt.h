@@ -11,13 +11,11 @@
 #include "base/err.h"
 #include <stdbool.h>
 
-/* A signal that was ignored stays ignored (nohup, background jobs of a plain shell). */
+/* Forgets an earlier request. A signal that was ignored stays ignored (nohup, background jobs of a plain shell). */
 int interrupt_install(struct err *err);
 /* Whether the run was asked to stop. */
 bool interrupt_requested(void);
 /* The signal that asked, 0 if none: a command that stopped for it exits with 128 + signal, as shells expect. */
 int interrupt_signal(void);
-/* Puts back what was there before interrupt_install(), and forgets a request. */
-void interrupt_restore(void);
 
 #endif

@@ -77,8 +77,8 @@ static void a_ranking_is_the_mean_of_its_pairs(void **state)
     assert_int_equal(outcome.pairs, pairs);
     assert_int_equal(outcome.decided, pairs);
     assert_int_equal(outcome.correct, correct);
-    assert_int_equal(reward_loss_pairs(ranks, ANSWERS, false), pairs);
-    assert_int_equal(reward_loss_pairs(ranks, ANSWERS, true), pairs + 2);
+    reward_loss(scores, ranks, NULL, ANSWERS, &(struct reward_loss_options){.ties = true}, 1, NULL, &outcome);
+    assert_int_equal(outcome.pairs, pairs + 2);
 }
 
 static void ties(void **state)
