@@ -10,17 +10,17 @@
 /* ---- the summary ---- */
 
 /* What a list came to: the prompts that are used, and those that are not. */
-struct tally {
+struct prompt_tally {
     struct data_lengths lengths;
     int64_t tokens, dropped, skipped;
     int32_t longest;
 };
 
 /* `list` is what was read; NULL where the prompts were held back from another. */
-static struct tally tally_of(const struct ppo_data *data, const struct ppo_prompts *prompts,
-                             const struct prompt_list *list)
+static struct prompt_tally tally_of(const struct ppo_data *data, const struct ppo_prompts *prompts,
+                                    const struct prompt_list *list)
 {
-    struct tally tally = {0};
+    struct prompt_tally tally = {0};
     int64_t prompt_tokens = data->recipe->max_length - ppo_keys(data->recipe)->response_length;
     for (size_t i = 0; i < prompts->count; i++) {
         int32_t count = prompts->items[i]->count;
@@ -48,7 +48,7 @@ static void print_entries(const struct recipe_datasets *entries)
 static void print_prompts(const struct ppo_data *data, const struct ppo_prompts *prompts,
                           const struct prompt_list *list, const char *title)
 {
-    const struct tally tally = tally_of(data, prompts, list);
+    const struct prompt_tally tally = tally_of(data, prompts, list);
     printf("  %zu prompts, %lld tokens, the longest has %d\n", prompts->count, (long long)tally.tokens, tally.longest);
     data_print_count(tally.skipped, "bad records are skipped");
     data_print_count(tally.dropped, "leave no room for response_length in max_length and are left out");
@@ -80,7 +80,7 @@ static void print_summary(const struct ppo_data *data)
 static json_t *prompts_json(const struct ppo_data *data, const struct ppo_prompts *prompts,
                             const struct prompt_list *list)
 {
-    const struct tally tally = tally_of(data, prompts, list);
+    const struct prompt_tally tally = tally_of(data, prompts, list);
     return json_pack("{s:I, s:I, s:i, s:I, s:I, s:o}", "prompts", (json_int_t)prompts->count, "tokens",
                      (json_int_t)tally.tokens, "longest", (int)tally.longest, "skipped", (json_int_t)tally.skipped,
                      "dropped", (json_int_t)tally.dropped, "histogram", data_lengths_json(&tally.lengths, "prompts"));
@@ -102,7 +102,7 @@ static int print_summary_json(const struct ppo_data *data, struct err *err)
 
 /* ---- prompts ---- */
 
-struct showing {
+struct shown_prompts {
     const struct ppo_data *data;
     const struct ppo_prompts *prompts;
     const struct data_options *options;
@@ -110,7 +110,7 @@ struct showing {
 
 static int show_one(const void *context, size_t i, struct strbuf *out, struct err *err)
 {
-    const struct showing *showing = context;
+    const struct shown_prompts *showing = context;
     const struct prompt *prompt = showing->prompts->items[i];
     const struct tokenizer *tokenizer = showing->data->text.tokenizer;
     if (!showing->options->json) {
@@ -128,7 +128,7 @@ static int show_one(const void *context, size_t i, struct strbuf *out, struct er
 
 static int show(const struct ppo_data *data, const struct data_options *options, struct err *err)
 {
-    const struct showing showing = {data, options->eval ? &data->eval : &data->train, options};
+    const struct shown_prompts showing = {data, options->eval ? &data->eval : &data->train, options};
     if (showing.prompts->count == 0) {
         return err_set(err, "the recipe has no evaluation data: set eval_dataset or eval_split, or leave --eval out");
     }

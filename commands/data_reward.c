@@ -14,23 +14,23 @@ static const struct {
     size_t offset;
 } left_out[] = {
     {"one_answer", "judgments with fewer than two ranked answers are left out",
-     offsetof(struct reward_counts, one_answer)},
-    {"unranked_answers", "answers that nobody ranked are left out", offsetof(struct reward_counts, unranked_answers)},
-    {"unpaired_thumbs", "thumbs without a counterpart are left out", offsetof(struct reward_counts, unpaired_thumbs)},
-    {"all_ties", "rankings of ties alone are left out", offsetof(struct reward_counts, all_ties)},
+     offsetof(struct ranking_counts, one_answer)},
+    {"unranked_answers", "answers that nobody ranked are left out", offsetof(struct ranking_counts, unranked_answers)},
+    {"unpaired_thumbs", "thumbs without a counterpart are left out", offsetof(struct ranking_counts, unpaired_thumbs)},
+    {"all_ties", "rankings of ties alone are left out", offsetof(struct ranking_counts, all_ties)},
     {"too_long_answers", "answers are too long for max_length and left out",
-     offsetof(struct reward_counts, too_long_answers)},
+     offsetof(struct ranking_counts, too_long_answers)},
     {"too_long", "rankings have fewer than two answers for that, and are left out",
-     offsetof(struct reward_counts, too_long)},
-    {"duplicates", "rankings are there twice and are left out", offsetof(struct reward_counts, duplicates)},
+     offsetof(struct ranking_counts, too_long)},
+    {"duplicates", "rankings are there twice and are left out", offsetof(struct ranking_counts, duplicates)},
     {"weightless", "rankings whose annotators agree on nothing are left out",
-     offsetof(struct reward_counts, weightless)},
-    {"truncated", "rankings have lost the beginning of their prompt", offsetof(struct reward_counts, truncated)},
+     offsetof(struct ranking_counts, weightless)},
+    {"truncated", "rankings have lost the beginning of their prompt", offsetof(struct ranking_counts, truncated)},
     {"without_margin", "rankings have no margin and are trained without",
-     offsetof(struct reward_counts, without_margin)},
+     offsetof(struct ranking_counts, without_margin)},
 };
 
-static int64_t count_at(const struct reward_counts *counts, size_t offset)
+static int64_t count_at(const struct ranking_counts *counts, size_t offset)
 {
     int64_t count;
     memcpy(&count, (const char *)counts + offset, sizeof count);
@@ -38,7 +38,7 @@ static int64_t count_at(const struct reward_counts *counts, size_t offset)
 }
 
 /* Tokens of every answer with its prompt. */
-static struct data_lengths lengths_of(const struct reward_set *set)
+static struct data_lengths lengths_of(const struct ranking_set *set)
 {
     struct data_lengths lengths = data_lengths_for(set->longest);
     for (size_t i = 0; i < set->count; i++) {
@@ -50,14 +50,14 @@ static struct data_lengths lengths_of(const struct reward_set *set)
 }
 
 /* Rankings by their number of answers: "2 answers: 150, 4 answers: 12". */
-static void print_sizes(const struct reward_set *set)
+static void print_sizes(const struct ranking_set *set)
 {
-    int64_t sizes[REWARD_ANSWERS_MAX + 1] = {0};
+    int64_t sizes[RANKING_ANSWERS_MAX + 1] = {0};
     const char *comma = "  ";
     for (size_t i = 0; i < set->count; i++) {
         sizes[set->rankings[i].family.count]++;
     }
-    for (int count = 0; count <= REWARD_ANSWERS_MAX; count++) {
+    for (int count = 0; count <= RANKING_ANSWERS_MAX; count++) {
         if (sizes[count] > 0) {
             printf("%s%lld of %d answers", comma, (long long)sizes[count], count);
             comma = ", ";
@@ -66,10 +66,10 @@ static void print_sizes(const struct reward_set *set)
     putchar('\n');
 }
 
-static void print_sources(const struct reward_set *set)
+static void print_sources(const struct ranking_set *set)
 {
     for (size_t i = 0; i < set->source_count; i++) {
-        const struct reward_source *source = &set->sources[i];
+        const struct ranking_source *source = &set->sources[i];
         printf("  %s: %lld read\n", source->sentence, (long long)source->counts.read);
         if (source->counts.bad > 0) {
             printf("    %lld bad records skipped; the first: %s\n", (long long)source->counts.bad, source->first_bad);
@@ -77,7 +77,7 @@ static void print_sources(const struct reward_set *set)
     }
 }
 
-static void print_set(const struct reward_set *set, const char *title)
+static void print_set(const struct ranking_set *set, const char *title)
 {
     printf("%s\n", title);
     print_sources(set);
@@ -113,7 +113,7 @@ static void print_summary(const struct reward_data *data)
            (long long)data->order.steps.total);
 }
 
-static json_t *counts_json(const struct reward_counts *counts)
+static json_t *counts_json(const struct ranking_counts *counts)
 {
     json_t *object = json_pack("{s:I, s:I, s:I}", "read", (json_int_t)counts->read, "bad", (json_int_t)counts->bad,
                                "thumbs", (json_int_t)counts->thumbs);
@@ -123,12 +123,12 @@ static json_t *counts_json(const struct reward_counts *counts)
     return object;
 }
 
-static json_t *set_json(const struct reward_set *set)
+static json_t *set_json(const struct ranking_set *set)
 {
     const struct data_lengths lengths = lengths_of(set);
     json_t *sources = json_array();
     for (size_t i = 0; i < set->source_count; i++) {
-        const struct reward_source *source = &set->sources[i];
+        const struct ranking_source *source = &set->sources[i];
         json_array_append_new(sources,
                               json_pack("{s:s, s:s, s:s?, s:o}", "path", source->path, "what", source->sentence,
                                         "first_bad", source->first_bad, "counts", counts_json(&source->counts)));
@@ -154,21 +154,21 @@ static int print_summary_json(const struct reward_data *data, struct err *err)
 
 /* ---- rankings ---- */
 
-struct showing {
+struct shown_rankings {
     const struct reward_data *data;
-    const struct reward_set *set;
+    const struct ranking_set *set;
     const struct data_options *options;
 };
 
-static const char *path_of(const struct showing *showing, const struct reward_ranking *ranking)
+static const char *path_of(const struct shown_rankings *showing, const struct ranking *ranking)
 {
     /* What was held back comes from the entries of the training data. */
-    const struct reward_set *origin = showing->set->source_count > 0 ? showing->set : showing->data->train;
+    const struct ranking_set *origin = showing->set->source_count > 0 ? showing->set : showing->data->train;
     return origin->sources[ranking->source].path;
 }
 
-static void put_heading(struct strbuf *out, size_t number, const struct showing *showing,
-                        const struct reward_ranking *ranking)
+static void put_heading(struct strbuf *out, size_t number, const struct shown_rankings *showing,
+                        const struct ranking *ranking)
 {
     const struct family *family = &ranking->family;
     strbuf_printf(out, "--- ranking %zu: %s:%lld, %d answers of ranks", number, path_of(showing, ranking),
@@ -190,7 +190,7 @@ static void put_heading(struct strbuf *out, size_t number, const struct showing 
 }
 
 /* An answer's own tokens, of which the last is marked. */
-static int put_answer(struct strbuf *out, const struct showing *showing, const struct reward_ranking *ranking,
+static int put_answer(struct strbuf *out, const struct shown_rankings *showing, const struct ranking *ranking,
                       int32_t answer, struct err *err)
 {
     const struct family *family = &ranking->family;
@@ -211,7 +211,7 @@ static int put_answer(struct strbuf *out, const struct showing *showing, const s
     return result;
 }
 
-static int put_json(struct strbuf *out, const struct showing *showing, const struct reward_ranking *ranking,
+static int put_json(struct strbuf *out, const struct shown_rankings *showing, const struct ranking *ranking,
                     struct err *err)
 {
     const struct family *family = &ranking->family;
@@ -239,8 +239,8 @@ static int put_json(struct strbuf *out, const struct showing *showing, const str
 
 static int show_one(const void *context, size_t i, struct strbuf *out, struct err *err)
 {
-    const struct showing *showing = context;
-    const struct reward_ranking *ranking = &showing->set->rankings[i];
+    const struct shown_rankings *showing = context;
+    const struct ranking *ranking = &showing->set->rankings[i];
     if (showing->options->json) {
         return put_json(out, showing, ranking, err);
     }
@@ -255,7 +255,7 @@ static int show_one(const void *context, size_t i, struct strbuf *out, struct er
 
 static int show(const struct reward_data *data, const struct data_options *options, struct err *err)
 {
-    const struct showing showing = {data, options->eval ? data->eval : data->train, options};
+    const struct shown_rankings showing = {data, options->eval ? data->eval : data->train, options};
     if (!showing.set) {
         return err_set(err, "the recipe has no evaluation data: set eval_dataset or eval_split, or leave --eval out");
     }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* What show_one() needs of one call. */
-struct showing {
+struct shown_examples {
     const struct sft_data *data;
     const struct dataset *dataset;
     const struct data_options *options;
@@ -43,7 +43,7 @@ static const char *path_of(const struct sft_data *data, const struct dataset *da
 
 static int show_one(const void *context, size_t i, struct strbuf *out, struct err *err)
 {
-    const struct showing *showing = context;
+    const struct shown_examples *showing = context;
     const struct example *example = &showing->dataset->examples[i];
     const char *path = path_of(showing->data, showing->dataset, example);
     if (showing->options->json) {
@@ -56,7 +56,7 @@ static int show_one(const void *context, size_t i, struct strbuf *out, struct er
 
 int data_show(const struct sft_data *data, const struct data_options *options, struct err *err)
 {
-    const struct showing showing = {data, options->eval ? data->eval : data->train, options};
+    const struct shown_examples showing = {data, options->eval ? data->eval : data->train, options};
     if (!showing.dataset) {
         return err_set(err, "the recipe has no evaluation data: set eval_dataset or eval_split, or leave --eval out");
     }

@@ -24,7 +24,7 @@ struct writer {
 };
 
 /* A record whose scores are on their way. */
-struct waiting {
+struct waiting_record {
     json_t *record;
     float scores[ANSWER_FILE_ANSWERS_MAX];
 };
@@ -33,8 +33,8 @@ struct evaluated {
     const struct eval_scores_options *options;
     struct score_queue queue;
     struct answer_file *file;
-    struct file_writer *out; /* NULL: nothing is written */
-    struct waiting **items;  /* those of one score_queue_run() */
+    struct file_writer *out;       /* NULL: nothing is written */
+    struct waiting_record **items; /* those of one score_queue_run() */
     size_t count, capacity;
     struct strbuf line;
     struct progress progress;
@@ -90,7 +90,7 @@ static int find_writer(struct evaluated *evaluated, const char *name, struct wri
     return 0;
 }
 
-static int add_answers(struct evaluated *evaluated, const struct waiting *item, struct err *err)
+static int add_answers(struct evaluated *evaluated, const struct waiting_record *item, struct err *err)
 {
     const json_t *answers = json_object_get(item->record, "answers");
     for (size_t a = 0; a < json_array_size(answers); a++) {
@@ -112,7 +112,7 @@ static int add_answers(struct evaluated *evaluated, const struct waiting *item, 
 }
 
 /* Pairs of answers with scores and ranks; a pair that people call equal has no right order. */
-static void add_pairs(struct evaluated *evaluated, const struct waiting *item)
+static void add_pairs(struct evaluated *evaluated, const struct waiting_record *item)
 {
     const json_t *answers = json_object_get(item->record, "answers");
     for (size_t a = 0; a < json_array_size(answers); a++) {
@@ -133,7 +133,7 @@ static void add_pairs(struct evaluated *evaluated, const struct waiting *item)
 
 /* ---- records ---- */
 
-static int write_record(struct evaluated *evaluated, const struct waiting *item, struct err *err)
+static int write_record(struct evaluated *evaluated, const struct waiting_record *item, struct err *err)
 {
     json_t *answers = json_object_get(item->record, "answers");
     for (size_t a = 0; a < json_array_size(answers); a++) {
@@ -170,7 +170,7 @@ static int take_scores(struct evaluated *evaluated, struct err *err)
 {
     int result = score_queue_run(&evaluated->queue, err);
     for (size_t i = 0; result == 0 && i < evaluated->count; i++) {
-        const struct waiting *item = evaluated->items[i];
+        const struct waiting_record *item = evaluated->items[i];
         result = add_answers(evaluated, item, err);
         add_pairs(evaluated, item);
         if (result == 0 && evaluated->out) {
@@ -188,8 +188,9 @@ static int take_scores(struct evaluated *evaluated, struct err *err)
 /* Takes the record over. */
 static int add_record(struct evaluated *evaluated, json_t *record, struct err *err)
 {
-    struct waiting **items = mem_grow(evaluated->items, &evaluated->capacity, evaluated->count + 1, sizeof *items, err),
-                   *item = items ? mem_alloc(1, sizeof *item, err) : NULL;
+    struct waiting_record **items = mem_grow(evaluated->items, &evaluated->capacity, evaluated->count + 1,
+                                             sizeof *items, err),
+                          *item = items ? mem_alloc(1, sizeof *item, err) : NULL;
     if (items) {
         evaluated->items = items;
     }

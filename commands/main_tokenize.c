@@ -20,7 +20,7 @@ struct options {
     bool add_special_tokens, decode, skip_special_tokens, add_generation_prompt, render;
 };
 
-struct work {
+struct tokenizing {
     const struct options *options;
     struct model_text text;
     struct chat_options chat;
@@ -60,7 +60,7 @@ static void put_text(struct strbuf *out, const char *text, size_t length)
     strbuf_puts(out, "}\n");
 }
 
-static int write_out(struct work *work, size_t least, struct err *err)
+static int write_out(struct tokenizing *work, size_t least, struct err *err)
 {
     if (strbuf_check(&work->out, err) != 0) {
         return -1;
@@ -75,7 +75,7 @@ static int write_out(struct work *work, size_t least, struct err *err)
     return 0;
 }
 
-static int encode_string(struct work *work, const json_t *text, struct err *err)
+static int encode_string(struct tokenizing *work, const json_t *text, struct err *err)
 {
     if (!json_is_string(text)) {
         return err_set(err, "expected {\"text\": \"...\"}%s", work->options->decode ? " or a list of ids" : "");
@@ -84,7 +84,7 @@ static int encode_string(struct work *work, const json_t *text, struct err *err)
                             work->options->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0, &work->tokens, err);
 }
 
-static int read_ids(struct work *work, const json_t *ids, struct err *err)
+static int read_ids(struct tokenizing *work, const json_t *ids, struct err *err)
 {
     struct token_list *tokens = &work->tokens;
     size_t count = json_array_size(ids);
@@ -104,7 +104,7 @@ static int read_ids(struct work *work, const json_t *ids, struct err *err)
 }
 
 /* A line of --file. */
-static int take_text(struct work *work, const json_t *value, struct err *err)
+static int take_text(struct tokenizing *work, const json_t *value, struct err *err)
 {
     const json_t *ids = json_is_array(value) ? value : json_object_get(value, "ids");
     bool has_ids = work->options->decode && json_is_array(ids);
@@ -126,7 +126,7 @@ static int take_text(struct work *work, const json_t *value, struct err *err)
 }
 
 /* A line of --messages: a list of messages, or an object that has one. */
-static int take_messages(struct work *work, const json_t *value, struct err *err)
+static int take_messages(struct tokenizing *work, const json_t *value, struct err *err)
 {
     const json_t *messages = json_is_array(value) ? value : json_object_get(value, "messages");
     if (!json_is_array(messages)) {
@@ -150,7 +150,7 @@ static int take_messages(struct work *work, const json_t *value, struct err *err
     return result;
 }
 
-static int take_file(struct work *work, const char *path, struct err *err)
+static int take_file(struct tokenizing *work, const char *path, struct err *err)
 {
     const char *name = strcmp(path, "-") == 0 ? "/dev/stdin" : path;
     struct record_file *file;
@@ -178,7 +178,7 @@ static int take_file(struct work *work, const char *path, struct err *err)
     return got;
 }
 
-static int open_model(struct work *work, struct err *err)
+static int open_model(struct tokenizing *work, struct err *err)
 {
     const struct options *options = work->options;
     if (!options->messages) {
@@ -202,7 +202,7 @@ static int open_model(struct work *work, struct err *err)
 
 static int run(const struct options *options, struct err *err)
 {
-    struct work work = {.options = options};
+    struct tokenizing work = {.options = options};
     int result = open_model(&work, err);
     if (result == 0) {
         result = take_file(&work, options->messages ? options->messages : options->file, err);

@@ -151,7 +151,7 @@ static const struct stage_default defaults[] = {
     {"save_steps", {.text = "50"}},
 };
 
-static void check_scores(struct loader *loader, const struct ppo_recipe *recipe)
+static void check_scores(struct recipe_loader *loader, const struct ppo_recipe *recipe)
 {
     if (!check_given(loader, "reward_model") && !check_given(loader, "reward_command")) {
         check_mistake(loader, NULL, "PPO needs something that scores answers: reward_model, or reward_command");
@@ -164,7 +164,7 @@ static void check_scores(struct loader *loader, const struct ppo_recipe *recipe)
     }
 }
 
-static void check(struct loader *loader, const struct recipe *common)
+static void check(struct recipe_loader *loader, const struct recipe *common)
 {
     const struct ppo_recipe *recipe = ppo_keys(common);
     if (common->lora_dropout > 0) {

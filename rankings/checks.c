@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int reward_hash_messages(uint64_t *hash, const json_t *messages, size_t count, struct err *err)
+int ranking_hash_messages(uint64_t *hash, const json_t *messages, size_t count, struct err *err)
 {
     uint64_t state = count;
     for (size_t i = 0; i < count; i++) {
@@ -24,7 +24,7 @@ int reward_hash_messages(uint64_t *hash, const json_t *messages, size_t count, s
     return 0;
 }
 
-void reward_set_keep(struct reward_set *set, const bool *keep)
+void ranking_set_keep(struct ranking_set *set, const bool *keep)
 {
     size_t kept = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -37,14 +37,14 @@ void reward_set_keep(struct reward_set *set, const bool *keep)
 
 /* ---- Groups of rankings with the same key ---- */
 
-struct keyed {
+struct keyed_ranking {
     struct hash key;
     int64_t number; /* of the ranking */
 };
 
 static int compare_keyed(const void *left, const void *right)
 {
-    const struct keyed *a = left, *b = right;
+    const struct keyed_ranking *a = left, *b = right;
     if (a->key.high != b->key.high) {
         return a->key.high < b->key.high ? -1 : 1;
     }
@@ -54,13 +54,13 @@ static int compare_keyed(const void *left, const void *right)
     return (a->number > b->number) - (a->number < b->number);
 }
 
-static bool same_key(const struct keyed *a, const struct keyed *b)
+static bool same_key(const struct keyed_ranking *a, const struct keyed_ranking *b)
 {
     return a->key.high == b->key.high && a->key.low == b->key.low;
 }
 
 /* The places of an answer in the order of the hashes: the same for all rankings of the same answers. */
-static void sort_answers(const struct reward_ranking *ranking, int32_t order[REWARD_ANSWERS_MAX])
+static void sort_answers(const struct ranking *ranking, int32_t order[RANKING_ANSWERS_MAX])
 {
     for (int32_t i = 0; i < ranking->family.count; i++) {
         int32_t at = i;
@@ -72,10 +72,10 @@ static void sort_answers(const struct reward_ranking *ranking, int32_t order[REW
 }
 
 /* Of the prompt with its answers; with `verdict` also of who says what about them. */
-static struct hash key_of(const struct reward_ranking *ranking, bool verdict)
+static struct hash key_of(const struct ranking *ranking, bool verdict)
 {
-    uint64_t parts[2 * REWARD_ANSWERS_MAX + 4] = {ranking->prompt_hash};
-    int32_t order[REWARD_ANSWERS_MAX];
+    uint64_t parts[2 * RANKING_ANSWERS_MAX + 4] = {ranking->prompt_hash};
+    int32_t order[RANKING_ANSWERS_MAX];
     size_t count = 1;
     sort_answers(ranking, order);
     for (int32_t i = 0; i < ranking->family.count; i++) {
@@ -93,11 +93,11 @@ static struct hash key_of(const struct reward_ranking *ranking, bool verdict)
     return hash_bytes(parts, count * sizeof *parts);
 }
 
-static struct keyed *sort_by_key(const struct reward_set *set, bool verdict, struct err *err)
+static struct keyed_ranking *sort_by_key(const struct ranking_set *set, bool verdict, struct err *err)
 {
-    struct keyed *keyed = mem_alloc(set->count + 1, sizeof *keyed, err);
+    struct keyed_ranking *keyed = mem_alloc(set->count + 1, sizeof *keyed, err);
     for (size_t i = 0; keyed && i < set->count; i++) {
-        keyed[i] = (struct keyed){key_of(&set->rankings[i], verdict), (int64_t)i};
+        keyed[i] = (struct keyed_ranking){key_of(&set->rankings[i], verdict), (int64_t)i};
     }
     if (keyed) {
         qsort(keyed, set->count, sizeof *keyed, compare_keyed);
@@ -105,9 +105,9 @@ static struct keyed *sort_by_key(const struct reward_set *set, bool verdict, str
     return keyed;
 }
 
-int reward_set_drop_duplicates(struct reward_set *set, struct err *err)
+int ranking_set_drop_duplicates(struct ranking_set *set, struct err *err)
 {
-    struct keyed *keyed = sort_by_key(set, true, err);
+    struct keyed_ranking *keyed = sort_by_key(set, true, err);
     bool *keep = keyed ? mem_alloc(set->count + 1, sizeof *keep, err) : NULL;
     for (size_t i = 0; keep && i < set->count; i++) {
         bool first = i == 0 || !same_key(&keyed[i], &keyed[i - 1]);
@@ -115,7 +115,7 @@ int reward_set_drop_duplicates(struct reward_set *set, struct err *err)
         set->sources[set->rankings[keyed[i].number].source].counts.duplicates += !first;
     }
     if (keep) {
-        reward_set_keep(set, keep);
+        ranking_set_keep(set, keep);
     }
     mem_free(keyed);
     mem_free(keep);
@@ -130,7 +130,7 @@ static int64_t two_of(int64_t count)
 }
 
 /* Over the pairs of answers and of judgments of one item: the share with the same outcome. */
-static double agreement_of(const struct reward_set *set, const struct keyed *group, size_t count)
+static double agreement_of(const struct ranking_set *set, const struct keyed_ranking *group, size_t count)
 {
     int64_t same = 0, all = 0;
     int32_t answers = set->rankings[group->number].family.count;
@@ -138,8 +138,8 @@ static double agreement_of(const struct reward_set *set, const struct keyed *gro
         for (int32_t b = a + 1; b < answers; b++) {
             int64_t outcomes[3] = {0}; /* a before b, a tie, a behind b */
             for (size_t i = 0; i < count; i++) {
-                const struct reward_ranking *ranking = &set->rankings[group[i].number];
-                int32_t order[REWARD_ANSWERS_MAX];
+                const struct ranking *ranking = &set->rankings[group[i].number];
+                int32_t order[RANKING_ANSWERS_MAX];
                 sort_answers(ranking, order);
                 int32_t first = ranking->ranks[order[a]], second = ranking->ranks[order[b]];
                 outcomes[(first > second) - (first < second) + 1]++;
@@ -151,9 +151,9 @@ static double agreement_of(const struct reward_set *set, const struct keyed *gro
     return (double)same / (double)all;
 }
 
-int reward_set_agree(struct reward_set *set, struct err *err)
+int ranking_set_agree(struct ranking_set *set, struct err *err)
 {
-    struct keyed *keyed = sort_by_key(set, false, err);
+    struct keyed_ranking *keyed = sort_by_key(set, false, err);
     if (!keyed) {
         return -1;
     }
@@ -191,7 +191,7 @@ static int compare_verdicts(const void *left, const void *right)
     return 0;
 }
 
-static void add_verdicts(struct verdict *verdicts, size_t *count, const struct reward_ranking *ranking, int64_t number)
+static void add_verdicts(struct verdict *verdicts, size_t *count, const struct ranking *ranking, int64_t number)
 {
     for (int32_t a = 0; a < ranking->family.count; a++) {
         for (int32_t b = a + 1; b < ranking->family.count; b++) {
@@ -208,7 +208,7 @@ static void add_verdicts(struct verdict *verdicts, size_t *count, const struct r
 }
 
 /* What the sorted verdicts say; `contradicted` marks rankings. */
-static void judge_verdicts(struct reward_set *set, const struct verdict *verdicts, size_t count, bool *contradicted)
+static void judge_verdicts(struct ranking_set *set, const struct verdict *verdicts, size_t count, bool *contradicted)
 {
     int64_t reachable = 0;
     set->contradicted_pairs = 0;
@@ -232,7 +232,7 @@ static void judge_verdicts(struct reward_set *set, const struct verdict *verdict
     set->best_accuracy = count > 0 ? (double)reachable / (double)count : 1;
 }
 
-static int find_contradictions(struct reward_set *set, int64_t pairs, struct err *err)
+static int find_contradictions(struct ranking_set *set, int64_t pairs, struct err *err)
 {
     size_t count = 0;
     struct verdict *verdicts = mem_alloc((size_t)pairs + 1, sizeof *verdicts, err);
@@ -264,7 +264,7 @@ static int compare_hashes(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static int count_prompts(struct reward_set *set, struct err *err)
+static int count_prompts(struct ranking_set *set, struct err *err)
 {
     uint64_t *hashes = mem_alloc(set->count + 1, sizeof *hashes, err);
     if (!hashes) {
@@ -282,12 +282,12 @@ static int count_prompts(struct reward_set *set, struct err *err)
     return 0;
 }
 
-int reward_set_sum_up(struct reward_set *set, struct err *err)
+int ranking_set_sum_up(struct ranking_set *set, struct err *err)
 {
     set->answers = set->pairs = set->ties = set->tokens = set->unshared_tokens = 0;
     set->longest = 0;
     for (size_t i = 0; i < set->count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[i];
+        const struct ranking *ranking = &set->rankings[i];
         int32_t longest = family_longest(&ranking->family);
         set->answers += ranking->family.count;
         set->pairs += ranking->pairs;

@@ -13,37 +13,37 @@
 #define SLOTS 128 /* judgments encoded side by side */
 
 /* One judgment on its way. */
-struct slot {
-    struct reward_judgment judgment; /* its answers sorted, the ranked ones only */
+struct judgment_slot {
+    struct ranking_judgment judgment; /* its answers sorted, the ranked ones only */
     int32_t unranked;
     uint64_t prompt_hash, opening_hash;
     struct family family;
-    bool fits[REWARD_ANSWERS_MAX];
+    bool fits[RANKING_ANSWERS_MAX];
     int outcome; /* 0, or -1 with err */
     struct err err;
 };
 
-struct loader {
-    const struct reward_set_options *options;
+struct ranking_loader {
+    const struct ranking_set_options *options;
     struct family_encoder *encoder;
-    struct reward_set *set;
+    struct ranking_set *set;
     size_t capacity; /* of its rankings */
-    struct slot *slots;
+    struct judgment_slot *slots;
     int64_t read;  /* of all entries */
     long failures; /* mem_failures() at the start */
     struct progress progress;
 
     /* The entry being read. */
-    struct reward_source *source;
-    struct reward_reader *reader;
-    struct reward_thumbs thumbs;
+    struct ranking_source *source;
+    struct ranking_reader *reader;
+    struct ranking_thumbs thumbs;
     int32_t number;
 };
 
-struct reward_set_options reward_set_options(const struct recipe *recipe, const struct model_text *text,
-                                             struct pool *pool)
+struct ranking_set_options ranking_set_options(const struct recipe *recipe, const struct model_text *text,
+                                               struct pool *pool)
 {
-    return (struct reward_set_options){
+    return (struct ranking_set_options){
         .text = {.tokenizer = text->tokenizer,
                  .chat = text->chat,
                  .max_length = (int32_t)recipe->max_length,
@@ -57,11 +57,11 @@ struct reward_set_options reward_set_options(const struct recipe *recipe, const 
 /* ---- A judgment to its tokens ---- */
 
 /* The ranked answers, best first, equals in their order. Returns how many were not ranked. */
-static int32_t sort_answers(struct reward_judgment *judgment)
+static int32_t sort_answers(struct ranking_judgment *judgment)
 {
     int32_t kept = 0, all = judgment->count;
     for (int32_t i = 0; i < all; i++) {
-        struct reward_answer answer = judgment->answers[i];
+        struct ranking_answer answer = judgment->answers[i];
         int32_t at = kept;
         if (answer.rank <= 0) {
             mem_free(answer.text);
@@ -90,16 +90,16 @@ static size_t opening_of(const json_t *messages)
     return count;
 }
 
-static int encode(const struct loader *loader, struct slot *slot)
+static int encode(const struct ranking_loader *loader, struct judgment_slot *slot)
 {
-    const struct reward_judgment *judgment = &slot->judgment;
+    const struct ranking_judgment *judgment = &slot->judgment;
     const json_t *messages = judgment->messages;
-    struct family_answer answers[REWARD_ANSWERS_MAX];
+    struct family_answer answers[RANKING_ANSWERS_MAX];
     for (int32_t i = 0; i < judgment->count; i++) {
         answers[i] = (struct family_answer){judgment->answers[i].text, judgment->answers[i].length};
     }
-    if (reward_hash_messages(&slot->prompt_hash, messages, json_array_size(messages), &slot->err) != 0 ||
-        reward_hash_messages(&slot->opening_hash, messages, opening_of(messages), &slot->err) != 0) {
+    if (ranking_hash_messages(&slot->prompt_hash, messages, json_array_size(messages), &slot->err) != 0 ||
+        ranking_hash_messages(&slot->opening_hash, messages, opening_of(messages), &slot->err) != 0) {
         return -1;
     }
     return family_encode(loader->encoder, messages, answers, judgment->count, &slot->family, slot->fits, &slot->err);
@@ -108,8 +108,8 @@ static int encode(const struct loader *loader, struct slot *slot)
 /* Runs on any thread. */
 static void encode_slot(void *context, int64_t index)
 {
-    struct loader *loader = context;
-    struct slot *slot = &loader->slots[index];
+    struct ranking_loader *loader = context;
+    struct judgment_slot *slot = &loader->slots[index];
     if (slot->outcome == 0) {
         slot->outcome = encode(loader, slot);
     }
@@ -117,17 +117,17 @@ static void encode_slot(void *context, int64_t index)
 
 /* ---- A judgment to a ranking ---- */
 
-static const void *keep(struct loader *loader, const void *bytes, size_t count, size_t size, struct err *err)
+static const void *keep(struct ranking_loader *loader, const void *bytes, size_t count, size_t size, struct err *err)
 {
     void *copy = arena_take(loader->set->arena, count * size, err);
     return copy ? memcpy(copy, bytes, count * size) : NULL;
 }
 
 /* A text to show, cut between two characters where it is long. */
-static const char *keep_text(struct loader *loader, const char *text, size_t length, struct err *err)
+static const char *keep_text(struct ranking_loader *loader, const char *text, size_t length, struct err *err)
 {
     static const char more[] = "...";
-    size_t shown = utf8_cut(text, length, REWARD_SHOWN_MAX);
+    size_t shown = utf8_cut(text, length, RANKING_SHOWN_MAX);
     char *copy = arena_take(loader->set->arena, shown + sizeof more, err);
     if (copy) {
         memcpy(copy, text, shown);
@@ -137,8 +137,8 @@ static const char *keep_text(struct loader *loader, const char *text, size_t len
 }
 
 /* Levels whose differences are the margins; false: the label has none. */
-static bool find_levels(const struct reward_set_options *options, const struct reward_judgment *judgment,
-                        float levels[REWARD_ANSWERS_MAX])
+static bool find_levels(const struct ranking_set_options *options, const struct ranking_judgment *judgment,
+                        float levels[RANKING_ANSWERS_MAX])
 {
     bool two = judgment->count == 2, column = options->margin == RANKING_MARGIN_COLUMN;
     double margin = column ? judgment->margin : judgment->strength >= 0 ? (double)judgment->strength : NAN;
@@ -158,9 +158,9 @@ static bool find_levels(const struct reward_set_options *options, const struct r
 }
 
 /* Drops the answers that are not in the family. */
-static void drop_misfits(struct slot *slot)
+static void drop_misfits(struct judgment_slot *slot)
 {
-    struct reward_judgment *judgment = &slot->judgment;
+    struct ranking_judgment *judgment = &slot->judgment;
     int32_t kept = 0;
     for (int32_t i = 0; i < judgment->count; i++) {
         if (slot->fits[i]) {
@@ -172,7 +172,7 @@ static void drop_misfits(struct slot *slot)
     judgment->count = kept;
 }
 
-static void count_pairs(struct reward_ranking *ranking, const struct reward_judgment *judgment)
+static void count_pairs(struct ranking *ranking, const struct ranking_judgment *judgment)
 {
     for (int32_t a = 0; a < judgment->count; a++) {
         for (int32_t b = a + 1; b < judgment->count; b++) {
@@ -184,15 +184,16 @@ static void count_pairs(struct reward_ranking *ranking, const struct reward_judg
 }
 
 /* What the ranking has by answer. */
-static int keep_answers(struct loader *loader, struct reward_ranking *ranking, const struct slot *slot, struct err *err)
+static int keep_answers(struct ranking_loader *loader, struct ranking *ranking, const struct judgment_slot *slot,
+                        struct err *err)
 {
-    const struct reward_judgment *judgment = &slot->judgment;
-    int32_t ranks[REWARD_ANSWERS_MAX], positions[REWARD_ANSWERS_MAX], characters[REWARD_ANSWERS_MAX];
-    uint64_t hashes[REWARD_ANSWERS_MAX];
-    const char *texts[REWARD_ANSWERS_MAX];
+    const struct ranking_judgment *judgment = &slot->judgment;
+    int32_t ranks[RANKING_ANSWERS_MAX], positions[RANKING_ANSWERS_MAX], characters[RANKING_ANSWERS_MAX];
+    uint64_t hashes[RANKING_ANSWERS_MAX];
+    const char *texts[RANKING_ANSWERS_MAX];
     size_t count = (size_t)judgment->count;
     for (size_t i = 0; i < count; i++) {
-        const struct reward_answer *answer = &judgment->answers[i];
+        const struct ranking_answer *answer = &judgment->answers[i];
         ranks[i] = answer->rank;
         positions[i] = answer->position;
         characters[i] = answer->characters;
@@ -220,10 +221,10 @@ static int keep_answers(struct loader *loader, struct reward_ranking *ranking, c
     return ranking->texts ? 0 : -1;
 }
 
-static int keep_levels(struct loader *loader, struct reward_ranking *ranking, const struct reward_judgment *judgment,
+static int keep_levels(struct ranking_loader *loader, struct ranking *ranking, const struct ranking_judgment *judgment,
                        struct err *err)
 {
-    float levels[REWARD_ANSWERS_MAX];
+    float levels[RANKING_ANSWERS_MAX];
     if (loader->options->margin == RANKING_MARGIN_NONE) {
         return 0;
     }
@@ -235,13 +236,13 @@ static int keep_levels(struct loader *loader, struct reward_ranking *ranking, co
     return ranking->levels ? 0 : -1;
 }
 
-static int push_ranking(struct loader *loader, const struct reward_ranking *ranking, struct err *err)
+static int push_ranking(struct ranking_loader *loader, const struct ranking *ranking, struct err *err)
 {
-    struct reward_set *set = loader->set;
-    if (set->count >= REWARD_RANKINGS_MAX) {
-        return err_set(err, "the dataset has more than %d rankings; train on a part of it", REWARD_RANKINGS_MAX);
+    struct ranking_set *set = loader->set;
+    if (set->count >= RANKING_SET_MAX) {
+        return err_set(err, "the dataset has more than %d rankings; train on a part of it", RANKING_SET_MAX);
     }
-    struct reward_ranking *rankings = mem_grow(set->rankings, &loader->capacity, set->count + 1, sizeof *rankings, err);
+    struct ranking *rankings = mem_grow(set->rankings, &loader->capacity, set->count + 1, sizeof *rankings, err);
     if (!rankings) {
         return -1;
     }
@@ -250,12 +251,12 @@ static int push_ranking(struct loader *loader, const struct reward_ranking *rank
     return 0;
 }
 
-static int store_ranking(struct loader *loader, const struct slot *slot, struct err *err)
+static int store_ranking(struct ranking_loader *loader, const struct judgment_slot *slot, struct err *err)
 {
-    const struct reward_judgment *judgment = &slot->judgment;
+    const struct ranking_judgment *judgment = &slot->judgment;
     const json_t *words = messages_to_show(judgment->messages);
     const int64_t key[] = {loader->number, judgment->number};
-    struct reward_ranking ranking = {
+    struct ranking ranking = {
         .strength = judgment->strength,
         .agreement = NAN,
         .weight = 1,
@@ -284,9 +285,9 @@ static int store_ranking(struct loader *loader, const struct slot *slot, struct 
     return ranking.prompt ? push_ranking(loader, &ranking, err) : -1;
 }
 
-static int store_judgment(struct loader *loader, struct slot *slot, struct err *err)
+static int store_judgment(struct ranking_loader *loader, struct judgment_slot *slot, struct err *err)
 {
-    struct reward_counts *counts = &loader->source->counts;
+    struct ranking_counts *counts = &loader->source->counts;
     int32_t answers = slot->judgment.count;
     drop_misfits(slot);
     counts->unranked_answers += slot->unranked;
@@ -300,9 +301,9 @@ static int store_judgment(struct loader *loader, struct slot *slot, struct err *
 }
 
 /* A judgment that cannot be used, for a reason that names its place: the end, or one more to count. */
-static int store_bad(struct loader *loader, const struct err *reason, struct err *err)
+static int store_bad(struct ranking_loader *loader, const struct err *reason, struct err *err)
 {
-    struct reward_source *source = loader->source;
+    struct ranking_source *source = loader->source;
     if (!loader->options->skip_bad_records) {
         return err_set(err, "%s; mend the record, or skip such records with on_bad_record: skip", reason->text);
     }
@@ -316,17 +317,17 @@ static int store_bad(struct loader *loader, const struct err *reason, struct err
 
 /* ---- Many of them ---- */
 
-static int store_slot(struct loader *loader, struct slot *slot, struct err *err)
+static int store_slot(struct ranking_loader *loader, struct judgment_slot *slot, struct err *err)
 {
     if (slot->outcome == 0) {
         return store_judgment(loader, slot, err);
     }
-    reward_reader_blame(loader->reader, slot->judgment.place, &slot->err);
+    ranking_reader_blame(loader->reader, slot->judgment.place, &slot->err);
     return store_bad(loader, &slot->err, err);
 }
 
 /* Encodes and stores what the slots hold. */
-static int flush(struct loader *loader, size_t count, struct err *err)
+static int flush(struct ranking_loader *loader, size_t count, struct err *err)
 {
     int result = 0;
     if (loader->options->pool) {
@@ -340,11 +341,11 @@ static int flush(struct loader *loader, size_t count, struct err *err)
             err_set(err, "%s: out of memory while reading its judgments; close other programs", loader->source->path);
     }
     for (size_t i = 0; i < count; i++) {
-        struct slot *slot = &loader->slots[i];
+        struct judgment_slot *slot = &loader->slots[i];
         if (result == 0) {
             result = store_slot(loader, slot, err);
         }
-        reward_judgment_free(&slot->judgment);
+        ranking_judgment_free(&slot->judgment);
     }
     if (loader->options->show_progress) {
         progress_update(&loader->progress, loader->read, loader->source->path);
@@ -353,49 +354,49 @@ static int flush(struct loader *loader, size_t count, struct err *err)
 }
 
 /* Sorts out what is no ranking. *used: the slot holds one. */
-static int take_judgment(struct loader *loader, struct slot *slot, bool *used, struct err *err)
+static int take_judgment(struct ranking_loader *loader, struct judgment_slot *slot, bool *used, struct err *err)
 {
-    struct reward_judgment *judgment = &slot->judgment;
-    struct reward_counts *counts = &loader->source->counts;
+    struct ranking_judgment *judgment = &slot->judgment;
+    struct ranking_counts *counts = &loader->source->counts;
     int result = 0;
     *used = false;
     counts->read++;
     loader->read++;
     if (judgment->count == 1 && judgment->thumb != 0) {
         counts->thumbs++;
-        result = reward_thumbs_add(&loader->thumbs, judgment, err);
+        result = ranking_thumbs_add(&loader->thumbs, judgment, err);
     } else {
         slot->unranked = sort_answers(judgment);
         *used = judgment->count >= 2;
         counts->one_answer += !*used;
     }
     if (!*used) {
-        reward_judgment_free(judgment);
+        ranking_judgment_free(judgment);
     }
     slot->outcome = 0;
     return result;
 }
 
 /* The next rankings, at most SLOTS: 1, 0 at the end of the entry, -1. */
-static int read_slots(struct loader *loader, size_t *count, struct err *err)
+static int read_slots(struct ranking_loader *loader, size_t *count, struct err *err)
 {
     *count = 0;
     while (*count < SLOTS) {
-        struct slot *slot = &loader->slots[*count];
+        struct judgment_slot *slot = &loader->slots[*count];
         struct err reason;
         bool used = false;
-        int got = reward_reader_next(loader->reader, &slot->judgment, &reason);
+        int got = ranking_reader_next(loader->reader, &slot->judgment, &reason);
         if (got < 0) {
             *err = reason;
         }
         if (got <= 0) {
             return got;
         }
-        if (got == REWARD_BAD) {
+        if (got == RANKING_BAD) {
             loader->source->counts.read++;
             loader->read++;
         }
-        if (got == REWARD_BAD ? store_bad(loader, &reason, err) != 0 : take_judgment(loader, slot, &used, err) != 0) {
+        if (got == RANKING_BAD ? store_bad(loader, &reason, err) != 0 : take_judgment(loader, slot, &used, err) != 0) {
             return -1;
         }
         *count += used;
@@ -404,12 +405,12 @@ static int read_slots(struct loader *loader, size_t *count, struct err *err)
 }
 
 /* The same of the thumbs, when the entry has ended. */
-static int read_thumbs(struct loader *loader, size_t *count, struct err *err)
+static int read_thumbs(struct ranking_loader *loader, size_t *count, struct err *err)
 {
     int got = 1;
     for (*count = 0; *count < SLOTS; ++*count) {
-        struct slot *slot = &loader->slots[*count];
-        got = reward_thumbs_next(&loader->thumbs, &slot->judgment, err);
+        struct judgment_slot *slot = &loader->slots[*count];
+        got = ranking_thumbs_next(&loader->thumbs, &slot->judgment, err);
         if (got != 1) {
             break;
         }
@@ -419,7 +420,8 @@ static int read_thumbs(struct loader *loader, size_t *count, struct err *err)
     return got;
 }
 
-static int load_judgments(struct loader *loader, int (*read)(struct loader *, size_t *, struct err *), struct err *err)
+static int load_judgments(struct ranking_loader *loader, int (*read)(struct ranking_loader *, size_t *, struct err *),
+                          struct err *err)
 {
     int got;
     do {
@@ -438,12 +440,12 @@ static int load_judgments(struct loader *loader, int (*read)(struct loader *, si
 
 /* ---- Entries ---- */
 
-static int nothing_left(const struct loader *loader, struct err *err)
+static int nothing_left(const struct ranking_loader *loader, struct err *err)
 {
-    const struct reward_source *source = loader->source;
-    const struct reward_counts *counts = &source->counts;
+    const struct ranking_source *source = loader->source;
+    const struct ranking_counts *counts = &source->counts;
     if (counts->read == 0) {
-        return reward_reader_empty(loader->reader, err);
+        return ranking_reader_empty(loader->reader, err);
     }
     if (counts->all_ties > 0 && counts->all_ties == counts->read) {
         return err_set(err,
@@ -462,10 +464,10 @@ static int nothing_left(const struct loader *loader, struct err *err)
         source->first_bad ? ")" : "");
 }
 
-static int describe(struct loader *loader, struct err *err)
+static int describe(struct ranking_loader *loader, struct err *err)
 {
     struct strbuf sentence = {0};
-    reward_reader_describe(loader->reader, &sentence);
+    ranking_reader_describe(loader->reader, &sentence);
     int result = strbuf_check(&sentence, err);
     if (result == 0) {
         loader->source->sentence = mem_copy_string(strbuf_text(&sentence), sentence.length, err);
@@ -475,20 +477,20 @@ static int describe(struct loader *loader, struct err *err)
     return result;
 }
 
-static int load_entry(struct loader *loader, const struct recipe_dataset *entry, struct err *err)
+static int load_entry(struct ranking_loader *loader, const struct recipe_dataset *entry, struct err *err)
 {
-    struct reward_source *source = loader->source = &loader->set->sources[loader->number];
+    struct ranking_source *source = loader->source = &loader->set->sources[loader->number];
     size_t first = loader->set->count;
     source->weight = entry->weight > 0 ? entry->weight : 1;
-    if (reward_reader_open(&loader->reader, entry, err) != 0) {
+    if (ranking_reader_open(&loader->reader, entry, err) != 0) {
         return -1;
     }
-    const char *path = reward_reader_path(loader->reader);
+    const char *path = ranking_reader_path(loader->reader);
     source->path = mem_copy_string(path, strlen(path), err);
     if (!source->path || load_judgments(loader, read_slots, err) != 0) {
         return -1;
     }
-    reward_thumbs_add_up(&loader->thumbs);
+    ranking_thumbs_add_up(&loader->thumbs);
     if (load_judgments(loader, read_thumbs, err) != 0) {
         return -1;
     }
@@ -497,13 +499,13 @@ static int load_entry(struct loader *loader, const struct recipe_dataset *entry,
     if (result == 0 && loader->set->count == first) {
         result = nothing_left(loader, err);
     }
-    reward_thumbs_free(&loader->thumbs);
-    reward_reader_close(loader->reader);
+    ranking_thumbs_free(&loader->thumbs);
+    ranking_reader_close(loader->reader);
     loader->reader = NULL;
     return result;
 }
 
-static void add_counts(struct reward_counts *sum, const struct reward_counts *counts)
+static void add_counts(struct ranking_counts *sum, const struct ranking_counts *counts)
 {
     sum->read += counts->read;
     sum->bad += counts->bad;
@@ -520,9 +522,9 @@ static void add_counts(struct reward_counts *sum, const struct reward_counts *co
     sum->without_margin += counts->without_margin;
 }
 
-static int load_entries(struct loader *loader, const struct recipe_datasets *entries, struct err *err)
+static int load_entries(struct ranking_loader *loader, const struct recipe_datasets *entries, struct err *err)
 {
-    struct reward_set *set = loader->set;
+    struct ranking_set *set = loader->set;
     set->sources = mem_alloc(entries->count, sizeof *set->sources, err);
     if (!set->sources || arena_create(&set->arena, err) != 0) {
         return -1;
@@ -534,8 +536,8 @@ static int load_entries(struct loader *loader, const struct recipe_datasets *ent
             return -1;
         }
     }
-    if (reward_set_drop_duplicates(set, err) != 0 || reward_set_agree(set, err) != 0 ||
-        reward_set_sum_up(set, err) != 0) {
+    if (ranking_set_drop_duplicates(set, err) != 0 || ranking_set_agree(set, err) != 0 ||
+        ranking_set_sum_up(set, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < entries->count; i++) {
@@ -545,22 +547,22 @@ static int load_entries(struct loader *loader, const struct recipe_datasets *ent
     return 0;
 }
 
-static void loader_close(struct loader *loader)
+static void loader_close(struct ranking_loader *loader)
 {
     for (size_t i = 0; loader->slots && i < SLOTS; i++) {
-        reward_judgment_free(&loader->slots[i].judgment);
+        ranking_judgment_free(&loader->slots[i].judgment);
         family_free(&loader->slots[i].family);
     }
     mem_free(loader->slots);
-    reward_thumbs_free(&loader->thumbs);
-    reward_reader_close(loader->reader);
+    ranking_thumbs_free(&loader->thumbs);
+    ranking_reader_close(loader->reader);
     family_encoder_close(loader->encoder);
 }
 
-int reward_set_load(struct reward_set **out, const struct recipe_datasets *entries,
-                    const struct reward_set_options *options, struct err *err)
+int ranking_set_load(struct ranking_set **out, const struct recipe_datasets *entries,
+                     const struct ranking_set_options *options, struct err *err)
 {
-    struct loader loader = {.options = options, .failures = mem_failures()};
+    struct ranking_loader loader = {.options = options, .failures = mem_failures()};
     if (family_encoder_open(&loader.encoder, &options->text, err) != 0) {
         return -1;
     }
@@ -575,14 +577,14 @@ int reward_set_load(struct reward_set **out, const struct recipe_datasets *entri
     }
     loader_close(&loader);
     if (result != 0) {
-        reward_set_free(loader.set);
+        ranking_set_free(loader.set);
         return -1;
     }
     *out = loader.set;
     return 0;
 }
 
-void reward_set_free(struct reward_set *set)
+void ranking_set_free(struct ranking_set *set)
 {
     if (!set) {
         return;

@@ -1,7 +1,7 @@
 /*
  * rankings/set.h - rankings: prompts with answers in the order in which people put them, as tokens.
  *
- *     prefs.db or file -> judgments (rankings/source.h) -> text/data/family.h -> struct reward_ranking
+ *     prefs.db or file -> judgments (rankings/source.h) -> text/data/family.h -> struct ranking
  *
  * One judgment is one ranking of two answers or more (InstructGPT: the pairs of a ranking stay together), so several
  * annotators of an item give several rankings. An entry is a prefs.db (told by its content), or a file in any format of
@@ -12,8 +12,8 @@
  *   - A judgment with fewer than two ranked answers teaches nothing and is left out; one whose answers all have the
  *     same rank is left out too, unless ties count (ties: half).
  *   - A thumb is a judgment of one answer. Votes for the same answer are added up; the answers of a prompt with more
- *     thumbs up rank 1, those with more thumbs down rank 2, in rankings of at most REWARD_ANSWERS_MAX answers. Without
- * a counterpart, or with as many votes up as down, an answer is left out.
+ *     thumbs up rank 1, those with more thumbs down rank 2, in rankings of at most RANKING_ANSWERS_MAX answers. An
+ *     answer without a counterpart, or with as many votes up as down, is left out.
  *   - A duplicate says the same of the same answers to the same prompt by the same annotator (or nobody's name) as an
  *     earlier judgment of the entry: only the first one stays, as in an import into a prefs.db.
  *   - Contradictions stay, being what people think: two judgments that put the same two answers into opposite order.
@@ -34,12 +34,12 @@
 #include "text/data/family.h"
 #include "text/model_text.h"
 
-#define REWARD_ANSWERS_MAX 16
+#define RANKING_ANSWERS_MAX 16
 /* Bytes of a text that is kept to be shown; the rest is cut off with "...". */
-#define REWARD_SHOWN_MAX    2000
-#define REWARD_RANKINGS_MAX INT32_MAX
+#define RANKING_SHOWN_MAX 2000
+#define RANKING_SET_MAX   INT32_MAX
 
-struct reward_ranking {
+struct ranking {
     struct family family; /* best answer first, equals in the order of the source; all are ranked; borrows its arrays */
 
     /* By answer, [family.count]. */
@@ -66,7 +66,7 @@ struct reward_ranking {
     int32_t copy;          /* 0, or which repetition through the entry's weight */
 };
 
-struct reward_counts {
+struct ranking_counts {
     int64_t read;             /* judgments and records, bad ones included */
     int64_t bad;              /* could not be read or rendered, and were skipped */
     int64_t one_answer;       /* judgments with fewer than two ranked answers that are no thumbs */
@@ -82,20 +82,20 @@ struct reward_counts {
     int64_t without_margin;   /* rankings that have none although the recipe asks for margins */
 };
 
-struct reward_source {
+struct ranking_source {
     char *path;      /* the file */
     char *sentence;  /* "prefs.db: project 'default', split train: judgments of 3 annotators" */
     char *first_bad; /* the first one that was skipped, with place and reason; NULL: none */
     double weight;   /* of the entry */
-    struct reward_counts counts;
+    struct ranking_counts counts;
 };
 
-struct reward_set {
-    struct reward_ranking *rankings; /* in the order of the entries and their judgments; thumbs behind the rest */
+struct ranking_set {
+    struct ranking *rankings; /* in the order of the entries and their judgments; thumbs behind the rest */
     size_t count;
-    struct reward_source *sources; /* NULL in a set that was split off */
+    struct ranking_source *sources; /* NULL in a set that was split off */
     size_t source_count;
-    struct reward_counts counts; /* sums over the sources */
+    struct ranking_counts counts; /* sums over the sources */
 
     /* Sums over the rankings, copies included. */
     int64_t answers, pairs, ties;
@@ -115,7 +115,7 @@ struct reward_set {
 /* What the margin asked for between two scores is taken from: the label's strength, or the file. */
 enum ranking_margin { RANKING_MARGIN_NONE, RANKING_MARGIN_STRENGTH, RANKING_MARGIN_COLUMN };
 
-struct reward_set_options {
+struct ranking_set_options {
     struct family_options text;
     bool skip_bad_records;
     enum ranking_margin margin;
@@ -124,40 +124,40 @@ struct reward_set_options {
     struct pool *pool;  /* NULL: the calling thread alone. Results are the same. */
     bool show_progress; /* a bar on standard error while reading takes long */
 };
-struct reward_set_options reward_set_options(const struct recipe *recipe, const struct model_text *text,
-                                             struct pool *pool);
+struct ranking_set_options ranking_set_options(const struct recipe *recipe, const struct model_text *text,
+                                               struct pool *pool);
 
 /*
  * Makes *out from the entries; their weights are not applied yet. An entry without a usable ranking is an error that
- * says what was in it. Free with reward_set_free().
+ * says what was in it. Free with ranking_set_free().
  */
-int reward_set_load(struct reward_set **out, const struct recipe_datasets *entries,
-                    const struct reward_set_options *options, struct err *err);
-void reward_set_free(struct reward_set *set);
+int ranking_set_load(struct ranking_set **out, const struct recipe_datasets *entries,
+                     const struct ranking_set_options *options, struct err *err);
+void ranking_set_free(struct ranking_set *set);
 
 /*
  * Moves the rankings of `share` of the different openings (rounded, one at least, never all) to *eval, chosen by a hash
  * of the opening: no prompt, and no two turns of one conversation, are on both sides, and the choice does not depend on
  * the order of the judgments. 0 < share < 1.
  */
-int reward_set_split(struct reward_set *set, struct reward_set **eval, double share, uint64_t seed, struct err *err);
+int ranking_set_split(struct ranking_set *set, struct ranking_set **eval, double share, uint64_t seed, struct err *err);
 /* Removes the rankings whose prompt is in `other` too: *prompts of them. Removing all is an error. */
-int reward_set_remove_prompts(struct reward_set *set, const struct reward_set *other, int64_t *prompts,
-                              struct err *err);
+int ranking_set_remove_prompts(struct ranking_set *set, const struct ranking_set *other, int64_t *prompts,
+                               struct err *err);
 /*
  * For training, last of all. by_agreement: a ranking weighs what its item's annotators agree; one of agreement 0 is
  * left out. Then the entries' weights: one of 2.5 is there twice whole and once by half, drawn by `seed`.
  */
-int reward_set_apply_weights(struct reward_set *set, bool by_agreement, uint64_t seed, struct err *err);
+int ranking_set_apply_weights(struct ranking_set *set, bool by_agreement, uint64_t seed, struct err *err);
 
 /* The margin asked for between two answers of a ranking, `better` of a smaller rank than `worse`. */
-static inline float reward_margin(const struct reward_ranking *ranking, int32_t better, int32_t worse)
+static inline float ranking_margin_between(const struct ranking *ranking, int32_t better, int32_t worse)
 {
     return ranking->levels ? ranking->levels[better] - ranking->levels[worse] : 0;
 }
 
 /* Tells the user what the set holds, by log_info() and log_warn(). `what` is the recipe's key. */
-void reward_set_report(const struct reward_set *set, const char *what);
+void ranking_set_report(const struct ranking_set *set, const char *what);
 
 /* ---- Batches ---- */
 
@@ -165,21 +165,21 @@ void reward_set_report(const struct reward_set *set, const char *what);
  * Rankings go through the model in passes, one after the other, whole: as many of the next ones as
  * batch_takes() allows, and no more than `most`: rankings indices[0], indices[1], ...
  */
-int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most,
-                        int32_t pass_tokens);
+int64_t ranking_set_pass(const struct ranking_set *set, const int64_t *indices, int64_t count, int64_t most,
+                         int32_t pass_tokens);
 
 /*
  * Puts rankings indices[0 .. count-1] into an empty batch: the batch's predictions are readings, ranking by ranking and
- * in it answer by answer, in the order of struct reward_ranking. The epoch decides dropout, and nothing else does.
+ * in it answer by answer, in the order of struct ranking. The epoch decides dropout, and nothing else does.
  */
-void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *indices, int64_t count,
-                     int64_t epoch);
+void ranking_set_fill(const struct ranking_set *set, struct batch *batch, const int64_t *indices, int64_t count,
+                      int64_t epoch);
 
 /* Widens *limits to any pass of up to `most` rankings of the set. */
-void reward_set_widen(const struct reward_set *set, int64_t most, int32_t pass_tokens, struct batch_limits *limits);
+void ranking_set_widen(const struct ranking_set *set, int64_t most, int32_t pass_tokens, struct batch_limits *limits);
 
-int32_t reward_set_highest_id(const struct reward_set *set);
+int32_t ranking_set_highest_id(const struct ranking_set *set);
 /* Everything that decides what is learned from the set. */
-struct hash reward_set_fingerprint(const struct reward_set *set);
+struct hash ranking_set_fingerprint(const struct ranking_set *set);
 
 #endif

@@ -5,8 +5,8 @@
 
 #include <assert.h>
 
-int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, int64_t count, int64_t most,
-                        int32_t pass_tokens)
+int64_t ranking_set_pass(const struct ranking_set *set, const int64_t *indices, int64_t count, int64_t most,
+                         int32_t pass_tokens)
 {
     assert(count >= 1 && most >= 1);
     int64_t taken = 0, tokens = 0;
@@ -17,12 +17,12 @@ int64_t reward_set_pass(const struct reward_set *set, const int64_t *indices, in
     return taken;
 }
 
-void reward_set_fill(const struct reward_set *set, struct batch *batch, const int64_t *indices, int64_t count,
-                     int64_t epoch)
+void ranking_set_fill(const struct ranking_set *set, struct batch *batch, const int64_t *indices, int64_t count,
+                      int64_t epoch)
 {
     batch_clear(batch);
     for (int64_t i = 0; i < count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[indices[i]];
+        const struct ranking *ranking = &set->rankings[indices[i]];
         /* Dropout must differ between epochs, and nothing else may matter. */
         family_append(batch, &ranking->family, random_u64(ranking->record, RANDOM_MIX, (uint64_t)epoch, 0));
     }
@@ -32,7 +32,7 @@ void reward_set_fill(const struct reward_set *set, struct batch *batch, const in
  * A pass of one ranking has what that ranking has; one of several has at most pass_tokens tokens, of which every
  * segment and every reading takes one.
  */
-void reward_set_widen(const struct reward_set *set, int64_t most, int32_t pass_tokens, struct batch_limits *limits)
+void ranking_set_widen(const struct ranking_set *set, int64_t most, int32_t pass_tokens, struct batch_limits *limits)
 {
     int64_t tokens = 0, segments = 0, answers = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -50,7 +50,7 @@ void reward_set_widen(const struct reward_set *set, int64_t most, int32_t pass_t
     limits->predictions = (int32_t)max(limits->predictions, answers);
 }
 
-int32_t reward_set_highest_id(const struct reward_set *set)
+int32_t ranking_set_highest_id(const struct ranking_set *set)
 {
     int32_t highest = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -62,11 +62,11 @@ int32_t reward_set_highest_id(const struct reward_set *set)
     return highest;
 }
 
-struct hash reward_set_fingerprint(const struct reward_set *set)
+struct hash ranking_set_fingerprint(const struct ranking_set *set)
 {
     struct hash sum = {0};
     for (size_t i = 0; i < set->count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[i];
+        const struct ranking *ranking = &set->rankings[i];
         const struct family *family = &ranking->family;
         size_t answers = (size_t)family->count;
         struct hash link[] = {

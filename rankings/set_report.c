@@ -10,7 +10,7 @@ static void put_count(struct strbuf *text, int64_t count, const char *what)
     }
 }
 
-static void report_left_out(const struct reward_counts *counts)
+static void report_left_out(const struct ranking_counts *counts)
 {
     struct strbuf text = {0};
     put_count(&text, counts->one_answer, "judgments with fewer than two ranked answers");
@@ -27,10 +27,10 @@ static void report_left_out(const struct reward_counts *counts)
     strbuf_free(&text);
 }
 
-static void report_sources(const struct reward_set *set, const char *what)
+static void report_sources(const struct ranking_set *set, const char *what)
 {
     for (size_t i = 0; i < set->source_count; i++) {
-        const struct reward_source *source = &set->sources[i];
+        const struct ranking_source *source = &set->sources[i];
         log_info("%s: %s", what, source->sentence);
         if (source->first_bad) {
             log_warn("%lld bad records were skipped; the first: %s", (long long)source->counts.bad, source->first_bad);
@@ -41,9 +41,9 @@ static void report_sources(const struct reward_set *set, const char *what)
     }
 }
 
-void reward_set_report(const struct reward_set *set, const char *what)
+void ranking_set_report(const struct ranking_set *set, const char *what)
 {
-    const struct reward_counts *counts = &set->counts;
+    const struct ranking_counts *counts = &set->counts;
     report_sources(set, what);
     log_info("  %zu rankings of %lld prompts: %lld answers, %lld pairs, %lld ties", set->count, (long long)set->prompts,
              (long long)set->answers, (long long)set->pairs, (long long)set->ties);

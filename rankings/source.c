@@ -12,11 +12,11 @@
 
 #define SPLITS_NAMED 8 /* in an error */
 
-_Static_assert(PREFERENCE_ANSWERS_MAX == REWARD_ANSWERS_MAX, "a record fits a judgment");
+_Static_assert(PREFERENCE_ANSWERS_MAX == RANKING_ANSWERS_MAX, "a record fits a judgment");
 
-struct reward_reader {
+struct ranking_reader {
     char *path;
-    struct reward_prefs *prefs; /* a prefs.db */
+    struct ranking_prefs *prefs; /* a prefs.db */
 
     struct preference_reader *file; /* or a preference file */
     char *split;                    /* only records of it; NULL: all */
@@ -26,29 +26,29 @@ struct reward_reader {
 
 /* ---- Judgments ---- */
 
-void reward_judgment_free(struct reward_judgment *judgment)
+void ranking_judgment_free(struct ranking_judgment *judgment)
 {
     json_decref(judgment->messages);
     for (int32_t i = 0; i < judgment->count; i++) {
         mem_free(judgment->answers[i].text);
     }
     mem_free(judgment->annotator);
-    *judgment = (struct reward_judgment){0};
+    *judgment = (struct ranking_judgment){0};
 }
 
-int reward_judgment_add(struct reward_judgment *judgment, const char *text, size_t length, int32_t rank,
-                        struct err *err)
+int ranking_judgment_add(struct ranking_judgment *judgment, const char *text, size_t length, int32_t rank,
+                         struct err *err)
 {
     char *copy = mem_copy_string(text, length, err);
     if (!copy) {
         return -1;
     }
-    judgment->answers[judgment->count++] = (struct reward_answer){.text = copy,
-                                                                  .length = length,
-                                                                  .rank = rank,
-                                                                  .position = -1,
-                                                                  .characters = (int32_t)utf8_characters(text, length),
-                                                                  .score = NAN};
+    judgment->answers[judgment->count++] = (struct ranking_answer){.text = copy,
+                                                                   .length = length,
+                                                                   .rank = rank,
+                                                                   .position = -1,
+                                                                   .characters = (int32_t)utf8_characters(text, length),
+                                                                   .score = NAN};
     return 0;
 }
 
@@ -79,7 +79,7 @@ static int refuse_database_keys(const struct recipe_dataset *entry, struct err *
     return key ? err_set(err, "'%s' is no prefs.db, so '%s' says nothing of it; leave it out", entry->path, key) : 0;
 }
 
-static int open_file(struct reward_reader *reader, const struct recipe_dataset *entry, const char *split,
+static int open_file(struct ranking_reader *reader, const struct recipe_dataset *entry, const char *split,
                      struct err *err)
 {
     enum preference_format format = PREFERENCE_AUTO;
@@ -94,7 +94,7 @@ static int open_file(struct reward_reader *reader, const struct recipe_dataset *
     return preference_open(&reader->file, reader->path, format, err);
 }
 
-static int open_reader(struct reward_reader *reader, const struct recipe_dataset *entry, struct err *err)
+static int open_reader(struct ranking_reader *reader, const struct recipe_dataset *entry, struct err *err)
 {
     bool database = false;
     const char *split = entry->split;
@@ -102,29 +102,29 @@ static int open_reader(struct reward_reader *reader, const struct recipe_dataset
     if (!reader->path || is_database(reader->path, &database, err) != 0) {
         return -1;
     }
-    return database ? reward_prefs_open(&reader->prefs, entry, err) : open_file(reader, entry, split, err);
+    return database ? ranking_prefs_open(&reader->prefs, entry, err) : open_file(reader, entry, split, err);
 }
 
-int reward_reader_open(struct reward_reader **out, const struct recipe_dataset *entry, struct err *err)
+int ranking_reader_open(struct ranking_reader **out, const struct recipe_dataset *entry, struct err *err)
 {
-    struct reward_reader *reader = mem_alloc(1, sizeof *reader, err);
+    struct ranking_reader *reader = mem_alloc(1, sizeof *reader, err);
     if (!reader) {
         return -1;
     }
     if (open_reader(reader, entry, err) != 0) {
-        reward_reader_close(reader);
+        ranking_reader_close(reader);
         return -1;
     }
     *out = reader;
     return 0;
 }
 
-void reward_reader_close(struct reward_reader *reader)
+void ranking_reader_close(struct ranking_reader *reader)
 {
     if (!reader) {
         return;
     }
-    reward_prefs_close(reader->prefs);
+    ranking_prefs_close(reader->prefs);
     preference_close(reader->file);
     for (int i = 0; i < SPLITS_NAMED; i++) {
         mem_free(reader->splits[i]);
@@ -136,8 +136,8 @@ void reward_reader_close(struct reward_reader *reader)
 
 /* ---- Files ---- */
 
-/* Whether the record is of the split; another's name is kept for reward_reader_empty(). */
-static int is_wanted(struct reward_reader *reader, const char *split, bool *wanted, struct err *err)
+/* Whether the record is of the split; another's name is kept for ranking_reader_empty(). */
+static int is_wanted(struct ranking_reader *reader, const char *split, bool *wanted, struct err *err)
 {
     *wanted = !reader->split || (split && strcmp(split, reader->split) == 0);
     for (int i = 0; !*wanted && split && i < SPLITS_NAMED; i++) {
@@ -152,7 +152,7 @@ static int is_wanted(struct reward_reader *reader, const char *split, bool *want
     return 0;
 }
 
-static int copy_record(struct reward_judgment *judgment, const struct preference *record, struct err *err)
+static int copy_record(struct ranking_judgment *judgment, const struct preference *record, struct err *err)
 {
     judgment->messages = json_incref(record->messages);
     judgment->thumb = record->thumb;
@@ -167,7 +167,7 @@ static int copy_record(struct reward_judgment *judgment, const struct preference
     }
     for (size_t i = 0; i < record->count; i++) {
         const struct preference_answer *answer = &record->answers[i];
-        if (reward_judgment_add(judgment, answer->text, answer->length, answer->rank, err) != 0) {
+        if (ranking_judgment_add(judgment, answer->text, answer->length, answer->rank, err) != 0) {
             return -1;
         }
         judgment->answers[i].score = answer->score;
@@ -175,14 +175,14 @@ static int copy_record(struct reward_judgment *judgment, const struct preference
     return 0;
 }
 
-static int next_record(struct reward_reader *reader, struct reward_judgment *judgment, struct err *err)
+static int next_record(struct ranking_reader *reader, struct ranking_judgment *judgment, struct err *err)
 {
     for (;;) {
         const struct preference *record;
         bool wanted;
         int got = preference_next(reader->file, &record, err);
         if (got == PREFERENCE_REJECTED) {
-            return REWARD_BAD;
+            return RANKING_BAD;
         }
         if (got != PREFERENCE_RECORD) {
             return got;
@@ -193,36 +193,36 @@ static int next_record(struct reward_reader *reader, struct reward_judgment *jud
         }
         if (wanted) {
             judgment->number = reader->number;
-            return copy_record(judgment, record, err) == 0 ? REWARD_JUDGMENT : -1;
+            return copy_record(judgment, record, err) == 0 ? RANKING_JUDGMENT : -1;
         }
     }
 }
 
-int reward_reader_next(struct reward_reader *reader, struct reward_judgment *judgment, struct err *err)
+int ranking_reader_next(struct ranking_reader *reader, struct ranking_judgment *judgment, struct err *err)
 {
-    int got = reader->prefs ? reward_prefs_next(reader->prefs, judgment, err) : next_record(reader, judgment, err);
+    int got = reader->prefs ? ranking_prefs_next(reader->prefs, judgment, err) : next_record(reader, judgment, err);
     if (got < 0) {
-        reward_judgment_free(judgment);
+        ranking_judgment_free(judgment);
     }
     return got;
 }
 
-int reward_reader_blame(const struct reward_reader *reader, int64_t place, struct err *err)
+int ranking_reader_blame(const struct ranking_reader *reader, int64_t place, struct err *err)
 {
     return reader->prefs ? err_prefix(err, "%s, judgment %lld", reader->path, (long long)place)
                          : err_prefix(err, "%s:%lld", reader->path, (long long)place);
 }
 
-const char *reward_reader_path(const struct reward_reader *reader)
+const char *ranking_reader_path(const struct ranking_reader *reader)
 {
     return reader->path;
 }
 
-void reward_reader_describe(const struct reward_reader *reader, struct strbuf *sentence)
+void ranking_reader_describe(const struct ranking_reader *reader, struct strbuf *sentence)
 {
     strbuf_printf(sentence, "%s: ", reader->path);
     if (reader->prefs) {
-        reward_prefs_describe(reader->prefs, sentence);
+        ranking_prefs_describe(reader->prefs, sentence);
         return;
     }
     strbuf_printf(sentence, "%s records", preference_format_name(preference_reader_format(reader->file)));
@@ -231,10 +231,10 @@ void reward_reader_describe(const struct reward_reader *reader, struct strbuf *s
     }
 }
 
-int reward_reader_empty(const struct reward_reader *reader, struct err *err)
+int ranking_reader_empty(const struct ranking_reader *reader, struct err *err)
 {
     if (reader->prefs) {
-        return reward_prefs_empty(reader->prefs, err);
+        return ranking_prefs_empty(reader->prefs, err);
     }
     if (!reader->split) {
         return err_set(err, "'%s' holds no preference record; its formats are those of docs/prefs.md", reader->path);

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "rankings/set.h"
 
-struct reward_answer {
+struct ranking_answer {
     char *text;
     size_t length;
     int32_t rank;       /* smaller is better, equal is a tie; 0 unranked */
@@ -19,9 +19,9 @@ struct reward_answer {
     double score;       /* a rating; NaN: none */
 };
 
-struct reward_judgment {
+struct ranking_judgment {
     json_t *messages; /* the prompt */
-    struct reward_answer answers[REWARD_ANSWERS_MAX];
+    struct ranking_answer answers[RANKING_ANSWERS_MAX];
     int32_t count;
     int32_t thumb;    /* of one answer: +1 or -1; else 0 */
     int32_t strength; /* of two: 0 tie, 1 slightly better ..; -1 not said */
@@ -31,37 +31,37 @@ struct reward_judgment {
     int64_t number;   /* names it within the entry, the same at every reading */
 };
 /* What it holds; the struct becomes empty. */
-void reward_judgment_free(struct reward_judgment *judgment);
+void ranking_judgment_free(struct ranking_judgment *judgment);
 /* Appends a copy of the text as the judgment's last answer. */
-int reward_judgment_add(struct reward_judgment *judgment, const char *text, size_t length, int32_t rank,
-                        struct err *err);
+int ranking_judgment_add(struct ranking_judgment *judgment, const char *text, size_t length, int32_t rank,
+                         struct err *err);
 
-enum { REWARD_END = 0, REWARD_JUDGMENT = 1, REWARD_BAD = 2 };
+enum { RANKING_END = 0, RANKING_JUDGMENT = 1, RANKING_BAD = 2 };
 
-struct reward_reader;
-int reward_reader_open(struct reward_reader **out, const struct recipe_dataset *entry, struct err *err);
-void reward_reader_close(struct reward_reader *reader);
+struct ranking_reader;
+int ranking_reader_open(struct ranking_reader **out, const struct recipe_dataset *entry, struct err *err);
+void ranking_reader_close(struct ranking_reader *reader);
 /*
- * REWARD_JUDGMENT: *judgment, which was empty, is the caller's to free. REWARD_BAD: *err says what and where, and
+ * RANKING_JUDGMENT: *judgment, which was empty, is the caller's to free. RANKING_BAD: *err says what and where, and
  * reading may go on. -1: it cannot be read on.
  */
-int reward_reader_next(struct reward_reader *reader, struct reward_judgment *judgment, struct err *err);
+int ranking_reader_next(struct ranking_reader *reader, struct ranking_judgment *judgment, struct err *err);
 /* Puts "data.jsonl:17: " or "prefs.db, judgment 17: " in front of the sentence. Always returns -1. */
-int reward_reader_blame(const struct reward_reader *reader, int64_t place, struct err *err);
+int ranking_reader_blame(const struct ranking_reader *reader, int64_t place, struct err *err);
 
-const char *reward_reader_path(const struct reward_reader *reader);
+const char *ranking_reader_path(const struct ranking_reader *reader);
 /* Appends what was read: "prefs.db: project 'default', split train: judgments of 2 annotators". After the last one. */
-void reward_reader_describe(const struct reward_reader *reader, struct strbuf *sentence);
+void ranking_reader_describe(const struct ranking_reader *reader, struct strbuf *sentence);
 /* Why nothing was found, and how that is mended; what was read is 0 judgments. Always returns -1. */
-int reward_reader_empty(const struct reward_reader *reader, struct err *err);
+int ranking_reader_empty(const struct ranking_reader *reader, struct err *err);
 
 /* ---- The prefs.db: rankings/source_prefs.c ---- */
 
-struct reward_prefs;
-int reward_prefs_open(struct reward_prefs **out, const struct recipe_dataset *entry, struct err *err);
-void reward_prefs_close(struct reward_prefs *prefs);
-int reward_prefs_next(struct reward_prefs *prefs, struct reward_judgment *judgment, struct err *err);
-void reward_prefs_describe(const struct reward_prefs *prefs, struct strbuf *sentence);
-int reward_prefs_empty(const struct reward_prefs *prefs, struct err *err);
+struct ranking_prefs;
+int ranking_prefs_open(struct ranking_prefs **out, const struct recipe_dataset *entry, struct err *err);
+void ranking_prefs_close(struct ranking_prefs *prefs);
+int ranking_prefs_next(struct ranking_prefs *prefs, struct ranking_judgment *judgment, struct err *err);
+void ranking_prefs_describe(const struct ranking_prefs *prefs, struct strbuf *sentence);
+int ranking_prefs_empty(const struct ranking_prefs *prefs, struct err *err);
 
 #endif

@@ -6,9 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-_Static_assert(PREFS_ANSWERS_MAX == REWARD_ANSWERS_MAX, "a ranking fits a judgment");
+_Static_assert(PREFS_ANSWERS_MAX == RANKING_ANSWERS_MAX, "a ranking fits a judgment");
 
-struct reward_prefs {
+struct ranking_prefs {
     struct prefs *store;
     struct prefs_rankings *rankings; /* of the project being read; NULL: the next one is to be opened */
     struct prefs_query query;
@@ -45,7 +45,7 @@ static int check_format(const struct recipe_dataset *entry, struct err *err)
     return 0;
 }
 
-static int open_store(struct reward_prefs *prefs, const struct recipe_dataset *entry, struct err *err)
+static int open_store(struct ranking_prefs *prefs, const struct recipe_dataset *entry, struct err *err)
 {
     prefs->path = mem_copy_string(entry->path, strlen(entry->path), err);
     prefs->split = entry->split ? mem_copy_string(entry->split, strlen(entry->split), err) : NULL;
@@ -68,7 +68,7 @@ static int open_store(struct reward_prefs *prefs, const struct recipe_dataset *e
 }
 
 /* The rankings of the query's project. */
-static int open_rankings(struct reward_prefs *prefs, struct err *err)
+static int open_rankings(struct ranking_prefs *prefs, struct err *err)
 {
     strbuf_puts(&prefs->projects, prefs->projects.length > 0 ? ", '" : "'");
     if (prefs_project_name(prefs->store, prefs->query.project, &prefs->projects, err) != 0) {
@@ -79,7 +79,7 @@ static int open_rankings(struct reward_prefs *prefs, struct err *err)
 }
 
 /* 1, 0 where there are no more projects, -1. */
-static int next_project(struct reward_prefs *prefs, struct err *err)
+static int next_project(struct ranking_prefs *prefs, struct err *err)
 {
     prefs_rankings_close(prefs->rankings);
     prefs->rankings = NULL;
@@ -93,25 +93,25 @@ static int next_project(struct reward_prefs *prefs, struct err *err)
     return got;
 }
 
-int reward_prefs_open(struct reward_prefs **out, const struct recipe_dataset *entry, struct err *err)
+int ranking_prefs_open(struct ranking_prefs **out, const struct recipe_dataset *entry, struct err *err)
 {
     if (check_format(entry, err) != 0 || check_split(entry, err) != 0) {
         return -1;
     }
-    struct reward_prefs *prefs = mem_alloc(1, sizeof *prefs, err);
+    struct ranking_prefs *prefs = mem_alloc(1, sizeof *prefs, err);
     if (!prefs) {
         return -1;
     }
     if (open_store(prefs, entry, err) != 0 ||
         (prefs->all_projects ? next_project(prefs, err) < 0 : open_rankings(prefs, err) != 0)) {
-        reward_prefs_close(prefs);
+        ranking_prefs_close(prefs);
         return -1;
     }
     *out = prefs;
     return 0;
 }
 
-void reward_prefs_close(struct reward_prefs *prefs)
+void ranking_prefs_close(struct ranking_prefs *prefs)
 {
     if (!prefs) {
         return;
@@ -126,7 +126,7 @@ void reward_prefs_close(struct reward_prefs *prefs)
     mem_free(prefs);
 }
 
-static int note_annotator(struct reward_prefs *prefs, int64_t annotator, struct err *err)
+static int note_annotator(struct ranking_prefs *prefs, int64_t annotator, struct err *err)
 {
     for (size_t i = prefs->annotator_count; i-- > 0;) {
         if (prefs->annotators[i] == annotator) {
@@ -143,7 +143,7 @@ static int note_annotator(struct reward_prefs *prefs, int64_t annotator, struct 
     return 0;
 }
 
-static int copy_ranking(struct reward_judgment *judgment, const struct prefs_ranking *ranking, struct err *err)
+static int copy_ranking(struct ranking_judgment *judgment, const struct prefs_ranking *ranking, struct err *err)
 {
     char where[64];
     snprintf(where, sizeof where, "the prompt of judgment %lld", (long long)ranking->judgment);
@@ -158,7 +158,7 @@ static int copy_ranking(struct reward_judgment *judgment, const struct prefs_ran
     judgment->place = judgment->number = ranking->judgment;
     for (size_t i = 0; i < ranking->count; i++) {
         const struct prefs_ranked_answer *answer = &ranking->answers[i];
-        if (reward_judgment_add(judgment, answer->text, answer->length, answer->rank, err) != 0) {
+        if (ranking_judgment_add(judgment, answer->text, answer->length, answer->rank, err) != 0) {
             return -1;
         }
         judgment->answers[i].position = answer->position;
@@ -166,7 +166,7 @@ static int copy_ranking(struct reward_judgment *judgment, const struct prefs_ran
     return 0;
 }
 
-int reward_prefs_next(struct reward_prefs *prefs, struct reward_judgment *judgment, struct err *err)
+int ranking_prefs_next(struct ranking_prefs *prefs, struct ranking_judgment *judgment, struct err *err)
 {
     const struct prefs_ranking *ranking;
     int got = 0;
@@ -177,14 +177,14 @@ int reward_prefs_next(struct reward_prefs *prefs, struct reward_judgment *judgme
         }
     }
     if (got != 1) {
-        return got < 0 ? -1 : REWARD_END;
+        return got < 0 ? -1 : RANKING_END;
     }
     return note_annotator(prefs, ranking->annotator, err) == 0 && copy_ranking(judgment, ranking, err) == 0
-               ? REWARD_JUDGMENT
+               ? RANKING_JUDGMENT
                : -1;
 }
 
-void reward_prefs_describe(const struct reward_prefs *prefs, struct strbuf *sentence)
+void ranking_prefs_describe(const struct ranking_prefs *prefs, struct strbuf *sentence)
 {
     strbuf_printf(sentence, "project %s, ", strbuf_text(&prefs->projects));
     if (prefs->split) {
@@ -194,7 +194,7 @@ void reward_prefs_describe(const struct reward_prefs *prefs, struct strbuf *sent
                   prefs->annotator_count == 1 ? "" : "s");
 }
 
-int reward_prefs_empty(const struct reward_prefs *prefs, struct err *err)
+int ranking_prefs_empty(const struct ranking_prefs *prefs, struct err *err)
 {
     if (prefs->projects.length == 0) {
         return err_set(err, "%s is empty: it has no project yet; 'attune prefs import' fills it", prefs->path);

@@ -18,13 +18,13 @@ static int compare_u64(const void *left, const void *right)
 
 /* ---- The split ---- */
 
-static uint64_t split_key(const struct reward_ranking *ranking, uint64_t seed)
+static uint64_t split_key(const struct ranking *ranking, uint64_t seed)
 {
     return hash_u64(&ranking->opening_hash, sizeof ranking->opening_hash, seed);
 }
 
 /* Openings with a key up to *last go to the other side: `share` of the different ones. */
-static int find_last_key(uint64_t *last, const struct reward_set *set, double share, uint64_t seed, struct err *err)
+static int find_last_key(uint64_t *last, const struct ranking_set *set, double share, uint64_t seed, struct err *err)
 {
     uint64_t *keys = mem_alloc(set->count + 1, sizeof *keys, err);
     if (!keys) {
@@ -55,14 +55,14 @@ static int find_last_key(uint64_t *last, const struct reward_set *set, double sh
     return result;
 }
 
-int reward_set_split(struct reward_set *set, struct reward_set **eval, double share, uint64_t seed, struct err *err)
+int ranking_set_split(struct ranking_set *set, struct ranking_set **eval, double share, uint64_t seed, struct err *err)
 {
     assert(share > 0 && share < 1);
     uint64_t last = 0;
     if (find_last_key(&last, set, share, seed, err) != 0) {
         return -1;
     }
-    struct reward_set *other = mem_alloc(1, sizeof *other, err);
+    struct ranking_set *other = mem_alloc(1, sizeof *other, err);
     bool *keep = other ? mem_alloc(set->count, sizeof *keep, err) : NULL;
     if (keep) {
         other->rankings = mem_alloc(set->count, sizeof *other->rankings, err);
@@ -79,12 +79,12 @@ int reward_set_split(struct reward_set *set, struct reward_set **eval, double sh
             other->rankings[other->count++] = set->rankings[i];
         }
     }
-    reward_set_keep(set, keep);
+    ranking_set_keep(set, keep);
     mem_free(keep);
     other->arena = arena_share(set->arena);
     other->bytes = other->count * sizeof *other->rankings;
-    if (reward_set_sum_up(set, err) != 0 || reward_set_sum_up(other, err) != 0) {
-        reward_set_free(other);
+    if (ranking_set_sum_up(set, err) != 0 || ranking_set_sum_up(other, err) != 0) {
+        ranking_set_free(other);
         return -1;
     }
     *eval = other;
@@ -93,7 +93,8 @@ int reward_set_split(struct reward_set *set, struct reward_set **eval, double sh
 
 /* ---- Prompts of another set ---- */
 
-int reward_set_remove_prompts(struct reward_set *set, const struct reward_set *other, int64_t *prompts, struct err *err)
+int ranking_set_remove_prompts(struct ranking_set *set, const struct ranking_set *other, int64_t *prompts,
+                               struct err *err)
 {
     int64_t before = set->prompts;
     uint64_t *theirs = mem_alloc(other->count + 1, sizeof *theirs, err);
@@ -109,34 +110,34 @@ int reward_set_remove_prompts(struct reward_set *set, const struct reward_set *o
     for (size_t i = 0; i < set->count; i++) {
         keep[i] = !bsearch(&set->rankings[i].prompt_hash, theirs, other->count, sizeof *theirs, compare_u64);
     }
-    reward_set_keep(set, keep);
+    ranking_set_keep(set, keep);
     mem_free(theirs);
     mem_free(keep);
     if (set->count == 0) {
         return err_set(err, "every prompt of dataset is in eval_dataset too, so nothing is left to train on; name "
                             "different files or splits, or use eval_split");
     }
-    int result = reward_set_sum_up(set, err);
+    int result = ranking_set_sum_up(set, err);
     *prompts = before - set->prompts;
     return result;
 }
 
 /* ---- Weights ---- */
 
-static int weigh_by_agreement(struct reward_set *set, struct err *err)
+static int weigh_by_agreement(struct ranking_set *set, struct err *err)
 {
     bool *keep = mem_alloc(set->count + 1, sizeof *keep, err);
     if (!keep) {
         return -1;
     }
     for (size_t i = 0; i < set->count; i++) {
-        struct reward_ranking *ranking = &set->rankings[i];
+        struct ranking *ranking = &set->rankings[i];
         ranking->weight = isnan(ranking->agreement) ? 1 : ranking->agreement;
         keep[i] = ranking->weight > 0;
         set->sources[ranking->source].counts.weightless += !keep[i];
         set->counts.weightless += !keep[i];
     }
-    reward_set_keep(set, keep);
+    ranking_set_keep(set, keep);
     mem_free(keep);
     return set->count > 0 ? 0
                           : err_set(err, "no ranking is left: the annotators agree on none of them; leave out "
@@ -151,23 +152,22 @@ static int compare_places(const void *left, const void *right)
 
 /* Rankings being written into a larger array. */
 struct weighing {
-    const struct reward_ranking *from;
-    struct reward_ranking *to;
+    const struct ranking *from;
+    struct ranking *to;
     size_t count, capacity;
 };
 
 static int add_copy(struct weighing *weighing, size_t index, int32_t copy, struct err *err)
 {
-    struct reward_ranking *to =
-        mem_grow(weighing->to, &weighing->capacity, weighing->count + 1, sizeof *weighing->to, err);
+    struct ranking *to = mem_grow(weighing->to, &weighing->capacity, weighing->count + 1, sizeof *weighing->to, err);
     if (!to) {
         return -1;
     }
     weighing->to = to;
-    if (weighing->count >= REWARD_RANKINGS_MAX) {
-        return err_set(err, "the dataset has more than %d rankings with its weights; lower them", REWARD_RANKINGS_MAX);
+    if (weighing->count >= RANKING_SET_MAX) {
+        return err_set(err, "the dataset has more than %d rankings with its weights; lower them", RANKING_SET_MAX);
     }
-    struct reward_ranking ranking = weighing->from[index];
+    struct ranking ranking = weighing->from[index];
     const uint64_t key[] = {ranking.record, (uint64_t)copy};
     ranking.record = copy > 0 ? hash_u64(key, sizeof key, 0) : ranking.record;
     ranking.copy = copy;
@@ -203,7 +203,7 @@ static int weigh_entry(struct weighing *weighing, size_t first, size_t count, do
     return result;
 }
 
-static int weigh_entries(struct reward_set *set, uint64_t seed, struct err *err)
+static int weigh_entries(struct ranking_set *set, uint64_t seed, struct err *err)
 {
     struct weighing weighing = {.from = set->rankings};
     for (size_t first = 0, end; first < set->count; first = end) {
@@ -222,7 +222,7 @@ static int weigh_entries(struct reward_set *set, uint64_t seed, struct err *err)
     return 0;
 }
 
-int reward_set_apply_weights(struct reward_set *set, bool by_agreement, uint64_t seed, struct err *err)
+int ranking_set_apply_weights(struct ranking_set *set, bool by_agreement, uint64_t seed, struct err *err)
 {
     bool weighted = false;
     for (size_t i = 0; i < set->source_count; i++) {
@@ -231,5 +231,5 @@ int reward_set_apply_weights(struct reward_set *set, bool by_agreement, uint64_t
     if ((by_agreement && weigh_by_agreement(set, err) != 0) || (weighted && weigh_entries(set, seed, err) != 0)) {
         return -1;
     }
-    return reward_set_sum_up(set, err);
+    return ranking_set_sum_up(set, err);
 }

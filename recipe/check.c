@@ -4,28 +4,28 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool check_given(const struct loader *loader, const char *key)
+bool check_given(const struct recipe_loader *loader, const char *key)
 {
     return loader_place(loader, key).origin != ORIGIN_DEFAULT;
 }
 
-bool check_given_together(const struct loader *loader, const char *one, const char *other)
+bool check_given_together(const struct recipe_loader *loader, const char *one, const char *other)
 {
     return check_given(loader, one) && loader_place(loader, one).origin == loader_place(loader, other).origin;
 }
 
-void check_mistake(struct loader *loader, const char *key, const char *format, ...)
+void check_mistake(struct recipe_loader *loader, const char *key, const char *format, ...)
 {
     char text[MISTAKE_TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    struct place place = {.origin = ORIGIN_DEFAULT};
+    struct key_place place = {.origin = ORIGIN_DEFAULT};
     loader_mistake(loader, key ? loader_place(loader, key) : place, "%s", text);
 }
 
-static void check_required(struct loader *loader)
+static void check_required(struct recipe_loader *loader)
 {
     for (size_t i = 0; i < loader->keys.own.count; i++) {
         const struct key *key = loader->keys.own.rows[i];
@@ -35,7 +35,7 @@ static void check_required(struct loader *loader)
     }
 }
 
-static void check_datasets(struct loader *loader)
+static void check_datasets(struct recipe_loader *loader)
 {
     for (size_t i = 0; i < loader->keys.own.count; i++) {
         const struct key *key = loader->keys.own.rows[i];
@@ -54,7 +54,7 @@ static void check_datasets(struct loader *loader)
     }
 }
 
-static void check_method(struct loader *loader)
+static void check_method(struct recipe_loader *loader)
 {
     const struct recipe *recipe = loader->recipe;
     for (size_t i = 0; i < loader->keys.own.count && recipe->finetuning_type == RECIPE_FULL; i++) {
@@ -74,12 +74,12 @@ static void check_method(struct loader *loader)
     }
 }
 
-static bool has_eval_data(const struct loader *loader)
+static bool has_eval_data(const struct recipe_loader *loader)
 {
     return check_given(loader, "eval_dataset") || loader->recipe->eval_split > 0;
 }
 
-static void check_evaluation(struct loader *loader)
+static void check_evaluation(struct recipe_loader *loader)
 {
     const struct recipe *recipe = loader->recipe;
     bool data = has_eval_data(loader), prompts = recipe->sample_prompts.count > 0 || recipe->sample_prompts_file;
@@ -106,7 +106,7 @@ static void check_evaluation(struct loader *loader)
     }
 }
 
-static void check_schedule(struct loader *loader)
+static void check_schedule(struct recipe_loader *loader)
 {
     const struct recipe *recipe = loader->recipe;
     enum schedule_kind kind = recipe->lr_scheduler_type;
@@ -125,7 +125,7 @@ static void check_schedule(struct loader *loader)
     }
 }
 
-void loader_check(struct loader *loader)
+void loader_check(struct recipe_loader *loader)
 {
     check_required(loader);
     check_datasets(loader);

@@ -71,7 +71,7 @@ void key_format(struct strbuf *out, const void *base, const struct key *key);
 
 /* Where a key was given. */
 enum origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_OPTION };
-struct place {
+struct key_place {
     enum origin origin;
     int line, column;   /* ORIGIN_FILE: from 1 */
     const char *option; /* ORIGIN_OPTION: as in argv, behind its dashes; ends at '=' or zero */
@@ -80,7 +80,7 @@ struct place {
 #define MISTAKES_MAX     24
 #define MISTAKE_TEXT_MAX 512
 struct mistake {
-    struct place place;
+    struct key_place place;
     char text[MISTAKE_TEXT_MAX];
 };
 
@@ -95,14 +95,14 @@ struct recipe_given {
     unsigned char origins[KEY_COUNT_MAX];
 };
 
-struct loader {
+struct recipe_loader {
     struct recipe *recipe;
     const struct recipe_stages *stages;
-    struct key_scope keys, members;     /* of the recipe, and of an entry of a list of datasets */
-    const struct key *only;             /* the one key that is read, or NULL: all of them */
-    const char *name;                   /* of the file, in messages; NULL: there is none */
-    struct place places[KEY_COUNT_MAX]; /* by row of keys.own: where it was given last */
-    bool filled[KEY_COUNT_MAX];         /* by row: it has a value, so no default is wanted */
+    struct key_scope keys, members;         /* of the recipe, and of an entry of a list of datasets */
+    const struct key *only;                 /* the one key that is read, or NULL: all of them */
+    const char *name;                       /* of the file, in messages; NULL: there is none */
+    struct key_place places[KEY_COUNT_MAX]; /* by row of keys.own: where it was given last */
+    bool filled[KEY_COUNT_MAX];             /* by row: it has a value, so no default is wanted */
     struct mistake mistakes[MISTAKES_MAX];
     int mistake_count;       /* may pass MISTAKES_MAX; the rest is counted only */
     bool unreadable;         /* the file is no recipe at all, so nothing is said about what it lacks */
@@ -110,42 +110,42 @@ struct loader {
 };
 
 /* Notes a mistake; the text does not name the place. ORIGIN_DEFAULT stands for the recipe as a whole. */
-void loader_mistake(struct loader *loader, struct place place, const char *format, ...)
+void loader_mistake(struct recipe_loader *loader, struct key_place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Whether so much is wrong that reading on helps nobody. */
-bool loader_has_enough(const struct loader *loader);
+bool loader_has_enough(const struct recipe_loader *loader);
 /* 0, or -1 with all mistakes in *err. */
-int loader_verdict(struct loader *loader, struct err *err);
+int loader_verdict(struct recipe_loader *loader, struct err *err);
 
 /* Row of a key in keys.own. */
-size_t loader_row(const struct loader *loader, const struct key *key);
+size_t loader_row(const struct recipe_loader *loader, const struct key *key);
 /* Where a key of this name was given. */
-struct place loader_place(const struct loader *loader, const char *key);
+struct key_place loader_place(const struct recipe_loader *loader, const char *key);
 
 /*
  * The key that `name` means in this stage, or NULL with a mistake noted: unknown, another tool's, or another stage's.
  * `scope` is the loader's keys or members.
  */
-const struct key *loader_key(struct loader *loader, const struct key_scope *scope, const char *name,
-                             struct place place);
+const struct key *loader_key(struct recipe_loader *loader, const struct key_scope *scope, const char *name,
+                             struct key_place place);
 
 /* A key's field, from text; what is wrong with it is noted. */
-int loader_set(struct loader *loader, void *base, const struct key *key, const char *text, struct place place,
-               struct err *err);
+int loader_set(struct recipe_loader *loader, void *base, const struct key *key, const char *text,
+               struct key_place place, struct err *err);
 /* Appends an entry with its defaults to a list of datasets; *out is NULL, and a mistake noted, when the list is full.
  */
-int loader_add_dataset(struct loader *loader, struct recipe_dataset **out, const struct key *key, struct place place,
-                       struct err *err);
+int loader_add_dataset(struct recipe_loader *loader, struct recipe_dataset **out, const struct key *key,
+                       struct key_place place, struct err *err);
 /* Notes that a key of the recipe was given. */
-void loader_given(struct loader *loader, const struct key *key, struct place place, bool filled);
+void loader_given(struct recipe_loader *loader, const struct key *key, struct key_place place, bool filled);
 
 /* All keys of a YAML text. */
-int loader_read_yaml(struct loader *loader, const char *text, size_t length, struct err *err);
+int loader_read_yaml(struct recipe_loader *loader, const char *text, size_t length, struct err *err);
 /* One key from a YAML text, for options such as --dataset '[{path: a.jsonl, weight: 2}]'. */
-int loader_read_value(struct loader *loader, const struct key *key, const char *text, struct place place,
+int loader_read_value(struct recipe_loader *loader, const struct key *key, const char *text, struct key_place place,
                       struct err *err);
-int loader_read_options(struct loader *loader, int argc, char **argv, struct err *err);
+int loader_read_options(struct recipe_loader *loader, int argc, char **argv, struct err *err);
 /* Keys that must be there, and keys that must fit together. */
-void loader_check(struct loader *loader);
+void loader_check(struct recipe_loader *loader);
 
 #endif

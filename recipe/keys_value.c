@@ -14,14 +14,14 @@ static void *field_of(const void *base, const struct key *key)
 }
 
 /* "[0, 1)": which numbers are allowed. */
-struct range {
+struct key_range {
     double least, most;
     bool least_open, most_open;
 };
 
-static struct range range_of(const struct key *key)
+static struct key_range range_of(const struct key *key)
 {
-    struct range range = {.least_open = key->range[0] == '('};
+    struct key_range range = {.least_open = key->range[0] == '('};
     char *end;
     range.least = strtod(key->range + 1, &end);
     assert(*end == ',');
@@ -33,7 +33,7 @@ static struct range range_of(const struct key *key)
 
 static bool in_range(const struct key *key, double number)
 {
-    struct range range = range_of(key);
+    struct key_range range = range_of(key);
     bool above = range.least_open ? number > range.least : number >= range.least;
     return above && (range.most_open ? number < range.most : number <= range.most);
 }
@@ -427,7 +427,7 @@ void key_describe(struct strbuf *out, const struct key *key)
     }
     strbuf_puts(out, words[key->type]);
     if (key->range) {
-        struct range range = range_of(key);
+        struct key_range range = range_of(key);
         if (range.most >= 1e9) { /* far beyond what anybody means: only the lower end says something */
             strbuf_printf(out, range.least_open ? " above %g" : ", at least %g", range.least);
         } else {

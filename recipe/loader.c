@@ -11,7 +11,7 @@
 #define DATASETS_MAX 1024
 
 /* "r.yaml:3:1: ", "--packing: " or "r.yaml: ". */
-static int put_place(const struct loader *loader, struct place place, char *out, size_t size)
+static int put_place(const struct recipe_loader *loader, struct key_place place, char *out, size_t size)
 {
     int length;
     if (place.origin == ORIGIN_OPTION) {
@@ -26,7 +26,7 @@ static int put_place(const struct loader *loader, struct place place, char *out,
     return length;
 }
 
-void loader_mistake(struct loader *loader, struct place place, const char *format, ...)
+void loader_mistake(struct recipe_loader *loader, struct key_place place, const char *format, ...)
 {
     if (loader->mistake_count++ >= MISTAKES_MAX) {
         return;
@@ -40,7 +40,7 @@ void loader_mistake(struct loader *loader, struct place place, const char *forma
     va_end(arguments);
 }
 
-bool loader_has_enough(const struct loader *loader)
+bool loader_has_enough(const struct recipe_loader *loader)
 {
     return loader->mistake_count >= 4 * MISTAKES_MAX;
 }
@@ -49,14 +49,14 @@ bool loader_has_enough(const struct loader *loader)
 static int by_place(const void *a, const void *b)
 {
     static const int rank[] = {[ORIGIN_FILE] = 0, [ORIGIN_OPTION] = 1, [ORIGIN_DEFAULT] = 2};
-    struct place one = ((const struct mistake *)a)->place, other = ((const struct mistake *)b)->place;
+    struct key_place one = ((const struct mistake *)a)->place, other = ((const struct mistake *)b)->place;
     if (rank[one.origin] != rank[other.origin]) {
         return rank[one.origin] - rank[other.origin];
     }
     return one.line != other.line ? one.line - other.line : one.column - other.column;
 }
 
-int loader_verdict(struct loader *loader, struct err *err)
+int loader_verdict(struct recipe_loader *loader, struct err *err)
 {
     int count = loader->mistake_count, kept = count < MISTAKES_MAX ? count : MISTAKES_MAX;
     if (count == 0) {
@@ -81,7 +81,7 @@ int loader_verdict(struct loader *loader, struct err *err)
     return -1;
 }
 
-size_t loader_row(const struct loader *loader, const struct key *key)
+size_t loader_row(const struct recipe_loader *loader, const struct key *key)
 {
     size_t row = 0;
     while (row < loader->keys.own.count && loader->keys.own.rows[row] != key) {
@@ -91,7 +91,7 @@ size_t loader_row(const struct loader *loader, const struct key *key)
     return row;
 }
 
-struct place loader_place(const struct loader *loader, const char *key)
+struct key_place loader_place(const struct recipe_loader *loader, const char *key)
 {
     const struct key *row = key_find(&loader->keys.own, key);
     assert(row);
@@ -99,8 +99,8 @@ struct place loader_place(const struct loader *loader, const char *key)
 }
 
 /* Whether the stage has a key of this scope by that name. */
-static bool has_name(const struct recipe_stage *stage, const struct loader *loader, const struct key_scope *scope,
-                     const char *name)
+static bool has_name(const struct recipe_stage *stage, const struct recipe_loader *loader,
+                     const struct key_scope *scope, const char *name)
 {
     if (scope == &loader->keys) {
         return stage_find_key(stage, name) != NULL;
@@ -109,7 +109,7 @@ static bool has_name(const struct recipe_stage *stage, const struct loader *load
 }
 
 /* Appends "attune sft and attune reward": the stages that have a key of this scope by that name. */
-static void put_stages_with(struct strbuf *out, const struct loader *loader, const struct key_scope *scope,
+static void put_stages_with(struct strbuf *out, const struct recipe_loader *loader, const struct key_scope *scope,
                             const char *name)
 {
     const struct recipe_stage *some[STAGES_MAX];
@@ -123,7 +123,8 @@ static void put_stages_with(struct strbuf *out, const struct loader *loader, con
 }
 
 /* Says whose name an unknown key is, or which key it may have meant. */
-static void note_unknown(struct loader *loader, const struct key_scope *scope, const char *name, struct place place)
+static void note_unknown(struct recipe_loader *loader, const struct key_scope *scope, const char *name,
+                         struct key_place place)
 {
     struct key_meaning meaning;
     const struct key *nearest = key_nearest(&scope->own, name);
@@ -146,7 +147,8 @@ static void note_unknown(struct loader *loader, const struct key_scope *scope, c
     }
 }
 
-const struct key *loader_key(struct loader *loader, const struct key_scope *scope, const char *name, struct place place)
+const struct key *loader_key(struct recipe_loader *loader, const struct key_scope *scope, const char *name,
+                             struct key_place place)
 {
     const struct key *key = key_find(&scope->own, name), *any = key ? key : key_find(&scope->all, name);
     if (!any) {
@@ -166,15 +168,15 @@ const struct key *loader_key(struct loader *loader, const struct key_scope *scop
     return key;
 }
 
-void loader_given(struct loader *loader, const struct key *key, struct place place, bool filled)
+void loader_given(struct recipe_loader *loader, const struct key *key, struct key_place place, bool filled)
 {
     size_t row = loader_row(loader, key);
     loader->places[row] = place;
     loader->filled[row] = filled;
 }
 
-int loader_set(struct loader *loader, void *base, const struct key *key, const char *text, struct place place,
-               struct err *err)
+int loader_set(struct recipe_loader *loader, void *base, const struct key *key, const char *text,
+               struct key_place place, struct err *err)
 {
     struct err clause;
     int status = key_set(base, key, text, &clause);
@@ -191,8 +193,8 @@ int loader_set(struct loader *loader, void *base, const struct key *key, const c
     return 0;
 }
 
-int loader_add_dataset(struct loader *loader, struct recipe_dataset **out, const struct key *key, struct place place,
-                       struct err *err)
+int loader_add_dataset(struct recipe_loader *loader, struct recipe_dataset **out, const struct key *key,
+                       struct key_place place, struct err *err)
 {
     struct recipe_datasets *list = key_datasets(key, loader->recipe);
     *out = NULL;

@@ -21,8 +21,8 @@ static bool option_name(char out[OPTION_NAME_MAX], const char *option)
 }
 
 /* "dataset.0.path": a member of an entry; an index one past the last adds an entry. */
-static int set_member(struct loader *loader, const struct key *key, const char *rest, const char *value,
-                      struct place place, struct err *err)
+static int set_member(struct recipe_loader *loader, const struct key *key, const char *rest, const char *value,
+                      struct key_place place, struct err *err)
 {
     char digits[16];
     size_t length = strcspn(rest, ".");
@@ -52,12 +52,12 @@ static int set_member(struct loader *loader, const struct key *key, const char *
     return 0;
 }
 
-static int set_option(struct loader *loader, const struct key *key, const char *value, struct place place,
+static int set_option(struct recipe_loader *loader, const struct key *key, const char *value, struct key_place place,
                       struct err *err)
 {
     if (strcmp(value, "null") == 0 || strcmp(value, "~") == 0) { /* takes back what the file says */
         key_clear(loader->recipe, key);
-        loader_given(loader, key, (struct place){.origin = ORIGIN_DEFAULT}, false);
+        loader_given(loader, key, (struct key_place){.origin = ORIGIN_DEFAULT}, false);
         return 0;
     }
     bool list = key->type == KEY_TEXTS || key->type == KEY_DATASETS;
@@ -79,13 +79,13 @@ static int set_option(struct loader *loader, const struct key *key, const char *
 }
 
 /* One option; *used tells how many of the arguments it took. */
-static int read_option(struct loader *loader, int argc, char **argv, int *used, struct err *err)
+static int read_option(struct recipe_loader *loader, int argc, char **argv, int *used, struct err *err)
 {
-    struct place place = {.origin = ORIGIN_OPTION, .option = argv[0] + 2};
+    struct key_place place = {.origin = ORIGIN_OPTION, .option = argv[0] + 2};
     char name[OPTION_NAME_MAX];
     *used = 1;
     if (strncmp(argv[0], "--", 2) != 0 || !argv[0][2] || !option_name(name, place.option)) {
-        loader_mistake(loader, (struct place){.origin = ORIGIN_DEFAULT}, "'%.60s' is no option; write --key value",
+        loader_mistake(loader, (struct key_place){.origin = ORIGIN_DEFAULT}, "'%.60s' is no option; write --key value",
                        argv[0]);
         return 0;
     }
@@ -115,7 +115,7 @@ static int read_option(struct loader *loader, int argc, char **argv, int *used, 
     return key && value ? set_option(loader, key, value, place, err) : 0;
 }
 
-int loader_read_options(struct loader *loader, int argc, char **argv, struct err *err)
+int loader_read_options(struct recipe_loader *loader, int argc, char **argv, struct err *err)
 {
     for (int used, i = 0; i < argc; i += used) {
         if (read_option(loader, argc - i, argv + i, &used, err) != 0) {

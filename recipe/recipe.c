@@ -51,7 +51,7 @@ static bool depends_on_others(const struct key *key, const struct recipe_stage *
     return false;
 }
 
-static int fill_defaults(struct loader *loader, bool dependent, struct err *err)
+static int fill_defaults(struct recipe_loader *loader, bool dependent, struct err *err)
 {
     const struct recipe_stage *stage = loader->recipe->stage;
     for (size_t i = 0; i < loader->keys.own.count; i++) {
@@ -75,7 +75,7 @@ static int fill_defaults(struct loader *loader, bool dependent, struct err *err)
  * warmup_ratio is the older way to write a warmup_steps below 1. Of the two, the command line's wins over the file's,
  * then warmup_steps wins, as in transformers. Both are left saying the same, so a resolved recipe reads back alike.
  */
-static void fold_warmup(struct loader *loader)
+static void fold_warmup(struct recipe_loader *loader)
 {
     struct recipe *recipe = loader->recipe;
     enum origin steps = loader_place(loader, "warmup_steps").origin,
@@ -88,7 +88,7 @@ static void fold_warmup(struct loader *loader)
 }
 
 /* transformers' users say true and false. */
-static int fold_resume(struct loader *loader, struct err *err)
+static int fold_resume(struct recipe_loader *loader, struct err *err)
 {
     static const char *const words[][2] = {{"true", "auto"}, {"yes", "auto"}, {"false", "never"}, {"no", "never"}};
     const struct key *key = key_find(&loader->keys.own, "resume_from_checkpoint");
@@ -100,7 +100,8 @@ static int fold_resume(struct loader *loader, struct err *err)
     return 0;
 }
 
-static int load_parts(struct loader *loader, const char *text, size_t length, int argc, char **argv, struct err *err)
+static int load_parts(struct recipe_loader *loader, const char *text, size_t length, int argc, char **argv,
+                      struct err *err)
 {
     if (text && loader_read_yaml(loader, text, length, err) != 0) {
         return -1;
@@ -152,7 +153,7 @@ static struct recipe *new_recipe(const struct request *request, struct err *err)
 
 static int load(struct recipe **out, const struct request *request, struct err *err)
 {
-    struct loader *loader = mem_alloc(1, sizeof *loader, err);
+    struct recipe_loader *loader = mem_alloc(1, sizeof *loader, err);
     struct recipe *recipe = loader ? new_recipe(request, err) : NULL;
     int status = -1;
     if (recipe) {
@@ -229,12 +230,12 @@ int recipe_read_text(char **out, const char *path, const char *key, struct err *
     const struct recipe_stage any = {.size = sizeof(struct recipe)};
     const struct key *row = stage_find_key(&any, key);
     assert(row && row->type == KEY_TEXT);
-    struct loader *loader = mem_alloc(1, sizeof *loader, err);
+    struct recipe_loader *loader = mem_alloc(1, sizeof *loader, err);
     struct recipe *recipe = loader ? mem_alloc(1, sizeof *recipe, err) : NULL;
     struct strbuf text = {0};
     int status = recipe ? file_read(&text, path, RECIPE_BYTES_MAX, err) : -1;
     if (status == 0) {
-        *loader = (struct loader){.recipe = recipe, .stages = &none, .only = row, .name = path};
+        *loader = (struct recipe_loader){.recipe = recipe, .stages = &none, .only = row, .name = path};
         loader->keys.own.rows[loader->keys.own.count++] = row;
         status = loader_read_yaml(loader, strbuf_text(&text), text.length, err);
     }

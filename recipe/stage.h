@@ -21,7 +21,7 @@ struct stage_default {
 };
 
 /* The recipe while the stage looks at it; for the functions at the end of this file. */
-struct loader;
+struct recipe_loader;
 
 struct recipe_stage {
     const char *name;     /* "ppo": the verb on the command line */
@@ -36,7 +36,7 @@ struct recipe_stage {
     const struct stage_default *defaults;
     size_t default_count;
     /* Notes which keys do not fit together; each by itself is right already. NULL: all fit. */
-    void (*check)(struct loader *loader, const struct recipe *recipe);
+    void (*check)(struct recipe_loader *loader, const struct recipe *recipe);
     bool always_samples; /* it writes answers to samples.jsonl whether or not the recipe has prompts for that */
 
     /* The report. */
@@ -71,11 +71,11 @@ const struct key *stage_find_key(const struct recipe_stage *stage, const char *n
 /* ---- for recipe_stage.check ---- */
 
 /* Whether the user gave the key. */
-bool check_given(const struct loader *loader, const char *key);
+bool check_given(const struct recipe_loader *loader, const char *key);
 /* Whether the user gave both keys, and both in the file or both on the command line. */
-bool check_given_together(const struct loader *loader, const char *one, const char *other);
+bool check_given_together(const struct recipe_loader *loader, const char *one, const char *other);
 /* Notes a mistake where `key` was given; NULL: in the recipe as a whole. */
-void check_mistake(struct loader *loader, const char *key, const char *format, ...)
+void check_mistake(struct recipe_loader *loader, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #endif

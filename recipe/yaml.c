@@ -11,10 +11,10 @@
 #include <yaml.h>
 
 struct reader {
-    struct loader *loader;
+    struct recipe_loader *loader;
     yaml_document_t *document;
-    struct place whole; /* an option's place, which holds for every node; ORIGIN_FILE: nodes have their own */
-    struct place seen[KEY_COUNT_MAX]; /* by row of the stage's keys: where the file has it */
+    struct key_place whole; /* an option's place, which holds for every node; ORIGIN_FILE: nodes have their own */
+    struct key_place seen[KEY_COUNT_MAX]; /* by row of the stage's keys: where the file has it */
     int foreign_budget;
 };
 
@@ -29,9 +29,9 @@ static int out_of_memory(struct err *err)
     return err_set(err, "out of memory while reading YAML; close other programs or choose smaller sizes");
 }
 
-static struct place place_at(const struct reader *reader, yaml_mark_t mark)
+static struct key_place place_at(const struct reader *reader, yaml_mark_t mark)
 {
-    struct place place = reader->whole;
+    struct key_place place = reader->whole;
     if (place.origin == ORIGIN_FILE) {
         place.line = (int)mark.line + 1;
         place.column = (int)mark.column + 1;
@@ -39,7 +39,7 @@ static struct place place_at(const struct reader *reader, yaml_mark_t mark)
     return place;
 }
 
-static struct place place_of(const struct reader *reader, const yaml_node_t *node)
+static struct key_place place_of(const struct reader *reader, const yaml_node_t *node)
 {
     return place_at(reader, node->start_mark);
 }
@@ -116,7 +116,7 @@ static int set_list_of_texts(struct reader *reader, void *base, const struct key
 static int set_node(struct reader *reader, void *base, const struct key *key, const yaml_node_t *node, struct err *err);
 
 /* Notes a name that stands twice in one mapping; *seen is where it stood before. */
-static bool seen_before(struct reader *reader, struct place *seen, const struct key *key, struct place place)
+static bool seen_before(struct reader *reader, struct key_place *seen, const struct key *key, struct key_place place)
 {
     if (seen->origin == ORIGIN_FILE && place.origin == ORIGIN_FILE) {
         loader_mistake(reader->loader, place, "%s stands here a second time; the first is in line %d, column %d",
@@ -127,7 +127,7 @@ static bool seen_before(struct reader *reader, struct place *seen, const struct 
     return false;
 }
 
-static int read_entry_member(struct reader *reader, struct recipe_dataset *entry, struct place *seen,
+static int read_entry_member(struct reader *reader, struct recipe_dataset *entry, struct key_place *seen,
                              const yaml_node_t *name_node, const yaml_node_t *value, struct err *err)
 {
     const char *name = text_of(reader, name_node, "the name of a dataset's member");
@@ -137,7 +137,7 @@ static int read_entry_member(struct reader *reader, struct recipe_dataset *entry
     struct key_meaning meaning;
     char path[128];
     snprintf(path, sizeof path, "dataset.%s", name);
-    struct loader *loader = reader->loader;
+    struct recipe_loader *loader = reader->loader;
     if (!key_find(&loader->members.all, name) && key_meaning_of(&loader->keys.all, path, &meaning)) {
         loader_key(loader, &loader->keys, path, place_of(reader, name_node));
         return 0;
@@ -152,7 +152,7 @@ static int read_entry_member(struct reader *reader, struct recipe_dataset *entry
 static int add_dataset(struct reader *reader, const struct key *key, const yaml_node_t *node, struct err *err)
 {
     struct recipe_dataset *entry;
-    struct place place = place_of(reader, node);
+    struct key_place place = place_of(reader, node);
     if (loader_add_dataset(reader->loader, &entry, key, place, err) != 0) {
         return -1;
     }
@@ -167,7 +167,7 @@ static int add_dataset(struct reader *reader, const struct key *key, const yaml_
                        "an entry of %s must be a path or {path, format, split, weight}, not a list", key->name);
         return 0;
     }
-    struct place seen[KEY_COUNT_MAX] = {0};
+    struct key_place seen[KEY_COUNT_MAX] = {0};
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
         if (read_entry_member(reader, entry, seen, node_at(reader, pair->key), node_at(reader, pair->value), err) !=
             0) {
@@ -236,8 +236,8 @@ static int note_nested(struct reader *reader, const char *path, const yaml_node_
 
 static int read_pair(struct reader *reader, const yaml_node_t *name_node, const yaml_node_t *value, struct err *err)
 {
-    struct loader *loader = reader->loader;
-    struct place place = place_of(reader, name_node);
+    struct recipe_loader *loader = reader->loader;
+    struct key_place place = place_of(reader, name_node);
     const char *name = text_of(reader, name_node, "the name of a key");
     if (!name) {
         return 0;
@@ -254,7 +254,7 @@ static int read_pair(struct reader *reader, const yaml_node_t *name_node, const 
         return 0;
     }
     if (is_null(value)) {
-        loader_given(loader, key, (struct place){.origin = ORIGIN_DEFAULT}, false);
+        loader_given(loader, key, (struct key_place){.origin = ORIGIN_DEFAULT}, false);
         return 0;
     }
     int mistakes = loader->mistake_count;
@@ -287,7 +287,8 @@ static int read_root(struct reader *reader, const yaml_node_t *root, struct err 
 }
 
 /* libyaml's own complaint about text that is no YAML. */
-static int note_syntax(struct loader *loader, struct place place, const yaml_parser_t *parser, struct err *err)
+static int note_syntax(struct recipe_loader *loader, struct key_place place, const yaml_parser_t *parser,
+                       struct err *err)
 {
     if (parser->error == YAML_MEMORY_ERROR) {
         return out_of_memory(err);
@@ -309,7 +310,8 @@ static int note_syntax(struct loader *loader, struct place place, const yaml_par
  * libyaml, whose time grows with the square of the depth, builds a tree of it. *sound tells whether there is nothing to
  * note.
  */
-static int look_through(struct loader *loader, yaml_parser_t *parser, struct place place, bool *sound, struct err *err)
+static int look_through(struct recipe_loader *loader, yaml_parser_t *parser, struct key_place place, bool *sound,
+                        struct err *err)
 {
     *sound = false;
     for (int depth = 0, type = YAML_NO_EVENT; type != YAML_STREAM_END_EVENT;) {
@@ -363,8 +365,8 @@ static int use_document(struct reader *reader, yaml_parser_t *parser, const stru
 }
 
 /* Reads a text as all keys (`key` NULL), or as the value of one. */
-static int read_text(struct loader *loader, const char *text, size_t length, struct place whole, const struct key *key,
-                     struct err *err)
+static int read_text(struct recipe_loader *loader, const char *text, size_t length, struct key_place whole,
+                     const struct key *key, struct err *err)
 {
     bool sound = true;
     int status = 0;
@@ -385,12 +387,12 @@ static int read_text(struct loader *loader, const char *text, size_t length, str
     return status;
 }
 
-int loader_read_yaml(struct loader *loader, const char *text, size_t length, struct err *err)
+int loader_read_yaml(struct recipe_loader *loader, const char *text, size_t length, struct err *err)
 {
-    return read_text(loader, text, length, (struct place){.origin = ORIGIN_FILE}, NULL, err);
+    return read_text(loader, text, length, (struct key_place){.origin = ORIGIN_FILE}, NULL, err);
 }
 
-int loader_read_value(struct loader *loader, const struct key *key, const char *text, struct place place,
+int loader_read_value(struct recipe_loader *loader, const struct key *key, const char *text, struct key_place place,
                       struct err *err)
 {
     return read_text(loader, text, strlen(text), place, key, err);

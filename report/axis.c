@@ -79,9 +79,9 @@ struct axis axis_fit(double low, double high, int wanted, unsigned how)
     /* Values that are all but equal get some room, or rounding would be drawn as mountains. */
     double size = fmax(fabs(axis.low), fabs(axis.high));
     if (axis.high - axis.low <= 1e-9 * size || size == 0) {
-        double room = size == 0 ? 1 : how & AXIS_WHOLE ? 1 : size / 10;
-        axis.low = how & AXIS_ZERO && axis.low >= 0 ? axis.low : axis.low - room;
-        axis.high += room;
+        double space = size == 0 ? 1 : how & AXIS_WHOLE ? 1 : size / 10;
+        axis.low = how & AXIS_ZERO && axis.low >= 0 ? axis.low : axis.low - space;
+        axis.high += space;
     }
     linear_ticks(&axis, wanted, how);
     return axis;

@@ -152,8 +152,8 @@ static bool fit_axes(struct drawing *drawing)
     } else if (bars) {
         x = (struct range){x.low - distance / 2, x.high + distance / 2};
     } else if (points) {
-        double room = (x.high - x.low) / 25; /* the dots at the ends are to be whole */
-        x = (struct range){x.low - room, x.high + room};
+        double space = (x.high - x.low) / 25; /* the dots at the ends are to be whole */
+        x = (struct range){x.low - space, x.high + space};
     }
     drawing->x = axis_fit(x.low, x.high, X_TICKS, AXIS_EXACT | (whole ? AXIS_WHOLE : 0));
     drawing->y = axis_fit(y.low, y.high, Y_TICKS, bars ? AXIS_ZERO : chart->y_how);
@@ -189,16 +189,16 @@ static void draw_x_axis(struct drawing *drawing)
 static void draw_categories(struct drawing *drawing)
 {
     const struct chart *chart = drawing->chart;
-    double room = (double)(RIGHT - LEFT) / (double)chart->category_count / LETTER;
+    double space = (double)(RIGHT - LEFT) / (double)chart->category_count / LETTER;
     size_t longest = 1, every = 1;
     for (size_t i = 0; i < chart->category_count; i++)
         longest = max(longest, strlen(chart->categories[i]));
     longest = min(longest, LABEL_MAX);
-    if (room < (double)longest + 1 && room < 8)
-        every = (size_t)ceil((double)(longest + 1) / room);
+    if (space < (double)longest + 1 && space < 8)
+        every = (size_t)ceil((double)(longest + 1) / space);
     for (size_t i = 0; i < chart->category_count; i += every) {
         const char *name = chart->categories[i];
-        size_t fits = (size_t)(room * (double)every), length = strlen(name);
+        size_t fits = (size_t)(space * (double)every), length = strlen(name);
         bool cut = length > fits;
         strbuf_printf(drawing->out, "<text class=\"middle\" x=\"%.1f\" y=\"%d\"><title>", place_x(drawing, (double)i),
                       BOTTOM + 17);

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-struct comparison {
+struct run_comparison {
     struct report_data *runs; /* [count] */
     size_t count, read;
     const char **names;        /* [count] what the page calls them: the last part of the folder, or all of it */
@@ -19,7 +19,7 @@ struct comparison {
 
 /* ---- reading ---- */
 
-static int read_runs(struct comparison *comparison, const char *const *folders, size_t count,
+static int read_runs(struct run_comparison *comparison, const char *const *folders, size_t count,
                      const struct recipe_stages *stages, struct err *err)
 {
     comparison->count = count;
@@ -40,7 +40,7 @@ static int read_runs(struct comparison *comparison, const char *const *folders, 
 }
 
 /* Whether a run before the n-th one measured `name`. */
-static bool measured_before(const struct comparison *comparison, size_t n, const char *name)
+static bool measured_before(const struct run_comparison *comparison, size_t n, const char *name)
 {
     for (size_t r = 0; r < n; r++)
         if (report_data_series(&comparison->runs[r], name))
@@ -48,7 +48,7 @@ static bool measured_before(const struct comparison *comparison, size_t n, const
     return false;
 }
 
-static int list_metrics(struct comparison *comparison, struct err *err)
+static int list_metrics(struct run_comparison *comparison, struct err *err)
 {
     size_t most = comparison->table.count;
     for (size_t r = 0; r < comparison->count; r++)
@@ -71,7 +71,7 @@ static int list_metrics(struct comparison *comparison, struct err *err)
     return 0;
 }
 
-static int list_keys(struct comparison *comparison, struct err *err)
+static int list_keys(struct run_comparison *comparison, struct err *err)
 {
     size_t most = 1;
     for (size_t r = 0; r < comparison->count; r++)
@@ -92,7 +92,7 @@ static int list_keys(struct comparison *comparison, struct err *err)
     return 0;
 }
 
-static void free_comparison(struct comparison *comparison)
+static void free_comparison(struct run_comparison *comparison)
 {
     for (size_t i = 0; i < comparison->read; i++)
         report_data_free(&comparison->runs[i]);
@@ -102,7 +102,7 @@ static void free_comparison(struct comparison *comparison)
     mem_free(comparison->keys);
 }
 
-static void put_run_heads(struct strbuf *out, const struct comparison *comparison, const char *class)
+static void put_run_heads(struct strbuf *out, const struct run_comparison *comparison, const char *class)
 {
     for (size_t i = 0; i < comparison->count; i++) {
         strbuf_printf(out, "<th%s><i class=\"key ", class);
@@ -125,7 +125,7 @@ static void put_result(struct strbuf *out, const struct report_data *run, const 
         html_number(out, report_data_last(run, name));
 }
 
-static void add_results(struct html_page *page, const struct comparison *comparison)
+static void add_results(struct html_page *page, const struct run_comparison *comparison)
 {
     struct strbuf *out = &page->body;
     html_begin_section(page, "What they ended with");
@@ -154,13 +154,13 @@ static void add_results(struct html_page *page, const struct comparison *compari
     html_end_section(page);
 }
 
-static const char *value_of(const struct comparison *comparison, size_t run, const char *key)
+static const char *value_of(const struct run_comparison *comparison, size_t run, const char *key)
 {
     const char *value = report_recipe_value(&comparison->runs[run].recipe, key);
     return value ? value : "–";
 }
 
-static void add_differences(struct html_page *page, const struct comparison *comparison)
+static void add_differences(struct html_page *page, const struct run_comparison *comparison)
 {
     struct strbuf *out = &page->body;
     bool any = false;
@@ -198,7 +198,7 @@ static void add_differences(struct html_page *page, const struct comparison *com
     html_end_section(page);
 }
 
-static int put_curves(struct strbuf *out, const struct comparison *comparison, const char *name, struct err *err)
+static int put_curves(struct strbuf *out, const struct run_comparison *comparison, const char *name, struct err *err)
 {
     struct chart_series series[REPORT_RUNS_MAX];
     const struct metric *metric = metric_find(&comparison->table, name);
@@ -223,7 +223,7 @@ static int put_curves(struct strbuf *out, const struct comparison *comparison, c
     return rc;
 }
 
-static int add_curves(struct html_page *page, const struct comparison *comparison, struct err *err)
+static int add_curves(struct html_page *page, const struct run_comparison *comparison, struct err *err)
 {
     int rc = 0;
     html_begin_section(page, "Curves");
@@ -238,7 +238,7 @@ static int add_curves(struct html_page *page, const struct comparison *compariso
     return rc;
 }
 
-static void put_head(struct strbuf *out, const struct comparison *comparison, const char *title)
+static void put_head(struct strbuf *out, const struct run_comparison *comparison, const char *title)
 {
     strbuf_printf(out, "<h1>%s</h1>\n<div class=\"keys\">", title);
     for (size_t i = 0; i < comparison->count; i++) {
@@ -254,7 +254,7 @@ static void put_head(struct strbuf *out, const struct comparison *comparison, co
 int report_compare(const char *const *folders, size_t count, const char *path, const struct recipe_stages *stages,
                    struct err *err)
 {
-    struct comparison comparison = {0};
+    struct run_comparison comparison = {0};
     struct html_page page = {0};
     if (count < 2 || count > REPORT_RUNS_MAX)
         return err_set(err, "a comparison is made of 2 to %zu runs, not of %zu", REPORT_RUNS_MAX, count);

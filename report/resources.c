@@ -160,7 +160,7 @@ int report_add_time(struct html_page *page, const struct report_data *data, stru
 
 /* ---- memory ---- */
 
-struct plan {
+struct planned_memory {
     const char *names[MEMORY_KINDS_MAX];
     double bytes[MEMORY_KINDS_MAX];
     size_t count;
@@ -168,7 +168,7 @@ struct plan {
 };
 
 /* Borrows the names from `root`. */
-static int parse_plan(struct plan *plan, json_t *root, const char *where, struct err *err)
+static int parse_plan(struct planned_memory *plan, json_t *root, const char *where, struct err *err)
 {
     const char *name;
     json_t *value, *kinds = json_is_object(root) ? json_object_get(root, "plan") : NULL;
@@ -198,7 +198,7 @@ static void put_plan_bar(struct strbuf *out, const char *label, double bytes, do
                   100 * bytes / most);
 }
 
-static void put_plan(struct strbuf *out, const struct plan *plan, double peak)
+static void put_plan(struct strbuf *out, const struct planned_memory *plan, double peak)
 {
     double most = fmax(plan->total, isnan(peak) ? 0 : peak);
     most = most > 0 ? most : 1;
@@ -246,7 +246,7 @@ int report_add_memory(struct html_page *page, const struct report_data *data, st
     char *path = file_join(data->folder, "memory.json", err);
     int rc = path ? 0 : -1;
     if (path && file_exists(path)) {
-        struct plan plan = {0};
+        struct planned_memory plan = {0};
         json_t *root = json_read_file(path, MEMORY_FILE_MAX, err);
         rc = root ? parse_plan(&plan, root, path, err) : -1;
         if (rc == 0 && plan.count > 0) {

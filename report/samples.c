@@ -19,7 +19,7 @@ struct sample {
     size_t nth; /* among the answers to the same prompt in the same step */
 };
 
-struct step {
+struct step_samples {
     int64_t step;
     size_t records; /* in the file */
     bool shown;
@@ -28,7 +28,7 @@ struct step {
 };
 
 struct samples {
-    struct step *steps; /* in the order of the file */
+    struct step_samples *steps; /* in the order of the file */
     size_t count, capacity;
     size_t at; /* while the answers are read: the step of the last record */
 };
@@ -42,7 +42,8 @@ static int count_record(void *context, json_t *record, int64_t number, const cha
     if (samples->count == STEPS_MAX)
         return err_set(err, "%s: there are more than %zu evaluations; is this a file of attune?", where, STEPS_MAX);
     if (samples->count == 0 || samples->steps[samples->count - 1].step != number) {
-        struct step *steps = mem_grow(samples->steps, &samples->capacity, samples->count + 1, sizeof *steps, err);
+        struct step_samples *steps =
+            mem_grow(samples->steps, &samples->capacity, samples->count + 1, sizeof *steps, err);
         if (!steps)
             return -1;
         samples->steps = steps;
@@ -72,7 +73,7 @@ static int read_sample(void *context, json_t *record, int64_t number, const char
         samples->at++;
     if (samples->at == samples->count)
         return 0; /* a run that goes on has added it since the steps were counted */
-    struct step *step = &samples->steps[samples->at];
+    struct step_samples *step = &samples->steps[samples->at];
     struct sample sample = {.record = record};
     if (json_need_string(record, "prompt", &sample.prompt, where, err) != 0 ||
         json_need_string(record, "answer", &sample.answer, where, err) != 0)
@@ -149,7 +150,7 @@ static int put_answer(struct strbuf *out, const struct sample *sample, int64_t s
     return 0;
 }
 
-static const struct sample *find_sample(const struct step *step, const struct sample *like)
+static const struct sample *find_sample(const struct step_samples *step, const struct sample *like)
 {
     for (size_t i = 0; i < step->count; i++)
         if (step->samples[i].nth == like->nth && same_prompt(&step->samples[i], like))
@@ -158,7 +159,8 @@ static const struct sample *find_sample(const struct step *step, const struct sa
 }
 
 /* The answers of `step`, each beside the one that `before` (or NULL) has for the same prompt. */
-static int put_answers(struct strbuf *out, const struct step *before, const struct step *step, struct err *err)
+static int put_answers(struct strbuf *out, const struct step_samples *before, const struct step_samples *step,
+                       struct err *err)
 {
     for (size_t i = 0; i < step->count; i++) {
         const struct sample *sample = &step->samples[i], *first = before ? find_sample(before, sample) : NULL;
@@ -179,11 +181,11 @@ static int put_answers(struct strbuf *out, const struct step *before, const stru
 
 static int put_samples(struct html_page *page, const struct samples *samples, struct err *err)
 {
-    const struct step *first = &samples->steps[0], *last = &samples->steps[samples->count - 1];
+    const struct step_samples *first = &samples->steps[0], *last = &samples->steps[samples->count - 1];
     size_t left_out = 0;
     html_begin_section(page, "Samples");
     int rc = put_answers(&page->body, first == last ? NULL : first, last, err);
-    for (const struct step *step = first + 1; rc == 0 && step < last; step++) {
+    for (const struct step_samples *step = first + 1; rc == 0 && step < last; step++) {
         left_out += !step->shown;
         if (!step->shown)
             continue;

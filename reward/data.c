@@ -4,17 +4,17 @@
 #include "base/log.h"
 #include "reward/recipe.h"
 
-static int open_eval(struct reward_data *data, const struct reward_set_options *options, struct err *err)
+static int open_eval(struct reward_data *data, const struct ranking_set_options *options, struct err *err)
 {
     const struct recipe *recipe = data->recipe;
     if (recipe->eval_dataset.count > 0) {
         int64_t prompts = 0;
         size_t before = data->train->count;
-        if (reward_set_load(&data->eval, &recipe->eval_dataset, options, err) != 0 ||
-            reward_set_apply_weights(data->eval, false, (uint64_t)recipe->seed, err) != 0) {
+        if (ranking_set_load(&data->eval, &recipe->eval_dataset, options, err) != 0 ||
+            ranking_set_apply_weights(data->eval, false, (uint64_t)recipe->seed, err) != 0) {
             return err_prefix(err, "eval_dataset");
         }
-        if (reward_set_remove_prompts(data->train, data->eval, &prompts, err) != 0) {
+        if (ranking_set_remove_prompts(data->train, data->eval, &prompts, err) != 0) {
             return -1;
         }
         if (prompts > 0) {
@@ -22,7 +22,7 @@ static int open_eval(struct reward_data *data, const struct reward_set_options *
                      (long long)prompts, before - data->train->count);
         }
     } else if (recipe->eval_split > 0 &&
-               reward_set_split(data->train, &data->eval, recipe->eval_split, (uint64_t)recipe->seed, err) != 0) {
+               ranking_set_split(data->train, &data->eval, recipe->eval_split, (uint64_t)recipe->seed, err) != 0) {
         return err_prefix(err, "eval_split");
     }
     return 0;
@@ -48,17 +48,17 @@ static int load_all(struct reward_data *data, struct pool *pool, struct err *err
     if (model_text_open(&data->text, recipe->model_name_or_path, recipe->chat_template, err) != 0) {
         return -1;
     }
-    struct reward_set_options options = reward_set_options(recipe, &data->text, pool);
+    struct ranking_set_options options = ranking_set_options(recipe, &data->text, pool);
     options.margin = reward_keys(recipe)->margin;
     options.margin_scale = reward_keys(recipe)->margin_scale;
     options.ties = reward_keys(recipe)->ties == REWARD_TIES_HALF;
-    if (reward_set_load(&data->train, &recipe->dataset, &options, err) != 0) {
+    if (ranking_set_load(&data->train, &recipe->dataset, &options, err) != 0) {
         return err_prefix(err, "dataset");
     }
     if (open_eval(data, &options, err) != 0) {
         return -1;
     }
-    if (reward_set_apply_weights(data->train, reward_keys(recipe)->weight_by_agreement, (uint64_t)recipe->seed, err) !=
+    if (ranking_set_apply_weights(data->train, reward_keys(recipe)->weight_by_agreement, (uint64_t)recipe->seed, err) !=
         0) {
         return err_prefix(err, "dataset");
     }
@@ -82,9 +82,9 @@ int reward_data_open(struct reward_data *data, const struct recipe *recipe, stru
         return -1;
     }
     const struct step_counts *steps = &data->order.steps;
-    reward_set_report(data->train, "dataset");
+    ranking_set_report(data->train, "dataset");
     if (data->eval) {
-        reward_set_report(data->eval, recipe->eval_dataset.count > 0 ? "eval_dataset" : "eval_split");
+        ranking_set_report(data->eval, recipe->eval_dataset.count > 0 ? "eval_dataset" : "eval_split");
     }
     log_info("  %.1f rankings and %.0f tokens per optimizer step, %lld steps an epoch, %lld in all",
              (double)data->train->count / (double)steps->per_epoch,
@@ -95,8 +95,8 @@ int reward_data_open(struct reward_data *data, const struct recipe *recipe, stru
 
 void reward_data_close(struct reward_data *data)
 {
-    reward_set_free(data->eval);
-    reward_set_free(data->train);
+    ranking_set_free(data->eval);
+    ranking_set_free(data->train);
     model_text_close(&data->text);
     row_order_close(&data->order);
     *data = (struct reward_data){0};
@@ -105,9 +105,9 @@ void reward_data_close(struct reward_data *data)
 struct batch_limits reward_data_limits(const struct reward_data *data, int32_t pass_tokens)
 {
     struct batch_limits limits = {1, 1, 1};
-    reward_set_widen(data->train, data->recipe->per_device_train_batch_size, pass_tokens, &limits);
+    ranking_set_widen(data->train, data->recipe->per_device_train_batch_size, pass_tokens, &limits);
     if (data->eval) {
-        reward_set_widen(data->eval, data->recipe->per_device_eval_batch_size, pass_tokens, &limits);
+        ranking_set_widen(data->eval, data->recipe->per_device_eval_batch_size, pass_tokens, &limits);
     }
     return limits;
 }
@@ -119,14 +119,14 @@ int32_t reward_data_longest(const struct reward_data *data)
 
 int32_t reward_data_highest_id(const struct reward_data *data)
 {
-    int32_t train = reward_set_highest_id(data->train), eval = data->eval ? reward_set_highest_id(data->eval) : 0;
+    int32_t train = ranking_set_highest_id(data->train), eval = data->eval ? ranking_set_highest_id(data->eval) : 0;
     return eval > train ? eval : train;
 }
 
 struct hash reward_data_fingerprint(const struct reward_data *data)
 {
-    const struct hash both[] = {reward_set_fingerprint(data->train),
-                                data->eval ? reward_set_fingerprint(data->eval) : (struct hash){0}};
+    const struct hash both[] = {ranking_set_fingerprint(data->train),
+                                data->eval ? ranking_set_fingerprint(data->eval) : (struct hash){0}};
     return hash_bytes(both, sizeof both);
 }
 

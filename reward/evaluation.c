@@ -7,14 +7,14 @@
 /* ---- the rankings ---- */
 
 /* A ranking's prompt, and its index in evaluation->rankings. */
-struct place {
+struct prompt_index {
     uint64_t prompt;
     int64_t index;
 };
 
 static int compare_places(const void *a, const void *b)
 {
-    const struct place *x = a, *y = b;
+    const struct prompt_index *x = a, *y = b;
     if (x->prompt != y->prompt)
         return x->prompt < y->prompt ? -1 : 1;
     return x->index < y->index ? -1 : x->index > y->index;
@@ -22,11 +22,11 @@ static int compare_places(const void *a, const void *b)
 
 static int sort_by_prompt(struct evaluation *evaluation, struct err *err)
 {
-    struct place *places = mem_alloc((size_t)evaluation->count, sizeof *places, err);
+    struct prompt_index *places = mem_alloc((size_t)evaluation->count, sizeof *places, err);
     if (!places)
         return -1;
     for (int64_t i = 0; i < evaluation->count; i++)
-        places[i] = (struct place){evaluation->set->rankings[evaluation->rankings[i]].prompt_hash, i};
+        places[i] = (struct prompt_index){evaluation->set->rankings[evaluation->rankings[i]].prompt_hash, i};
     qsort(places, (size_t)evaluation->count, sizeof *places, compare_places);
     for (int64_t i = 0; i < evaluation->count; i++)
         evaluation->by_prompt[i] = places[i].index;
@@ -37,7 +37,7 @@ static int sort_by_prompt(struct evaluation *evaluation, struct err *err)
 /* Every ranking but copies, of more than `most` one in so many. */
 static void choose(struct evaluation *evaluation, int64_t originals, int64_t most)
 {
-    const struct reward_set *set = evaluation->set;
+    const struct ranking_set *set = evaluation->set;
     int64_t seen = 0, scores = 0;
     for (int64_t r = 0; r < (int64_t)set->count; r++) {
         if (set->rankings[r].copy)
@@ -54,7 +54,7 @@ static void choose(struct evaluation *evaluation, int64_t originals, int64_t mos
     evaluation->starts[evaluation->count] = scores;
 }
 
-int evaluation_open(struct evaluation *evaluation, const struct reward_set *set, const struct recipe_datasets *entries,
+int evaluation_open(struct evaluation *evaluation, const struct ranking_set *set, const struct recipe_datasets *entries,
                     int64_t most, struct err *err)
 {
     int64_t originals = 0;
@@ -94,7 +94,7 @@ void evaluation_each(const struct evaluation *evaluation, comparison_visit *visi
     struct comparison comparison = {.prompt = -1};
     for (int64_t i = 0; i < evaluation->count; i++) {
         int64_t index = evaluation->by_prompt[i];
-        const struct reward_ranking *ranking = &evaluation->set->rankings[evaluation->rankings[index]];
+        const struct ranking *ranking = &evaluation->set->rankings[evaluation->rankings[index]];
         const float *scores = evaluation->scores + evaluation->starts[index];
         if (i == 0 || ranking->prompt_hash != hash)
             comparison.prompt++;
@@ -148,7 +148,7 @@ struct answer_sums {
     double least, most;
 };
 
-static void add_answers(struct answer_sums *sums, const struct reward_ranking *ranking, const float *scores)
+static void add_answers(struct answer_sums *sums, const struct ranking *ranking, const float *scores)
 {
     double mean_score = 0, mean_length = 0;
     for (int32_t a = 0; a < ranking->family.count; a++) {
@@ -174,7 +174,7 @@ void evaluation_measure(const struct evaluation *evaluation, const struct reward
     struct answer_sums answers = {.least = INFINITY, .most = -INFINITY};
     double loss = 0, weights = 0;
     for (int64_t i = 0; i < evaluation->count; i++) {
-        const struct reward_ranking *ranking = &evaluation->set->rankings[evaluation->rankings[i]];
+        const struct ranking *ranking = &evaluation->set->rankings[evaluation->rankings[i]];
         const float *scores = evaluation->scores + evaluation->starts[i];
         struct reward_outcome outcome;
         reward_loss(scores, ranking->ranks, ranking->levels, ranking->family.count, options, 1, NULL, &outcome);

@@ -17,8 +17,8 @@
 #include "reward/loss.h"
 
 struct evaluation {
-    const struct reward_set *set;
-    const struct recipe_datasets *entries; /* that the set was made from; struct reward_ranking.source counts them */
+    const struct ranking_set *set;
+    const struct recipe_datasets *entries; /* that the set was made from; struct ranking.source counts them */
     int64_t *rankings;                     /* [count] indices of the set's rankings, in the order of their scores */
     int64_t *starts;                       /* [count + 1] place of a ranking's first score */
     int64_t *by_prompt;                    /* [count] indices of `rankings`, those of one prompt side by side */
@@ -31,12 +31,12 @@ struct evaluation {
  * For `most` rankings of the set, spread evenly over it, or for all of them where there are no more. `set` and
  * `entries` are borrowed.
  */
-int evaluation_open(struct evaluation *evaluation, const struct reward_set *set, const struct recipe_datasets *entries,
+int evaluation_open(struct evaluation *evaluation, const struct ranking_set *set, const struct recipe_datasets *entries,
                     int64_t most, struct err *err);
 void evaluation_close(struct evaluation *evaluation);
 
 struct comparison {
-    const struct reward_ranking *ranking;
+    const struct ranking *ranking;
     int32_t better, worse; /* answers of the ranking */
     double better_score, worse_score;
     int64_t prompt; /* the same for comparisons of one prompt, which follow each other */

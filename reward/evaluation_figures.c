@@ -88,7 +88,7 @@ static void name_source(struct strbuf *out, const struct recipe_dataset *entry)
         strbuf_printf(out, " (%s)", entry->split);
 }
 
-struct row {
+struct table_row {
     struct strbuf name;
     struct share accuracy;
     double longer; /* accuracy of the longer answer; NaN: not shown */
@@ -96,8 +96,8 @@ struct row {
 
 #define ROWS_MAX 64
 
-static int add_rows(struct row *rows, int count, const struct figures *figures, const struct evaluation *evaluation,
-                    const char *name)
+static int add_rows(struct table_row *rows, int count, const struct figures *figures,
+                    const struct evaluation *evaluation, const char *name)
 {
     struct evaluation_summary summary;
     if (!evaluation)
@@ -120,14 +120,14 @@ static int add_rows(struct row *rows, int count, const struct figures *figures, 
 }
 
 /* The sets that have scores, and the entries of the one that was held out. Let go by release_rows(). */
-static int make_rows(struct row rows[ROWS_MAX], const struct figures *figures)
+static int make_rows(struct table_row rows[ROWS_MAX], const struct figures *figures)
 {
     memset(rows, 0, ROWS_MAX * sizeof *rows);
     int count = add_rows(rows, 0, figures, figures->held_out, "held out");
     return add_rows(rows, count, figures, figures->sample, "of the training");
 }
 
-static void release_rows(struct strbuf *out, struct row *rows)
+static void release_rows(struct strbuf *out, struct table_row *rows)
 {
     for (int r = 0; r < ROWS_MAX; r++)
         release(out, &rows[r].name);
@@ -165,7 +165,7 @@ static void judge(struct strbuf *out, const struct figures *figures)
 
 static void put_accuracies(struct strbuf *out, const struct figures *figures)
 {
-    struct row rows[ROWS_MAX];
+    struct table_row rows[ROWS_MAX];
     struct strbuf text = {0};
     judge(&text, figures);
     begin_figure(out, "table", "Accuracy", strbuf_text(&text));
@@ -320,7 +320,7 @@ static void put_correlations(struct strbuf *out, const struct evaluation_summary
 static void put_disagreement(struct strbuf *out, const struct evaluation *evaluation,
                              const struct comparison *comparison)
 {
-    const struct reward_ranking *ranking = comparison->ranking;
+    const struct ranking *ranking = comparison->ranking;
     struct strbuf heading = {0}, body = {0};
     strbuf_printf(&heading, "%.2f apart: ", -comparison_margin(comparison));
     name_source(&heading, &evaluation->entries->items[ranking->source]);
@@ -383,7 +383,7 @@ int figures_write(const struct figures *figures, const char *folder, struct err 
 
 void figures_print(const struct figures *figures)
 {
-    struct row rows[ROWS_MAX];
+    struct table_row rows[ROWS_MAX];
     struct strbuf text = {0};
     int count = make_rows(rows, figures);
     log_info("%-28s %9s %11s  %8s  %-15s  %13s", "accuracy", "prompts", "comparisons", "", "95 %", "longer answer");

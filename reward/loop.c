@@ -44,7 +44,7 @@ static int train_pass(struct reward_loop *loop, const int64_t *indices, int64_t 
     double scored = clock_seconds();
     loop->seconds.forward += scored - start;
     for (int64_t i = 0, at = 0; i < count; i++) {
-        const struct reward_ranking *ranking = &loop->data->train->rankings[indices[i]];
+        const struct ranking *ranking = &loop->data->train->rankings[indices[i]];
         struct reward_outcome outcome;
         double weight = ranking->weight / weights;
         reward_loss(loop->scores + at, ranking->ranks, ranking->levels, ranking->family.count, &loop->loss, weight,
@@ -63,7 +63,7 @@ static int train_pass(struct reward_loop *loop, const int64_t *indices, int64_t 
 static int train_step(void *context, int64_t step, struct loop_step *result, struct err *err)
 {
     struct reward_loop *loop = context;
-    const struct reward_set *set = loop->data->train;
+    const struct ranking_set *set = loop->data->train;
     const int64_t *indices;
     int64_t count = row_order_step(&loop->data->order, step, &indices), taken;
     double weights = 0, loss = 0;
@@ -71,10 +71,10 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
         weights += set->rankings[indices[i]].weight;
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
-        taken = reward_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size,
-                                loop->backend->traits.pass_tokens);
+        taken = ranking_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size,
+                                 loop->backend->traits.pass_tokens);
         batch_clear(&loop->batch);
-        reward_set_fill(set, &loop->batch, indices + i, taken, loop->data->order.epoch);
+        ranking_set_fill(set, &loop->batch, indices + i, taken, loop->data->order.epoch);
         result->tokens += loop->batch.tokens;
         if (train_pass(loop, indices + i, taken, weights, &loss, err) != 0)
             return -1;
@@ -118,9 +118,9 @@ static int score_all(struct reward_loop *loop, struct evaluation *evaluation, in
     for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
         const int64_t *indices = evaluation->rankings + i;
         taken =
-            reward_set_pass(evaluation->set, indices, evaluation->count - i, most, loop->backend->traits.pass_tokens);
+            ranking_set_pass(evaluation->set, indices, evaluation->count - i, most, loop->backend->traits.pass_tokens);
         batch_clear(&loop->batch);
-        reward_set_fill(evaluation->set, &loop->batch, indices, taken, 0);
+        ranking_set_fill(evaluation->set, &loop->batch, indices, taken, 0);
         pass_load(loop->pass, &loop->batch);
         pass_forward(loop->pass, loop->trainable->overlay, false);
         rc = pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);

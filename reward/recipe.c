@@ -31,7 +31,7 @@ static const struct stage_default defaults[] = {
     {"learning_rate", {.text = "1e-4"}},
 };
 
-static void check(struct loader *loader, const struct recipe *recipe)
+static void check(struct recipe_loader *loader, const struct recipe *recipe)
 {
     if (recipe->on_too_long == RECIPE_TOO_LONG_TRUNCATE) {
         check_mistake(loader, "on_too_long",

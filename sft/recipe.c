@@ -19,7 +19,7 @@ static const struct stage_default defaults[] = {
     {"learning_rate", {"2e-5", {{"finetuning_type", "full"}}}},
 };
 
-static void check(struct loader *loader, const struct recipe *recipe)
+static void check(struct recipe_loader *loader, const struct recipe *recipe)
 {
     if (sft_keys(recipe)->train_on_prompt && check_given_together(loader, "train_roles", "train_on_prompt")) {
         check_mistake(

@@ -20,19 +20,19 @@ struct generator_limits sft_samples_limits(const struct sft_data *data, int32_t 
 }
 
 /* Answers arrive in the order they end; they are written in the order of the prompts. */
-struct answers {
+struct sample_texts {
     const struct sft_data *data;
     struct strbuf *texts; /* [prompts] */
 };
 
 static int keep_answer(void *context, const struct generated *answer, struct err *err)
 {
-    const struct answers *answers = context;
+    const struct sample_texts *answers = context;
     return tokenizer_decode(answers->data->text.tokenizer, answer->ids, (size_t)answer->length, TOKENIZER_SKIP_SPECIAL,
                             &answers->texts[answer->request], err);
 }
 
-static int write_answers(struct sft_loop *loop, const struct answers *answers, struct err *err)
+static int write_answers(struct sft_loop *loop, const struct sample_texts *answers, struct err *err)
 {
     const struct prompt_list *prompts = loop->data->samples;
     struct run *run = loop->steps.run;
@@ -52,7 +52,7 @@ int sft_samples_write(struct sft_loop *loop, struct err *err)
 {
     const struct prompt_list *prompts = loop->data->samples;
     struct generate_request *requests = mem_alloc(prompts->count, sizeof *requests, err);
-    struct answers answers = {loop->data, requests ? mem_alloc(prompts->count, sizeof *answers.texts, err) : NULL};
+    struct sample_texts answers = {loop->data, requests ? mem_alloc(prompts->count, sizeof *answers.texts, err) : NULL};
     struct stop_tokens stop_tokens = stop_tokens_of(&loop->trainable->model->config, &loop->data->text);
     int rc = answers.texts ? 0 : -1;
     for (size_t i = 0; rc == 0 && i < prompts->count; i++)

@@ -14,8 +14,7 @@
 #define HANDLES_MAX  64
 #define WRITE_AT     ((size_t)1 << 16)
 
-struct export
-{
+struct preference_export {
     struct strbuf line;
     json_t *messages; /* of the prompt at hand */
     int64_t written, left_out;
@@ -45,7 +44,7 @@ static void put_conversation(struct strbuf *out, const char *before, const char 
     strbuf_puts(out, "}]");
 }
 
-static bool write_trl(struct export *export, const struct prefs_pair *pair)
+static bool write_trl(struct preference_export *export, const struct prefs_pair *pair)
 {
     strbuf_printf(&export->line, "{\"prompt\":%s", pair->ranking->messages);
     put_answer_list(&export->line, ",\"chosen\":", pair->chosen);
@@ -54,7 +53,7 @@ static bool write_trl(struct export *export, const struct prefs_pair *pair)
     return true;
 }
 
-static bool write_trl_implicit(struct export *export, const struct prefs_pair *pair)
+static bool write_trl_implicit(struct preference_export *export, const struct prefs_pair *pair)
 {
     put_conversation(&export->line, "{\"chosen\":", pair->ranking->messages, pair->chosen);
     put_conversation(&export->line, ",\"rejected\":", pair->ranking->messages, pair->rejected);
@@ -86,7 +85,7 @@ static bool make_transcript(struct strbuf *out, const json_t *messages)
     return true;
 }
 
-static bool write_hh(struct export *export, const struct prefs_pair *pair)
+static bool write_hh(struct preference_export *export, const struct prefs_pair *pair)
 {
     struct strbuf chosen = {0}, rejected = {0};
     bool fits = make_transcript(&chosen, export->messages) && !has_marker(pair->chosen->text) &&
@@ -105,7 +104,7 @@ static bool write_hh(struct export *export, const struct prefs_pair *pair)
     return fits;
 }
 
-static bool write_pairs(struct export *export, const struct prefs_pair *pair)
+static bool write_pairs(struct preference_export *export, const struct prefs_pair *pair)
 {
     const struct prefs_ranking *ranking = pair->ranking;
     strbuf_printf(&export->line, "{\"prompt\":%s", ranking->messages);
@@ -124,7 +123,7 @@ static bool write_pairs(struct export *export, const struct prefs_pair *pair)
     return true;
 }
 
-static bool write_kto(struct export *export, const struct prefs_ranking *ranking)
+static bool write_kto(struct preference_export *export, const struct prefs_ranking *ranking)
 {
     if (ranking->count != 1) {
         return false;
@@ -136,7 +135,7 @@ static bool write_kto(struct export *export, const struct prefs_ranking *ranking
 }
 
 /* {"message_id","text","role","lang" of one message of the path to the answers; ids are made of the judgment's. */
-static void put_node(struct export *export, const struct prefs_ranking *ranking, size_t turn, bool asks,
+static void put_node(struct preference_export *export, const struct prefs_ranking *ranking, size_t turn, bool asks,
                      const char *text, size_t length)
 {
     strbuf_printf(&export->line, "{\"message_id\":\"judgment-%lld-%zu\"", (long long)ranking->judgment, turn);
@@ -160,7 +159,7 @@ static bool fits_tree(const struct prefs_ranking *ranking, const json_t *message
     return count % 2 == 1 && ranking->count >= 2;
 }
 
-static bool write_oasst(struct export *export, const struct prefs_ranking *ranking)
+static bool write_oasst(struct preference_export *export, const struct prefs_ranking *ranking)
 {
     if (!fits_tree(ranking, export->messages)) {
         return false;
@@ -189,10 +188,10 @@ static bool write_oasst(struct export *export, const struct prefs_ranking *ranki
     return true;
 }
 
-static const struct format {
+static const struct export_format {
     const char *name;
-    bool (*pair)(struct export *export, const struct prefs_pair *pair);          /* one line a pair, */
-    bool (*ranking)(struct export *export, const struct prefs_ranking *ranking); /* or one a ranking */
+    bool (*pair)(struct preference_export *export, const struct prefs_pair *pair);          /* one line a pair, */
+    bool (*ranking)(struct preference_export *export, const struct prefs_ranking *ranking); /* or one a ranking */
     bool with_ties;
 } formats[] = {
     {"trl", write_trl, NULL, false}, {"trl-implicit", write_trl_implicit, NULL, false},
@@ -201,8 +200,8 @@ static const struct format {
 };
 
 /* Every item with its answers and their ids, judged or not: for 'gold add' and 'scores'. */
-static int write_answers(struct export *export, struct prefs *store, int64_t project, struct file_writer *writer,
-                         struct err *err)
+static int write_answers(struct preference_export *export, struct prefs *store, int64_t project,
+                         struct file_writer *writer, struct err *err)
 {
     struct prefs_item_view view = {0};
     int got;
@@ -228,15 +227,15 @@ static int write_answers(struct export *export, struct prefs *store, int64_t pro
     return got;
 }
 
-static int set_messages(struct export *export, const struct prefs_ranking *ranking, struct err *err)
+static int set_messages(struct preference_export *export, const struct prefs_ranking *ranking, struct err *err)
 {
     json_decref(export->messages);
     export->messages = json_read_text(ranking->messages, strlen(ranking->messages), "a prompt in the database", err);
     return export->messages == NULL ? -1 : 0;
 }
 
-static int write_lines(struct export *export, struct prefs_rankings *rankings, const struct format *format,
-                       struct file_writer *writer, struct err *err)
+static int write_lines(struct preference_export *export, struct prefs_rankings *rankings,
+                       const struct export_format *format, struct file_writer *writer, struct err *err)
 {
     struct prefs_pair pair;
     int got;
@@ -274,8 +273,8 @@ static size_t split_handles(char *list, const char *handles[HANDLES_MAX])
     return count;
 }
 
-static int export_labels(struct export *export, struct prefs *store, const struct prefs_query *query,
-                         const struct format *format, struct file_writer *writer, struct err *err)
+static int export_labels(struct preference_export *export, struct prefs *store, const struct prefs_query *query,
+                         const struct export_format *format, struct file_writer *writer, struct err *err)
 {
     struct prefs_rankings *rankings = NULL;
     int result = prefs_rankings_open(&rankings, store, query, err);
@@ -287,8 +286,8 @@ static int export_labels(struct export *export, struct prefs *store, const struc
 }
 
 /* Standard output is a writer without a file beside it. */
-static int export_to(struct export *export, struct prefs *store, const struct prefs_query *query,
-                     const struct format *format, const char *path, struct err *err)
+static int export_to(struct preference_export *export, struct prefs *store, const struct prefs_query *query,
+                     const struct export_format *format, const char *path, struct err *err)
 {
     struct file_writer writer = {.path = "standard output", .stream = stdout};
     if (path != NULL && file_write_begin(&writer, path, err) != 0) {
@@ -361,7 +360,7 @@ int prefs_command_export(int argc, char **argv)
         fprintf(stderr, "attune prefs export: say which --format\n");
         return ARGS_USAGE;
     }
-    const struct format *format = format_index < (int)COUNT(formats) ? &formats[format_index] : NULL;
+    const struct export_format *format = format_index < (int)COUNT(formats) ? &formats[format_index] : NULL;
     query.split = split >= 0 ? splits[split] : NULL;
     struct prefs *store = NULL;
     status = prefs_open_project(&store, path, PREFS_READ, project, &query.project);
@@ -369,7 +368,7 @@ int prefs_command_export(int argc, char **argv)
         return status;
     }
     struct err err;
-    struct export export = {0};
+    struct preference_export export = {0};
     const char *handles[HANDLES_MAX];
     char *list = annotators == NULL ? NULL : mem_copy_string(annotators, strlen(annotators), &err);
     int result = annotators != NULL && list == NULL ? -1 : 0;

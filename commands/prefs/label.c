@@ -20,7 +20,7 @@
 
 #define LINE_CHARS 4096
 
-struct session {
+struct labelling {
     struct prefs *store;
     int64_t project, annotator;
     struct prefs_settings settings;
@@ -50,25 +50,25 @@ static void print_safely(const char *text, size_t length)
     putchar('\n');
 }
 
-static void print_heading(const struct session *session, const char *text)
+static void print_heading(const struct labelling *labelling, const char *text)
 {
-    printf(session->colours ? "\n\033[1m%s\033[0m\n" : "\n== %s\n", text);
+    printf(labelling->colours ? "\n\033[1m%s\033[0m\n" : "\n== %s\n", text);
 }
 
-static int print_task(const struct session *session, const struct prefs_task *task, struct err *err)
+static int print_task(const struct labelling *labelling, const struct prefs_task *task, struct err *err)
 {
     json_t *messages = json_read_text(strbuf_text(&task->messages), task->messages.length, "the prompt", err);
     if (messages == NULL) {
         return -1;
     }
-    printf("\n----- %lld judged, %lld remaining -----\n", (long long)session->progress.judged,
-           (long long)session->progress.remaining);
+    printf("\n----- %lld judged, %lld remaining -----\n", (long long)labelling->progress.judged,
+           (long long)labelling->progress.remaining);
     size_t i;
     const json_t *message;
     json_array_foreach(messages, i, message)
     {
         const json_t *content = json_object_get(message, "content");
-        print_heading(session, json_string_value(json_object_get(message, "role")));
+        print_heading(labelling, json_string_value(json_object_get(message, "role")));
         print_safely(json_string_value(content), json_string_length(content));
     }
     json_decref(messages);
@@ -76,7 +76,7 @@ static int print_task(const struct session *session, const struct prefs_task *ta
         char name[16];
         const char *answer = prefs_task_answer(task, p);
         snprintf(name, sizeof name, "answer %c", (char)('a' + p));
-        print_heading(session, name);
+        print_heading(labelling, name);
         print_safely(answer, strlen(answer));
     }
     return 0;
@@ -137,7 +137,7 @@ static int read_line(const char *prompt, char line[LINE_CHARS])
     return 1;
 }
 
-static void print_help(const struct session *session, size_t count)
+static void print_help(const struct labelling *labelling, size_t count)
 {
     if (count == 1) {
         printf("+  good      -  bad\n");
@@ -146,15 +146,15 @@ static void print_help(const struct session *session, size_t count)
     }
     printf("s REASON  skip%s    u  undo the last one    g  guidelines    q  quit\n"
            "After a judgment, \"# text\" is a comment%s.\n",
-           session->settings.allow_skip ? "" : " (not allowed here)",
+           labelling->settings.allow_skip ? "" : " (not allowed here)",
            count == 2 ? ", and !1 to !4 says how much better" : "");
 }
 
-static int print_guidelines(const struct session *session, struct err *err)
+static int print_guidelines(const struct labelling *labelling, struct err *err)
 {
     struct strbuf text = {0};
     int64_t version = 0;
-    int result = prefs_get_guidelines(session->store, session->project, &text, &version, err);
+    int result = prefs_get_guidelines(labelling->store, labelling->project, &text, &version, err);
     if (result == 0) {
         print_safely(version > 0 ? strbuf_text(&text) : "There are no guidelines.", version > 0 ? text.length : 24);
     }
@@ -180,10 +180,10 @@ static void split_line(char *line, struct prefs_judgment *judgment)
 
 enum step { STEP_AGAIN, STEP_NEXT, STEP_QUIT, STEP_FAILED };
 
-static enum step submit(struct session *session, const struct prefs_judgment *judgment, struct err *err)
+static enum step submit(struct labelling *labelling, const struct prefs_judgment *judgment, struct err *err)
 {
     int64_t id = 0;
-    int result = prefs_submit(session->store, session->annotator, judgment, &id, err);
+    int result = prefs_submit(labelling->store, labelling->annotator, judgment, &id, err);
     if (result == PREFS_REFUSED) {
         printf("%s\n", err->text);
         return STEP_AGAIN;
@@ -191,12 +191,12 @@ static enum step submit(struct session *session, const struct prefs_judgment *ju
     return result == 0 ? STEP_NEXT : STEP_FAILED;
 }
 
-static enum step undo(struct session *session, struct err *err)
+static enum step undo(struct labelling *labelling, struct err *err)
 {
     unsigned char nonce[PREFS_NONCE_SIZE];
-    int result = new_nonce(nonce, err) != 0
-                     ? -1
-                     : prefs_undo(session->store, session->project, session->annotator, nonce, PREFS_CLIENT_TTY, err);
+    int result = new_nonce(nonce, err) != 0 ? -1
+                                            : prefs_undo(labelling->store, labelling->project, labelling->annotator,
+                                                         nonce, PREFS_CLIENT_TTY, err);
     if (result == 0) {
         printf("There is nothing to undo.\n");
         return STEP_AGAIN;
@@ -205,24 +205,24 @@ static enum step undo(struct session *session, struct err *err)
 }
 
 /* One line of the annotator about the task. */
-static enum step take_line(struct session *session, const struct prefs_task *task, char *line, int64_t started,
+static enum step take_line(struct labelling *labelling, const struct prefs_task *task, char *line, int64_t started,
                            struct err *err)
 {
     struct prefs_judgment judgment = {.assignment = task->assignment, .client = PREFS_CLIENT_TTY};
     const char *word = line + strspn(line, " \t");
     bool command = word[0] != '\0' && (word[1] == '\0' || strncmp(word, "s ", 2) == 0);
     if (word[0] == '\0' || (command && (word[0] == 'h' || word[0] == '?'))) {
-        print_help(session, task->count);
+        print_help(labelling, task->count);
         return STEP_AGAIN;
     }
     if (command && word[0] == 'q') {
         return STEP_QUIT;
     }
     if (command && word[0] == 'u') {
-        return undo(session, err);
+        return undo(labelling, err);
     }
     if (command && word[0] == 'g') {
-        return print_guidelines(session, err) == 0 ? STEP_AGAIN : STEP_FAILED;
+        return print_guidelines(labelling, err) == 0 ? STEP_AGAIN : STEP_FAILED;
     }
     if (new_nonce(judgment.nonce, err) != 0) {
         return STEP_FAILED;
@@ -231,32 +231,32 @@ static enum step take_line(struct session *session, const struct prefs_task *tas
     if (command && word[0] == 's') {
         judgment.verdict = PREFS_SKIP;
         judgment.skip_reason = word[1] == '\0' ? "no reason given" : word + 2;
-        return submit(session, &judgment, err);
+        return submit(labelling, &judgment, err);
     }
     split_line(line, &judgment);
     if (task->count == 1) {
         judgment.thumb = word[0] == '+' ? 1 : word[0] == '-' ? -1 : 0;
-        return submit(session, &judgment, err);
+        return submit(labelling, &judgment, err);
     }
     const char *wrong = read_ranks(word, task->count, judgment.ranks);
     if (wrong != NULL) {
         printf("%s; '?' helps\n", wrong);
         return STEP_AGAIN;
     }
-    return submit(session, &judgment, err);
+    return submit(labelling, &judgment, err);
 }
 
-static enum step label_one(struct session *session, struct err *err)
+static enum step label_one(struct labelling *labelling, struct err *err)
 {
     struct prefs_task task = {0};
     char line[LINE_CHARS];
-    int got = prefs_get_progress(session->store, session->project, session->annotator, &session->progress, err);
-    got = got != 0 ? -1 : prefs_next_task(session->store, session->project, session->annotator, &task, err);
+    int got = prefs_get_progress(labelling->store, labelling->project, labelling->annotator, &labelling->progress, err);
+    got = got != 0 ? -1 : prefs_next_task(labelling->store, labelling->project, labelling->annotator, &task, err);
     if (got == 0) {
         printf("Nothing is left to label. Thank you.\n");
         return STEP_QUIT;
     }
-    if (got < 0 || print_task(session, &task, err) != 0) {
+    if (got < 0 || print_task(labelling, &task, err) != 0) {
         prefs_task_free(&task);
         return STEP_FAILED;
     }
@@ -265,7 +265,7 @@ static enum step label_one(struct session *session, struct err *err)
     while (step == STEP_AGAIN) {
         step = read_line(task.count == 1 ? "+ or - (? helps): " : "best first (? helps): ", line) == 0
                    ? STEP_QUIT
-                   : take_line(session, &task, line, started, err);
+                   : take_line(labelling, &task, line, started, err);
     }
     prefs_task_free(&task);
     return step;
@@ -295,20 +295,20 @@ int prefs_command_label(int argc, char **argv)
     if (!args_begin(&command, argc, argv, &status)) {
         return status;
     }
-    struct session session = {.colours = log_colours()};
+    struct labelling labelling = {.colours = log_colours()};
     struct prefs_annotator annotator;
     struct err err;
-    status = prefs_open_project(&session.store, path, PREFS_WRITE, project, &session.project);
+    status = prefs_open_project(&labelling.store, path, PREFS_WRITE, project, &labelling.project);
     if (status >= 0) {
         return status;
     }
-    int result = prefs_find_annotator(session.store, name, &annotator, &err);
-    result = result != 0 ? result : prefs_get_settings(session.store, session.project, &session.settings, &err);
+    int result = prefs_find_annotator(labelling.store, name, &annotator, &err);
+    result = result != 0 ? result : prefs_get_settings(labelling.store, labelling.project, &labelling.settings, &err);
     enum step step = result != 0 ? STEP_FAILED : STEP_NEXT;
-    session.annotator = result == 0 ? annotator.id : 0;
+    labelling.annotator = result == 0 ? annotator.id : 0;
     while (step == STEP_NEXT) {
-        step = label_one(&session, &err);
+        step = label_one(&labelling, &err);
     }
-    prefs_close(session.store);
+    prefs_close(labelling.store);
     return step == STEP_FAILED ? prefs_fail(&err) : 0;
 }

@@ -21,7 +21,7 @@
 #define REFUSALS_PRINTED 20
 
 /* An item whose answers wait for their scores. */
-struct waiting {
+struct waiting_item {
     int64_t answers[PREFS_ANSWERS_MAX];
     float scores[PREFS_ANSWERS_MAX];
     size_t count;
@@ -36,7 +36,7 @@ struct scores {
     int64_t project;
     struct strbuf name; /* of the scorer, as the database knows it */
     struct score_queue queue;
-    struct waiting **items; /* of one commit */
+    struct waiting_item **items; /* of one commit */
     size_t item_count, item_capacity;
     int64_t done, all; /* items */
     struct progress progress;
@@ -128,7 +128,7 @@ static void drop_waiting(struct scores *scores)
     scores->item_count = 0;
 }
 
-static int write_item(struct scores *scores, const struct waiting *item, struct err *err)
+static int write_item(struct scores *scores, const struct waiting_item *item, struct err *err)
 {
     for (size_t a = 0; a < item->count; a++) {
         if (isnan(item->scores[a])) {
@@ -180,13 +180,13 @@ static int refuse_item(struct scores *scores, int64_t item, long failures, const
 static int add_item(struct scores *scores, const struct prefs_item_view *view, struct err *err)
 {
     long failures = mem_failures();
-    struct waiting **items =
+    struct waiting_item **items =
         mem_grow(scores->items, &scores->item_capacity, scores->item_count + 1, sizeof *items, err);
     if (items == NULL) {
         return -1;
     }
     scores->items = items;
-    struct waiting *item = mem_alloc(1, sizeof *item, err);
+    struct waiting_item *item = mem_alloc(1, sizeof *item, err);
     json_t *messages =
         item != NULL ? json_read_text(view->messages.data, view->messages.length, "a prompt", err) : NULL;
     if (messages == NULL) {

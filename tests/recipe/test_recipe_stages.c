@@ -32,7 +32,7 @@ static const struct stage_default defaults[] = {
     {"num_train_epochs", {.text = "1"}},
 };
 
-static void check(struct loader *loader, const struct recipe *recipe)
+static void check(struct recipe_loader *loader, const struct recipe *recipe)
 {
     const struct contrast_recipe *own = (const struct contrast_recipe *)recipe;
     if (own->precompute && check_given(loader, "beta")) {

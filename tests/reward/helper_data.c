@@ -95,21 +95,21 @@ static const char *kept(struct strbuf *text)
     return buffer;
 }
 
-static void put_ranking(struct strbuf *text, const struct reward_ranking *ranking)
+static void put_ranking(struct strbuf *text, const struct ranking *ranking)
 {
     strbuf_printf(text, "%s:", ranking->prompt);
     for (int32_t k = 0; k < ranking->family.count; k++)
         strbuf_printf(text, "%s %d %s", k ? "," : "", ranking->ranks[k], ranking->texts[k]);
 }
 
-const char *data_shown(const struct reward_ranking *ranking)
+const char *data_shown(const struct ranking *ranking)
 {
     struct strbuf text = {0};
     put_ranking(&text, ranking);
     return kept(&text);
 }
 
-const char *data_shown_all(const struct reward_set *set)
+const char *data_shown_all(const struct ranking_set *set)
 {
     struct strbuf text = {0};
     for (size_t i = 0; i < set->count; i++) {
@@ -119,7 +119,7 @@ const char *data_shown_all(const struct reward_set *set)
     return kept(&text);
 }
 
-const char *data_tokens(const struct reward_ranking *ranking)
+const char *data_tokens(const struct ranking *ranking)
 {
     static const char *const special[] = {"{start}", "{end}", "{bos}"};
     const struct family *family = &ranking->family;

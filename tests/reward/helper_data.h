@@ -31,9 +31,9 @@ void data_refuse(const char *lines, ...) __attribute__((sentinel));
  * Rankings as text, in a static buffer that the fourth next call overwrites. "Hi: 1 good, 2 bad, 2 poor" is what was
  * asked and ranked; "{start}user\nHi{end}\n{start}assistant\n|good{end}|..." the tokens.
  */
-const char *data_shown(const struct reward_ranking *ranking);
-const char *data_tokens(const struct reward_ranking *ranking);
+const char *data_shown(const struct ranking *ranking);
+const char *data_tokens(const struct ranking *ranking);
 /* All rankings of a set by data_shown(), joined by " / ". */
-const char *data_shown_all(const struct reward_set *set);
+const char *data_shown_all(const struct ranking_set *set);
 
 #endif

@@ -18,11 +18,11 @@ static void test_pairs(void **state)
     (void)state;
     data_write("pairs.jsonl", PAIR("Hi", "good", "bad") END PAIR("Ho", "yes", "yet") END);
     struct opened_data opened = data_open("dataset: @/pairs.jsonl\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     assert_string_equal(data_shown_all(set), "Hi: 1 good, 2 bad / Ho: 1 yes, 2 yet");
     assert_string_equal(data_tokens(&set->rankings[0]), "{start}user\nHi{end}\n{start}assistant\n|good{end}|bad{end}");
     assert_string_equal(data_tokens(&set->rankings[1]), "{start}user\nHo{end}\n{start}assistant\nye|s{end}|t{end}");
-    const struct reward_ranking *first = &set->rankings[0];
+    const struct ranking *first = &set->rankings[0];
     assert_int_equal(first->pairs, 1);
     assert_int_equal(first->ties, 0);
     assert_int_equal(first->strength, -1);
@@ -53,7 +53,7 @@ static void test_ranked_answers(void **state)
                "{\"role\": \"assistant\", \"text\": \"fair\", \"rank\": 1},"
                "{\"role\": \"assistant\", \"text\": \"even\", \"rank\": 1}]}}\n");
     struct opened_data opened = data_open("dataset: @/trees.jsonl\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     assert_string_equal(data_shown_all(set), "Hi: 1 good, 2 fair, 2 even, 3 poor");
     assert_int_equal(set->pairs, 5);
     assert_int_equal(set->ties, 1);
@@ -71,7 +71,7 @@ static void test_conversations(void **state)
         "\"\\n\\nHuman: 1\\n\\nAssistant: 2\\n\\nHuman: 3\\n\\nAssistant: 5\"}\n"
         "{\"chosen\": \"\\n\\nHuman: 1\\n\\nAssistant: 6\", \"rejected\": \"\\n\\nHuman: 1\\n\\nAssistant: 7\"}\n");
     struct opened_data opened = data_open("dataset: @/talk.jsonl\n");
-    const struct reward_ranking *rankings = opened.data.train->rankings;
+    const struct ranking *rankings = opened.data.train->rankings;
     assert_string_equal(data_shown_all(opened.data.train), "3: 1 4, 2 5 / 1: 1 6, 2 7");
     assert_true(rankings[0].prompt_hash != rankings[1].prompt_hash);
     assert_true(rankings[0].opening_hash == rankings[1].opening_hash);
@@ -83,15 +83,15 @@ static void test_long_texts_are_cut_to_be_shown(void **state)
     (void)state;
     struct strbuf text = {0};
     strbuf_puts(&text, "{\"prompt\": \"Hi\", \"chosen\": \"");
-    for (int i = 0; i < REWARD_SHOWN_MAX; i++)
+    for (int i = 0; i < RANKING_SHOWN_MAX; i++)
         strbuf_puts(&text, "\xC3\xA9");
     strbuf_puts(&text, "x\", \"rejected\": \"bad\"}\n");
     data_write("long.jsonl", text.data);
     struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 8000\n");
-    const struct reward_ranking *ranking = &opened.data.train->rankings[0];
-    assert_int_equal(ranking->characters[0], REWARD_SHOWN_MAX + 1);
-    assert_int_equal(strlen(ranking->texts[0]), REWARD_SHOWN_MAX + 3);
-    assert_string_equal(ranking->texts[0] + REWARD_SHOWN_MAX - 2, "\xC3\xA9...");
+    const struct ranking *ranking = &opened.data.train->rankings[0];
+    assert_int_equal(ranking->characters[0], RANKING_SHOWN_MAX + 1);
+    assert_int_equal(strlen(ranking->texts[0]), RANKING_SHOWN_MAX + 3);
+    assert_string_equal(ranking->texts[0] + RANKING_SHOWN_MAX - 2, "\xC3\xA9...");
     data_close(&opened);
     strbuf_free(&text);
 }
@@ -142,7 +142,7 @@ static void test_too_long(void **state)
     data_write("long.jsonl", PAIR("Hi", "good", "bad") END PAIR("Hello there", "good", "bad")
                                  END PAIR("Ho", "012345678901234567890123456789", "bad") END);
     struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 26\n");
-    const struct reward_counts *counts = &opened.data.train->counts;
+    const struct ranking_counts *counts = &opened.data.train->counts;
     assert_string_equal(data_shown_all(opened.data.train), "Hi: 1 good, 2 bad");
     assert_int_equal(counts->too_long_answers, 3);
     assert_int_equal(counts->too_long, 2);
@@ -170,7 +170,7 @@ static void test_bad_records(void **state)
     data_write("bad.jsonl", PAIR("Hi", "good", "bad") END PAIR("Ho", "same", "same") END "{]\n");
     data_refuse("dataset: @/bad.jsonl\n", "bad.jsonl:2: two answers are the same", "on_bad_record: skip", NULL);
     struct opened_data opened = data_open("dataset: @/bad.jsonl\non_bad_record: skip\n");
-    const struct reward_source *source = &opened.data.train->sources[0];
+    const struct ranking_source *source = &opened.data.train->sources[0];
     assert_int_equal(opened.data.train->count, 1);
     assert_int_equal(source->counts.bad, 2);
     assert_int_equal(source->counts.read, 3);
@@ -221,9 +221,9 @@ static void test_thumbs(void **state)
                                    THUMB("Hi", "poor", "false") THUMB("Hi", "mixed", "true")
                                        THUMB("Hi", "mixed", "false") THUMB("Hi", "poor", "false"));
     struct opened_data opened = data_open("dataset: @/thumbs.jsonl\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     assert_int_equal(set->count, 1);
-    const struct reward_ranking *ranking = &set->rankings[0];
+    const struct ranking *ranking = &set->rankings[0];
     assert_int_equal(ranking->family.count, 3);
     assert_string_equal(ranking->texts[0], "good");
     assert_int_equal(ranking->ranks[0], 1);
@@ -249,12 +249,12 @@ static void test_many_thumbs(void **state)
                       i < 20 ? "true" : "false");
     data_write("many.jsonl", text.data);
     struct opened_data opened = data_open("dataset: @/many.jsonl\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     int64_t answers = 0;
     for (size_t i = 0; i < set->count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[i];
+        const struct ranking *ranking = &set->rankings[i];
         answers += ranking->family.count;
-        assert_true(ranking->pairs > 0 && ranking->family.count <= REWARD_ANSWERS_MAX);
+        assert_true(ranking->pairs > 0 && ranking->family.count <= RANKING_ANSWERS_MAX);
         for (size_t j = 0; j < i; j++)
             assert_true(ranking->record != set->rankings[j].record);
     }
@@ -297,7 +297,7 @@ static void test_agreement_and_contradictions(void **state)
                PAIR("Hi", "good", "bad") SAYS("a") PAIR("Hi", "good", "bad") SAYS("b") PAIR("Hi", "bad", "good")
                    SAYS("c") PAIR("Hi", "good", "bad") SAYS("d") PAIR("Ho", "good", "bad") SAYS("a"));
     struct opened_data opened = data_open("dataset: @/split.jsonl\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     for (int i = 0; i < 4; i++)
         assert_true(set->rankings[i].agreement == 0.5);
     assert_true(isnan(set->rankings[4].agreement));
@@ -334,10 +334,10 @@ static void test_margins(void **state)
     data_write("strength.jsonl", PAIR("Hi", "good", "bad") ", \"tie\": false, \"strength\": 3" END PAIR(
                                      "Ho", "good", "bad") ", \"tie\": false" END);
     struct opened_data opened = data_open("dataset: @/strength.jsonl\nmargin: strength\nmargin_scale: 0.5\n");
-    const struct reward_ranking *rankings = opened.data.train->rankings;
+    const struct ranking *rankings = opened.data.train->rankings;
     assert_int_equal(rankings[0].strength, 3);
-    assert_float_equal(reward_margin(&rankings[0], 0, 1), 1.5, 0);
-    assert_float_equal(reward_margin(&rankings[1], 0, 1), 0, 0);
+    assert_float_equal(ranking_margin_between(&rankings[0], 0, 1), 1.5, 0);
+    assert_float_equal(ranking_margin_between(&rankings[1], 0, 1), 0, 0);
     assert_int_equal(opened.data.train->counts.without_margin, 1);
     data_close(&opened);
 
@@ -345,8 +345,8 @@ static void test_margins(void **state)
                                    "Ho", "good", "bad") ", \"score_chosen\": 4, \"score_rejected\": 1.5" END);
     opened = data_open("dataset: @/column.jsonl\nmargin: column\nmargin_scale: 2\n");
     rankings = opened.data.train->rankings;
-    assert_float_equal(reward_margin(&rankings[0], 0, 1), 0.5, 0);
-    assert_float_equal(reward_margin(&rankings[1], 0, 1), 5, 0);
+    assert_float_equal(ranking_margin_between(&rankings[0], 0, 1), 0.5, 0);
+    assert_float_equal(ranking_margin_between(&rankings[1], 0, 1), 5, 0);
     assert_int_equal(opened.data.train->counts.without_margin, 0);
     data_close(&opened);
 
@@ -357,8 +357,8 @@ static void test_margins(void **state)
     opened = data_open("dataset: @/rated.jsonl\nmargin: column\n");
     rankings = opened.data.train->rankings;
     assert_string_equal(data_shown(&rankings[0]), "Ho: 1 b, 2 c, 3 a");
-    assert_float_equal(reward_margin(&rankings[0], 0, 2), 3, 0);
-    assert_float_equal(reward_margin(&rankings[0], 1, 2), 1, 0);
+    assert_float_equal(ranking_margin_between(&rankings[0], 0, 2), 3, 0);
+    assert_float_equal(ranking_margin_between(&rankings[0], 1, 2), 1, 0);
     data_close(&opened);
 
     data_refuse("dataset: @/column.jsonl\nmargin: strength\n", "margin: strength, but no ranking of dataset has one",
@@ -378,19 +378,19 @@ static void test_allocations_may_fail(void **state)
         struct recipe_dataset entry = {.path = (char *)temporary("pairs.jsonl"), .weight = 1.5};
         struct recipe_datasets entries = {&entry, 1};
         struct model_text text;
-        struct reward_set *set = NULL;
+        struct ranking_set *set = NULL;
         assert_int_equal(model_text_open(&text, temporary("model"), NULL, &err), 0);
-        struct reward_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat},
-                                             .skip_bad_records = true};
+        struct ranking_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat},
+                                              .skip_bad_records = true};
         mem_fail_at(n);
-        int result = reward_set_load(&set, &entries, &options, &err);
+        int result = ranking_set_load(&set, &entries, &options, &err);
         if (result == 0)
-            result = reward_set_apply_weights(set, true, 1, &err);
+            result = ranking_set_apply_weights(set, true, 1, &err);
         done = mem_count() < n;
         mem_fail_at(0);
         if (result != (done ? 0 : -1))
             fail_msg("allocation %ld failed unnoticed", n);
-        reward_set_free(set);
+        ranking_set_free(set);
         model_text_close(&text);
     }
 }

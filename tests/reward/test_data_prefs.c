@@ -93,9 +93,9 @@ static void test_judgments(void **state)
     prefs_close(store);
 
     struct opened_data opened = data_open("dataset: @/judged.db\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     assert_int_equal(set->count, 3);
-    const struct reward_ranking *rankings = set->rankings;
+    const struct ranking *rankings = set->rankings;
     assert_string_equal(rankings[0].annotator, "ann");
     assert_int_equal(rankings[0].family.count, 4);
     assert_int_equal(rankings[0].pairs, 5);
@@ -137,7 +137,7 @@ static void test_agreement(void **state)
     prefs_close(store);
 
     struct opened_data opened = data_open("dataset: @/agreed.db\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     assert_int_equal(set->count, 5);
     for (size_t i = 0; i < 5; i++) /* two of three pairs of answers alike by all, the third by one pair of three */
         assert_true(fabs(set->rankings[i].agreement - (i < 3 ? 7.0 / 9.0 : 0)) < 1e-12);
@@ -177,7 +177,7 @@ static void test_labelled_in_order(void **state)
              prefs_task_answer(&task, 2), prefs_task_answer(&task, 0));
 
     struct opened_data opened = data_open("dataset: @/shown.db\n");
-    const struct reward_ranking *ranking = &opened.data.train->rankings[0];
+    const struct ranking *ranking = &opened.data.train->rankings[0];
     assert_string_equal(data_shown(ranking), expected);
     assert_int_equal(ranking->positions[0], 1);
     assert_int_equal(ranking->positions[1], 2);
@@ -226,7 +226,7 @@ static void test_thumbs(void **state)
     }
     prefs_close(store);
     struct opened_data opened = data_open("dataset: @/thumbs.db\n");
-    const struct reward_ranking *ranking = &opened.data.train->rankings[0];
+    const struct ranking *ranking = &opened.data.train->rankings[0];
     assert_int_equal(opened.data.train->count, 1);
     assert_string_equal(ranking->texts[0], "good");
     assert_int_equal(ranking->pairs, 2);
@@ -302,16 +302,16 @@ static void test_allocations_may_fail(void **state)
         char *annotators[] = {"ann"};
         struct recipe_dataset entry = {
             .path = (char *)temporary("memory.db"), .weight = 1, .annotators = {annotators, 1}};
-        struct reward_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat},
-                                             .skip_bad_records = true};
-        struct reward_set *set = NULL;
+        struct ranking_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat},
+                                              .skip_bad_records = true};
+        struct ranking_set *set = NULL;
         mem_fail_at(n);
-        int result = reward_set_load(&set, &(struct recipe_datasets){&entry, 1}, &options, &err);
+        int result = ranking_set_load(&set, &(struct recipe_datasets){&entry, 1}, &options, &err);
         done = mem_count() < n;
         mem_fail_at(0);
         if (result != (done ? 0 : -1))
             fail_msg("allocation %ld failed unnoticed", n);
-        reward_set_free(set);
+        ranking_set_free(set);
     }
     model_text_close(&text);
 }

@@ -12,27 +12,27 @@
 static struct model_text text;
 static struct pool *pool;
 
-static struct reward_set *load(const char *name, enum family_too_long too_long, int32_t max_length)
+static struct ranking_set *load(const char *name, enum family_too_long too_long, int32_t max_length)
 {
     struct err err;
-    struct reward_set *set;
+    struct ranking_set *set;
     struct recipe_dataset entry = {.path = (char *)real_data(name), .weight = 1};
-    struct reward_set_options options = {
+    struct ranking_set_options options = {
         .text = {.tokenizer = text.tokenizer, .chat = text.chat, .max_length = max_length, .too_long = too_long},
         .skip_bad_records = true,
         .pool = pool,
     };
     assert_non_null(entry.path);
-    must(reward_set_load(&set, &(struct recipe_datasets){&entry, 1}, &options, &err));
+    must(ranking_set_load(&set, &(struct recipe_datasets){&entry, 1}, &options, &err));
     return set;
 }
 
 /* The tokens of an answer's conversation are its text, up to the end-of-turn token behind the answer. */
-static void assert_words(const struct reward_set *set)
+static void assert_words(const struct ranking_set *set)
 {
     static const char end[] = "<|im_end|>";
     for (size_t i = 0; i < set->count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[i];
+        const struct ranking *ranking = &set->rankings[i];
         const struct family *family = &ranking->family;
         for (int32_t k = 0; k < family->count; k++) {
             struct err err;
@@ -45,7 +45,7 @@ static void assert_words(const struct reward_set *set)
             must(tokenizer_decode(text.tokenizer, ids, (size_t)family_length(family, k), 0, &whole, &err));
             assert_true(whole.length > length + sizeof end - 1);
             assert_string_equal(whole.data + whole.length - (sizeof end - 1), end);
-            if (length < REWARD_SHOWN_MAX)
+            if (length < RANKING_SHOWN_MAX)
                 assert_memory_equal(whole.data + whole.length - (sizeof end - 1) - length, ranking->texts[k], length);
             strbuf_free(&whole);
             mem_free(ids);
@@ -56,7 +56,7 @@ static void assert_words(const struct reward_set *set)
 static void test_hh(void **state)
 {
     (void)state;
-    struct reward_set *set = load("hh-harmless-1156.jsonl.gz", FAMILY_DROP, 0);
+    struct ranking_set *set = load("hh-harmless-1156.jsonl.gz", FAMILY_DROP, 0);
     assert_int_equal(set->counts.read, 1156);
     assert_int_equal(set->counts.bad, 7); /* five with two prompts, two with an empty answer */
     assert_int_equal(set->count, 1149);
@@ -67,22 +67,22 @@ static void test_hh(void **state)
     assert_non_null(strstr(set->sources[0].sentence, "hh records"));
     assert_words(set);
 
-    struct reward_set *eval;
+    struct ranking_set *eval;
     struct err err;
-    must(reward_set_split(set, &eval, 0.1, 42, &err));
+    must(ranking_set_split(set, &eval, 0.1, 42, &err));
     assert_int_equal(set->count + eval->count, 1149);
     assert_in_range(eval->count, 105, 125);
     for (size_t i = 0; i < eval->count; i++)
         for (size_t j = 0; j < set->count; j++)
             assert_true(eval->rankings[i].opening_hash != set->rankings[j].opening_hash);
-    reward_set_free(eval);
-    reward_set_free(set);
+    ranking_set_free(eval);
+    ranking_set_free(set);
 }
 
 static void test_oasst(void **state)
 {
     (void)state;
-    struct reward_set *set = load("oasst-ranked-trees-100.jsonl", FAMILY_DROP, 0);
+    struct ranking_set *set = load("oasst-ranked-trees-100.jsonl", FAMILY_DROP, 0);
     assert_int_equal(set->count, 212);
     assert_int_equal(set->prompts, 212);
     assert_int_equal(set->answers, 641);
@@ -91,15 +91,15 @@ static void test_oasst(void **state)
     assert_int_equal(set->counts.unranked_answers, 1);
     assert_true(set->tokens < set->unshared_tokens);
     assert_words(set);
-    reward_set_free(set);
+    ranking_set_free(set);
 }
 
 /* With a length of 256 many do not fit; what loses its beginning keeps its end, and no conversation is longer. */
 static void test_oasst_cut(void **state)
 {
     (void)state;
-    struct reward_set *dropped = load("oasst-ranked-trees-100.jsonl", FAMILY_DROP, 256);
-    struct reward_set *kept = load("oasst-ranked-trees-100.jsonl", FAMILY_KEEP_END, 256);
+    struct ranking_set *dropped = load("oasst-ranked-trees-100.jsonl", FAMILY_DROP, 256);
+    struct ranking_set *kept = load("oasst-ranked-trees-100.jsonl", FAMILY_KEEP_END, 256);
     assert_true(dropped->count < kept->count && kept->count < 212);
     assert_true(kept->counts.truncated > 0 && dropped->counts.truncated == 0);
     assert_int_equal(dropped->count + (size_t)dropped->counts.too_long, 212);
@@ -110,19 +110,19 @@ static void test_oasst_cut(void **state)
         for (int32_t k = 0; k < family->count; k++)
             assert_string_equal(tokenizer_token(text.tokenizer, family->ids[family->starts[k + 1] - 1]), "<|im_end|>");
     }
-    reward_set_free(dropped);
-    reward_set_free(kept);
+    ranking_set_free(dropped);
+    ranking_set_free(kept);
 }
 
 static void test_sharegpt(void **state)
 {
     (void)state;
-    struct reward_set *set = load("sharegpt-preference-300.json", FAMILY_DROP, 0);
+    struct ranking_set *set = load("sharegpt-preference-300.json", FAMILY_DROP, 0);
     assert_int_equal(set->counts.read, 300);
     assert_int_equal(set->count + (size_t)set->counts.bad + (size_t)set->counts.duplicates, 300);
     assert_true(set->count > 290);
     assert_words(set);
-    reward_set_free(set);
+    ranking_set_free(set);
 }
 
 int main(void)

@@ -47,7 +47,7 @@ static int run_setup(void **state)
     return 0;
 }
 
-static bool holds(const struct reward_set *set, uint64_t opening)
+static bool holds(const struct ranking_set *set, uint64_t opening)
 {
     for (size_t i = 0; i < set->count; i++)
         if (set->rankings[i].opening_hash == opening)
@@ -55,7 +55,7 @@ static bool holds(const struct reward_set *set, uint64_t opening)
     return false;
 }
 
-static int64_t openings(const struct reward_set *set)
+static int64_t openings(const struct ranking_set *set)
 {
     int64_t count = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -73,7 +73,7 @@ static void test_split_keeps_conversations_together(void **state)
 {
     (void)state;
     struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_split: 0.25\n");
-    const struct reward_set *train = opened.data.train, *eval = opened.data.eval;
+    const struct ranking_set *train = opened.data.train, *eval = opened.data.eval;
     assert_int_equal(train->count + eval->count, 2 * PROMPTS + (PROMPTS + 2) / 3);
     assert_int_equal(openings(eval), PROMPTS / 4);
     assert_int_equal(openings(train), PROMPTS - PROMPTS / 4);
@@ -141,11 +141,11 @@ static void test_weights(void **state)
     (void)state;
     struct opened_data opened = data_open("dataset:\n  - {path: @/talks.jsonl, weight: 2.5}\n"
                                           "  - {path: @/others.jsonl, weight: 0.5}\n");
-    const struct reward_set *set = opened.data.train;
+    const struct ranking_set *set = opened.data.train;
     size_t talks = 2 * PROMPTS + (PROMPTS + 2) / 3, others = 2 * 20 + 7, count[4] = {0};
     assert_int_equal(set->count, 2 * talks + talks / 2 + (others + 1) / 2);
     for (size_t i = 0; i < set->count; i++) {
-        const struct reward_ranking *ranking = &set->rankings[i];
+        const struct ranking *ranking = &set->rankings[i];
         count[ranking->source == 1 ? 3 : ranking->copy]++;
         assert_true(ranking->source == 0 || ranking->copy == 0);
         for (size_t j = 0; j < i; j++)
@@ -215,8 +215,8 @@ static void test_passes(void **state)
     assert_int_equal(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err), 0);
     int64_t count = row_order_step(&data->order, 0, &indices), passes = 0;
     for (int64_t at = 0, taken; at < count; at += taken, passes++) {
-        taken = reward_set_pass(data->train, indices + at, count - at, 64, PASS_TOKENS);
-        reward_set_fill(data->train, &batch, indices + at, taken, 0);
+        taken = ranking_set_pass(data->train, indices + at, count - at, 64, PASS_TOKENS);
+        ranking_set_fill(data->train, &batch, indices + at, taken, 0);
         assert_true(batch.tokens <= PASS_TOKENS || taken == 1);
         int32_t read = 0;
         for (int64_t i = 0; i < taken; i++) {
@@ -231,13 +231,13 @@ static void test_passes(void **state)
         assert_int_equal(batch.prediction_count, read);
     }
     assert_true(passes > 1 && passes < count);
-    assert_int_equal(reward_set_pass(data->eval, (const int64_t[]){0, 1, 2}, 3, 2, PASS_TOKENS), 2);
+    assert_int_equal(ranking_set_pass(data->eval, (const int64_t[]){0, 1, 2}, 3, 2, PASS_TOKENS), 2);
 
-    reward_set_fill(data->train, &batch, indices, 1, 0);
+    ranking_set_fill(data->train, &batch, indices, 1, 0);
     uint64_t key = batch.segments[1].key;
-    reward_set_fill(data->train, &batch, indices, 1, 0);
+    ranking_set_fill(data->train, &batch, indices, 1, 0);
     assert_true(batch.segments[1].key == key);
-    reward_set_fill(data->train, &batch, indices, 1, 1); /* dropout differs between epochs */
+    ranking_set_fill(data->train, &batch, indices, 1, 1); /* dropout differs between epochs */
     assert_true(batch.segments[1].key != key);
     batch_free(&batch);
     assert_int_equal(reward_data_highest_id(data), 257);
@@ -262,7 +262,7 @@ static void test_limits_of_a_long_ranking(void **state)
     assert_int_equal(limits.segments, 6);
     assert_int_equal(limits.predictions, 4);
     const int64_t indices[] = {1, 0};
-    assert_int_equal(reward_set_pass(opened.data.train, indices, 2, 8, PASS_TOKENS), 1);
+    assert_int_equal(ranking_set_pass(opened.data.train, indices, 2, 8, PASS_TOKENS), 1);
     data_close(&opened);
 }
 
@@ -301,13 +301,13 @@ static void test_threads_change_nothing(void **state)
     for (int i = 0; i < 2; i++) {
         struct recipe_dataset entry = {.path = (char *)temporary("talks.jsonl"), .weight = 1};
         struct recipe_datasets entries = {&entry, 1};
-        struct reward_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat}};
-        struct reward_set *set;
+        struct ranking_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat}};
+        struct ranking_set *set;
         if (i == 1)
             assert_int_equal(pool_create(&options.pool, 3, &err), 0);
-        assert_int_equal(reward_set_load(&set, &entries, &options, &err), 0);
-        hashes[i] = reward_set_fingerprint(set);
-        reward_set_free(set);
+        assert_int_equal(ranking_set_load(&set, &entries, &options, &err), 0);
+        hashes[i] = ranking_set_fingerprint(set);
+        ranking_set_free(set);
         pool_free(options.pool);
     }
     assert_memory_equal(&hashes[0], &hashes[1], sizeof hashes[0]);

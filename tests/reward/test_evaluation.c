@@ -111,11 +111,11 @@ enum { RANKINGS = 40, MOST = 3 };
 
 /* Rankings of three answers on twenty prompts; scores of a known kind. */
 struct made {
-    struct reward_ranking rankings[RANKINGS];
+    struct ranking rankings[RANKINGS];
     int32_t ranks[RANKINGS][MOST], positions[RANKINGS][MOST], characters[RANKINGS][MOST], starts[RANKINGS][MOST + 1];
     struct recipe_dataset entries[2];
     struct recipe_datasets list;
-    struct reward_set set;
+    struct ranking_set set;
     struct evaluation evaluation;
 };
 
@@ -130,14 +130,14 @@ static void made_open(struct made *made)
     made->entries[1].split = (char *)(uintptr_t) "valid";
     made->list = (struct recipe_datasets){.items = made->entries, .count = 2};
     for (int r = 0; r < RANKINGS; r++) {
-        struct reward_ranking *ranking = &made->rankings[r];
+        struct ranking *ranking = &made->rankings[r];
         for (int a = 0; a < MOST; a++) {
             made->ranks[r][a] = a == 2 ? 2 + r % 3 : a + 1; /* 1 2 2, 1 2 3, 1 2 4 */
             made->positions[r][a] = r % 2 ? -1 : (a + r / 2) % MOST;
             made->characters[r][a] = 10 * (1 + (a + r) % 3);
             made->starts[r][a] = a;
         }
-        *ranking = (struct reward_ranking){
+        *ranking = (struct ranking){
             .family = {.starts = made->starts[r], .count = MOST},
             .ranks = made->ranks[r],
             .positions = made->positions[r],
@@ -154,7 +154,7 @@ static void made_open(struct made *made)
             .copy = r == 39,
         };
     }
-    made->set = (struct reward_set){.rankings = made->rankings, .count = RANKINGS, .best_accuracy = 0.9};
+    made->set = (struct ranking_set){.rankings = made->rankings, .count = RANKINGS, .best_accuracy = 0.9};
     must(evaluation_open(&made->evaluation, &made->set, &made->list, INT64_MAX, &err));
     for (int64_t i = 0; i < made->evaluation.count; i++)
         for (int a = 0; a < MOST; a++) /* the third answer too high in every fifth ranking */
@@ -274,7 +274,7 @@ static void the_worst(void **state)
 static void calibrated_scores(void **state)
 {
     (void)state;
-    static struct reward_ranking rankings[4000];
+    static struct ranking rankings[4000];
     static const int32_t first[] = {1, 2}, second[] = {2, 1}, starts[] = {0, 1, 2}, other[] = {-1, -1},
                          long_[] = {9, 9};
     struct err err;
@@ -283,14 +283,14 @@ static void calibrated_scores(void **state)
     for (int r = 0; r < 4000; r++) {
         double apart = 6 * random_uniform(1, RANDOM_MIX, (uint64_t)r, 0) - 3;
         bool wins = random_uniform(1, RANDOM_MIX, (uint64_t)r, 1) < 1 / (1 + exp(-apart));
-        rankings[r] = (struct reward_ranking){.family = {.starts = (int32_t *)(uintptr_t)starts, .count = 2},
-                                              .ranks = wins ? first : second,
-                                              .positions = other,
-                                              .characters = long_,
-                                              .prompt_hash = (uint64_t)r,
-                                              .weight = 1};
+        rankings[r] = (struct ranking){.family = {.starts = (int32_t *)(uintptr_t)starts, .count = 2},
+                                       .ranks = wins ? first : second,
+                                       .positions = other,
+                                       .characters = long_,
+                                       .prompt_hash = (uint64_t)r,
+                                       .weight = 1};
     }
-    struct reward_set set = {.rankings = rankings, .count = 4000, .best_accuracy = 1};
+    struct ranking_set set = {.rankings = rankings, .count = 4000, .best_accuracy = 1};
     must(evaluation_open(&evaluation, &set, NULL, INT64_MAX, &err));
     for (int64_t r = 0; r < 4000; r++) {
         evaluation.scores[2 * r] = (float)(6 * random_uniform(1, RANDOM_MIX, (uint64_t)r, 0) - 3);

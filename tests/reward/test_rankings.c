@@ -99,7 +99,7 @@ static void naive_step(struct naive *naive)
     const int64_t *indices;
     int64_t count = row_order_step(&naive->data.order, 0, &indices);
     for (int64_t r = 0; r < count; r++) {
-        const struct reward_ranking *ranking = &naive->data.train->rankings[indices[r]];
+        const struct ranking *ranking = &naive->data.train->rankings[indices[r]];
         for (int32_t a = 0; a < ranking->family.count; a++)
             for (int32_t b = 0; b < ranking->family.count; b++)
                 if (ranking->ranks[a] < ranking->ranks[b])

@@ -56,7 +56,7 @@ static void a_planted_preference_is_learned(void **state)
 /* ---- the result's scores ---- */
 
 /* Scores of the eval set's answers by the result in a run's folder. */
-static float *scores_of_result(const char *name, const struct reward_set *set)
+static float *scores_of_result(const char *name, const struct ranking_set *set)
 {
     struct err err;
     struct models models = {0};
@@ -127,7 +127,7 @@ static void scores_are_normalised(void **state)
             }
             struct recipe *recipe = reward_recipe("none", lines[0]);
             must(reward_data_open(&held, recipe, &err));
-            const struct reward_set *set = held.eval ? held.eval : held.train;
+            const struct ranking_set *set = held.eval ? held.eval : held.train;
             float *normal = scores_of_result("normal", set), *raw = scores_of_result("raw", set);
             check_normalised(normal, raw, set->answers, true);
             if (held.eval) { /* what the run said of the scores as they were trained */
