@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/suggest.h"
+#include "recipe/stage.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,33 +19,40 @@
 #define EXIT_USAGE 2
 
 struct verb {
+    const char *group;
     const char *name;
     const char *purpose;
 };
 
-struct group {
-    const char *title;
-    struct verb verbs[7]; /* ends with a name of NULL */
+/* Beside the stages of training. */
+static const struct verb other_verbs[] = {
+    {"Models", "generate", "answer prompts with a model"},
+    {"Models", "chat", "talk to a model in the terminal"},
+    {"Models", "eval", "measure a model: loss, perplexity, exact answers"},
+    {"Models", "export", "write a tuned model: the adapter, or the merged model"},
+    {"Models", "init", "make a model with random weights from a config.json"},
+    {"Data", "data", "look at a dataset: its format, its records, what is trained on"},
+    {"Data", "tokenize", "show how a text or a chat becomes tokens"},
+    {"Data", "prefs", "collect preferences: import, label in a browser, export"},
+    {"Help", "help", "explain the keys of recipes"},
+    {"Help", "report", "draw what happened in a run"},
 };
+#define OTHER_COUNT (sizeof other_verbs / sizeof *other_verbs)
+#define VERBS_MAX   (STAGES_MAX + OTHER_COUNT)
 
-static const struct group groups[] = {
-    {"Tune",
-     {{"sft", "supervised fine-tuning on instructions, chats or plain text"},
-      {"reward", "train a reward model from rankings of answers"},
-      {"ppo", "optimise a model against a reward by PPO"}}},
-    {"Models",
-     {{"generate", "answer prompts with a model"},
-      {"chat", "talk to a model in the terminal"},
-      {"eval", "measure a model: loss, perplexity, exact answers"},
-      {"export", "write a tuned model: the adapter, or the merged model"},
-      {"init", "make a model with random weights from a config.json"}}},
-    {"Data",
-     {{"data", "look at a dataset: its format, its records, what is trained on"},
-      {"tokenize", "show how a text or a chat becomes tokens"},
-      {"prefs", "collect preferences: import, label in a browser, export"}}},
-    {"Help", {{"help", "explain the keys of recipes"}, {"report", "draw what happened in a run"}}},
-};
-#define GROUP_COUNT (sizeof groups / sizeof *groups)
+/* The verbs that attune knows, those of a group side by side. Returns how many they are. */
+static size_t list_verbs(struct verb verbs[VERBS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < all_stages.count; i++) {
+        const struct recipe_stage *stage = all_stages.items[i];
+        verbs[count++] = (struct verb){"Tune", stage->name, stage->purpose};
+    }
+    for (size_t i = 0; i < OTHER_COUNT; i++) {
+        verbs[count++] = other_verbs[i];
+    }
+    return count;
+}
 
 /* Sets *path to "<folder>/attune-<verb>" and returns whether that can be run. */
 static bool in_folder(struct strbuf *path, const char *folder, size_t length, const char *verb)
@@ -87,15 +95,18 @@ static int print_usage(void)
 {
     printf("attune " ATTUNE_VERSION " tunes open-weights language models.\n\n"
            "usage: attune <command> [arguments]\n");
-    for (size_t i = 0; i < GROUP_COUNT; i++) {
-        bool titled = false;
-        for (const struct verb *verb = groups[i].verbs; verb->name; verb++) {
-            if (is_there(verb->name)) {
-                printf("%s%s%s  %-10s %s\n", titled ? "" : "\n", titled ? "" : groups[i].title, titled ? "" : "\n",
-                       verb->name, verb->purpose);
-                titled = true;
-            }
+    struct verb verbs[VERBS_MAX];
+    size_t count = list_verbs(verbs);
+    const char *group = "";
+    for (size_t i = 0; i < count; i++) {
+        if (!is_there(verbs[i].name)) {
+            continue;
         }
+        if (strcmp(verbs[i].group, group) != 0) {
+            group = verbs[i].group;
+            printf("\n%s\n", group);
+        }
+        printf("  %-10s %s\n", verbs[i].name, verbs[i].purpose);
     }
     printf("\n'attune <command> --help' tells more about a command.\n");
     return args_flush("attune", EXIT_SUCCESS);
@@ -103,21 +114,20 @@ static int print_usage(void)
 
 static int unknown_verb(const char *verb)
 {
-    const char *present[GROUP_COUNT * sizeof groups[0].verbs / sizeof groups[0].verbs[0]];
-    size_t count = 0;
-    for (size_t i = 0; i < GROUP_COUNT; i++) {
-        for (const struct verb *known = groups[i].verbs; known->name; known++) {
-            if (strcmp(known->name, verb) == 0) {
-                fprintf(stderr, "attune: the command '%s' is not installed: no attune-%s beside attune or on PATH\n",
-                        verb, verb);
-                return EXIT_USAGE;
-            }
-            if (is_there(known->name)) {
-                present[count++] = known->name;
-            }
+    struct verb verbs[VERBS_MAX];
+    size_t count = list_verbs(verbs), present_count = 0;
+    const char *present[VERBS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(verbs[i].name, verb) == 0) {
+            fprintf(stderr, "attune: the command '%s' is not installed: no attune-%s beside attune or on PATH\n", verb,
+                    verb);
+            return EXIT_USAGE;
+        }
+        if (is_there(verbs[i].name)) {
+            present[present_count++] = verbs[i].name;
         }
     }
-    const char *nearest = suggest_nearest(verb, present, count);
+    const char *nearest = suggest_nearest(verb, present, present_count);
     if (nearest) {
         fprintf(stderr, "attune: there is no command '%s'; did you mean '%s'?\n", verb, nearest);
     } else {

@@ -204,6 +204,7 @@ static void check(struct recipe_loader *loader, const struct recipe *common)
 
 const struct recipe_stage ppo_stage = {
     .name = "ppo",
+    .purpose = "optimise a model against a reward by PPO",
     .summary = "Trains a policy against a reward model or a program that scores answers (PPO, GRPO, RLOO).",
     .examples = "  attune ppo recipes/ppo.yaml\n"
                 "  attune ppo recipes/ppo.yaml --kl_coef 0.1 --output_dir runs/second",

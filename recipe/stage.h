@@ -25,6 +25,7 @@ struct recipe_loader;
 
 struct recipe_stage {
     const char *name;     /* "ppo": the verb on the command line */
+    const char *purpose;  /* "optimise a model against a reward by PPO": beside the verb in the list of commands */
     const char *summary;  /* one sentence, for --help */
     const char *examples; /* two of its command lines, for --help */
 

@@ -42,6 +42,7 @@ static void check(struct recipe_loader *loader, const struct recipe *recipe)
 
 const struct recipe_stage reward_stage = {
     .name = "reward",
+    .purpose = "train a reward model from rankings of answers",
     .summary = "Trains a reward model from rankings of answers, with LoRA or of all weights.",
     .examples = "  attune reward recipes/reward.yaml\n"
                 "  attune reward recipes/reward.yaml --dataset.0.path prefs.db --dry-run",

@@ -34,6 +34,7 @@ static void check(struct recipe_loader *loader, const struct recipe *recipe)
 
 const struct recipe_stage sft_stage = {
     .name = "sft",
+    .purpose = "supervised fine-tuning on instructions, chats or plain text",
     .summary = "Fine-tunes a model on examples, with LoRA or of all weights.",
     .examples = "  attune sft recipes/sft-lora.yaml\n"
                 "  attune sft recipes/sft-lora.yaml --learning_rate 1e-4 --output_dir runs/second",
