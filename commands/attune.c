@@ -3,9 +3,7 @@
  * or from PATH, as git does; so a verb may be added by putting a program on PATH.
  */
 #include "base/args.h"
-#include "base/err.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/suggest.h"
 #include "recipe/stage.h"

@@ -2,6 +2,7 @@
 #include "base/minmax.h"
 #include "commands/data_lengths.h"
 #include "commands/data_summary.h"
+#include "ppo/data.h"
 #include "ppo/recipe.h"
 
 #include <stdio.h>

@@ -5,7 +5,6 @@
 #define ATTUNE_COMMANDS_DATA_PROMPTS_H
 
 #include "commands/data_text.h"
-#include "ppo/data.h"
 
 /* Prints to standard output what the options ask for. */
 int data_prompts(const struct recipe *recipe, const struct data_options *options, struct err *err);

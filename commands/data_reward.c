@@ -1,5 +1,6 @@
 #include "commands/data_reward.h"
 #include "commands/data_lengths.h"
+#include "reward/data.h"
 
 #include "base/mem.h"
 #include <math.h>

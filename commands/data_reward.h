@@ -6,7 +6,6 @@
 #define ATTUNE_COMMANDS_DATA_REWARD_H
 
 #include "commands/data_text.h"
-#include "reward/data.h"
 
 /* Prints to standard output what the options ask for. */
 int data_reward(const struct recipe *recipe, const struct data_options *options, struct err *err);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/generate/generate.h"
 #include "train/stop_tokens.h"
 #include <string.h>
 

@@ -7,7 +7,6 @@
 
 #include "model/generate/generate.h"
 #include "ppo/data.h"
-#include "ppo/episode.h"
 #include "ppo/roles.h"
 #include "ppo/scoring.h"
 #include "train/optimizer.h"

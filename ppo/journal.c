@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>

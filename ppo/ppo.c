@@ -9,7 +9,6 @@
 #include "ppo/recipe.h"
 #include "ppo/rollout.h"
 #include "roles/folder.h"
-#include "train/device.h"
 #include "train/stop_tokens.h"
 #include <string.h>
 

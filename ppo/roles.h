@@ -18,7 +18,6 @@
 #ifndef ATTUNE_PPO_ROLES_H
 #define ATTUNE_PPO_ROLES_H
 
-#include "model/pass.h"
 #include "roles/models.h"
 #include "roles/scorer.h"
 #include "roles/trainable.h"

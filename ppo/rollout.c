@@ -1,7 +1,6 @@
 /* ppo/rollout.c - see rollout.h. */
 #include "ppo/rollout.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "ppo/batches.h"
 #include "ppo/recipe.h"
 #include "train/stop_tokens.h"

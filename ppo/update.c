@@ -4,7 +4,6 @@
 #include "base/random.h"
 #include "ppo/options.h"
 #include "ppo/recipe.h"
-#include <math.h>
 
 /* The update under way. */
 struct updater {

@@ -15,6 +15,7 @@
 #define ATTUNE_RECIPE_INTERNAL_H
 
 #include "base/err.h"
+#include "base/strbuf.h"
 #include "recipe/keys.h"
 #include "recipe/recipe.h"
 #include "recipe/stage.h"

@@ -11,11 +11,10 @@
 #ifndef ATTUNE_RECIPE_KEYS_H
 #define ATTUNE_RECIPE_KEYS_H
 
-#include "base/err.h"
-#include "base/strbuf.h"
 #include "recipe/recipe.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum key_type { KEY_SWITCH, KEY_WHOLE, KEY_REAL, KEY_TEXT, KEY_CHOICE, KEY_TEXTS, KEY_DATASETS };
 

@@ -21,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 struct recipe_stage;  /* recipe/stage.h */
 struct recipe_stages; /* recipe/stage.h */

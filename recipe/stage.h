@@ -9,6 +9,7 @@
 #ifndef ATTUNE_RECIPE_STAGE_H
 #define ATTUNE_RECIPE_STAGE_H
 
+#include "base/strbuf.h"
 #include "recipe/keys.h"
 #include "recipe/recipe.h"
 

@@ -1,9 +1,7 @@
 /* report/compare.c - several runs on one page; see report.h. */
 #include "base/mem.h"
-#include "report/axis.h"
 #include "report/internal.h"
 #include "report/report.h"
-#include <math.h>
 #include <string.h>
 
 struct run_comparison {

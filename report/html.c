@@ -6,9 +6,7 @@
 #include "base/utf8.h"
 #include "report/axis.h"
 #include "report/internal.h"
-#include <assert.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- texts and numbers ---- */

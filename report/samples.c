@@ -2,7 +2,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "report/internal.h"
-#include <math.h>
 #include <string.h>
 
 /* What is shown of a long run: steps besides the first and the last, answers of a step, bytes of a text. */

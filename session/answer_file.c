@@ -4,7 +4,6 @@
 #include "base/strbuf.h"
 #include "text/data/preference.h"
 #include "text/data/record.h"
-#include <stdbool.h>
 #include <string.h>
 
 _Static_assert(PREFERENCE_ANSWERS_MAX == ANSWER_FILE_ANSWERS_MAX, "all answers of a preference are answers here");

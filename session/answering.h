@@ -4,6 +4,7 @@
 #ifndef ATTUNE_SESSION_ANSWERING_H
 #define ATTUNE_SESSION_ANSWERING_H
 
+#include "model/generate/generate.h"
 #include "session/opened.h"
 #include "train/stop_tokens.h"
 

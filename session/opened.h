@@ -7,7 +7,6 @@
 
 #include "base/args.h"
 #include "lora/adapter.h"
-#include "model/generate/generate.h"
 #include "roles/scorer.h"
 #include "text/data/dataset.h"
 #include "text/model_text.h"

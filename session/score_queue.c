@@ -1,7 +1,6 @@
 /* session/score_queue.c - see score_queue.h. */
 #include "session/score_queue.h"
 #include "base/mem.h"
-#include <assert.h>
 #include <math.h>
 
 int score_queue_open(struct score_queue *queue, const struct opened *opened, int64_t max_length, struct err *err)

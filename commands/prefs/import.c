@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/strbuf.h"
 #include "commands/prefs/command.h"
 #include "prefs-db/labelling.h"
 #include "text/data/preference.h"
