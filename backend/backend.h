@@ -259,9 +259,10 @@ struct gated_backward_args {
  * Logits exist only for a chunk of rows at a time.
  *
  * The backward slot recomputes them. For a loss L with dlogprob = dL/dlogprob and dentropy = dL/dentropy:
- *     dz = dlogprob (onehot - p) - dentropy p (log p + entropy);  dx = inverse_temperature dz W;  dw +=
- * inverse_temperature dz^T x The "both" slot does the two in one pass where dlogprob does not depend on the outcome
- * (SFT); dentropy must be NULL there.
+ *     dz = dlogprob (onehot - p) - dentropy p (log p + entropy)
+ *     dx = inverse_temperature dz W;  dw += inverse_temperature dz^T x
+ * The "both" slot does the two in one pass where dlogprob does not depend on the outcome (SFT); dentropy must be NULL
+ * there.
  */
 struct vocabulary_args {
     const float *x;         /* [rows, columns] */

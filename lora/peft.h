@@ -2,9 +2,10 @@
  * lora/peft.h - PEFT's two files of an adapter, and what adapter.c and peft.c share.
  *
  *     adapter_config.json          r, lora_alpha, lora_dropout, target_modules, use_rslora, rank_pattern,
- * alpha_pattern, modules_to_save adapter_model.safetensors    base_model.model.<path>.lora_A.weight [r, in],
- * .lora_B.weight [out, r], base_model.model.model.embed_tokens.weight and base_model.model.lm_head.weight where saved
- * whole
+ *                                  alpha_pattern, modules_to_save
+ *     adapter_model.safetensors    base_model.model.<path>.lora_A.weight [r, in], .lora_B.weight [out, r],
+ *                                  base_model.model.model.embed_tokens.weight and base_model.model.lm_head.weight
+ *                                  where saved whole
  *
  * Ours carry in `__metadata__`: attune.base, the fingerprint of the base model, and attune.tied, "true" where the saved
  * embedding is the head too.

@@ -14,8 +14,8 @@
  *
  * Errors:    0 on success; PREFS_FAILED (-1): the file, the disk or another writer, the same call may succeed later;
  *            PREFS_REFUSED (-2): the request itself is wrong and stays wrong. *err has a full sentence for both. A
- * failed call changes nothing in the file. Ownership: a store belongs to one thread at a time. Strings given are read
- * during the call only.
+ *            failed call changes nothing in the file.
+ * Ownership: a store belongs to one thread at a time. Strings given are read during the call only.
  */
 #ifndef ATTUNE_PREFS_DB_STORE_H
 #define ATTUNE_PREFS_DB_STORE_H

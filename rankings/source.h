@@ -3,6 +3,8 @@
  * header) or a preference file.
  *
  * Errors: 0, or -1 with a sentence that names the file and the remedy.
+ *
+ * Internal to this room.
  */
 #ifndef ATTUNE_RANKINGS_SOURCE_H
 #define ATTUNE_RANKINGS_SOURCE_H

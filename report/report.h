@@ -6,11 +6,13 @@
  *
  *     recipe.resolved.yaml   the title and the line below it; every key at the end of the page
  *     metrics.jsonl          a curve for every number (train/metrics.h); report/metrics.h knows which share a panel,
- * and what they mean. Names that begin with "time/" are seconds of a phase, and drawn as such samples.jsonl {"step",
- * "epoch", "prompt", "answer", "score" (a number, or not there), ...}: the answers of the first and of the last step
- * side by side memory.json            {"plan": {"weights": bytes, ...}, "total": bytes}: beside the peak that was
- * measured figures.json           what a stage has computed itself, see below state.json             it is there when
- * the run is finished
+ *                            and what they mean. Names that begin with "time/" are seconds of a phase, and drawn as
+ *                            such
+ *     samples.jsonl          {"step", "epoch", "prompt", "answer", "score" (a number, or not there), ...}: the answers
+ *                            of the first and of the last step side by side
+ *     memory.json            {"plan": {"weights": bytes, ...}, "total": bytes}: beside the peak that was measured
+ *     figures.json           what a stage has computed itself, see below
+ *     state.json             it is there when the run is finished
  *
  * A torn last line of a .jsonl is passed over, as a killed process leaves one. Anything else that cannot be read is an
  * error that names the file and the line.

@@ -4,8 +4,8 @@
  *     int64_t count = row_order_step(&data.order, step, &indices), taken;
  *     for (i = 0; i < count; i++) weights += data.train->rankings[indices[i]].weight;
  *     for (i = 0; i < count; i += taken) {
- *         taken = ranking_set_pass(data.train, indices + i, count - i, recipe->per_device_train_batch_size,
- * pass_tokens); ranking_set_fill(data.train, &batch, indices + i, taken, data.order.epoch);
+ *         taken = ranking_set_pass(data.train, indices + i, count - i, batch_size, pass_tokens);
+ *         ranking_set_fill(data.train, &batch, indices + i, taken, data.order.epoch);
  *         ... batch.predictions: family.count of each ranking, in order
  *     }
  *

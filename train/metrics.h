@@ -1,8 +1,8 @@
 /*
  * train/metrics.h - metrics.jsonl: what a run measured, one JSON object a line.
  *
- *     {"step": 10, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.0002, ..., "tokens_per_second": 290.1,
- * "seconds": 12.5}
+ *     {"step": 10, "epoch": 0.5, "loss": 1.5, "learning_rate": 0.0002, ...,
+ *      "tokens_per_second": 290.1, "seconds": 12.5}
  *
  * Names are TRL's where it has one. What depends on the clock or the machine (tokens_per_second, seconds,
  * peak_memory_mib) stands last in a record, so two runs of one recipe are equal byte by byte up to there. Numbers are

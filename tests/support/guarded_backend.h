@@ -8,9 +8,9 @@
  *   - a queue: operations, uploads and downloads run at synchronize(), wait(), weight_create(), weight_free() and
  *     release() only;
  *   - checks of every argument, when the operation is called and, for what stands in device memory (ids, spans), again
- * when it runs: each pointer must lie in memory of alloc() with its whole extent, outputs may overlap nothing but what
- *     backend.h lets them be, weights must live and have been made for that use, sizes must keep within reserve()'s
- * limits;
+ *     when it runs: each pointer must lie in memory of alloc() with its whole extent, outputs may overlap nothing but
+ *     what backend.h lets them be, weights must live and have been made for that use, sizes must keep within
+ *     reserve()'s limits;
  *   - bookkeeping: double release, release under a living weight, and anything left at free().
  *
  * A breach prints one sentence that names operation and field, and aborts.

@@ -2,8 +2,8 @@
  * text/data/record.h - one record of a dataset in any of its formats, brought into one of two forms: a conversation, or
  * text.
  *
- *     record_reader_open -> record_reader_next -> JSON value -> record_parse -> struct record -> record_encoder
- * (internal.h)
+ *     record_reader_open -> record_reader_next -> JSON value -> record_parse -> struct record
+ *       -> record_encoder (internal.h)
  *
  * Formats are those of text/data/dataset.h. A reader detects the format from the first records, passes over records of
  * other splits, and brings preferences into the form of a completion: the best answer is the one to learn.
