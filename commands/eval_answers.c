@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct answers {
-    const struct opened *opened;
+    const struct session *session;
     struct dataset *dataset;
     struct prompt_list *prompts;
     struct generator *generator;
@@ -21,7 +21,7 @@ static int keep_answer(void *context, const struct generated *made, struct err *
 {
     struct answers *answers = context;
     progress_update(&answers->progress, ++answers->done, NULL);
-    return tokenizer_decode(answers->opened->text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
+    return tokenizer_decode(answers->session->text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
                             &answers->texts[made->request], err);
 }
 
@@ -37,7 +37,7 @@ static int expected_answer(const struct answers *answers, const struct example *
     for (start = end; start > 0 && example->trained[start - 1];) {
         start--;
     }
-    return tokenizer_decode(answers->opened->text.tokenizer, example->ids + start, (size_t)(end - start),
+    return tokenizer_decode(answers->session->text.tokenizer, example->ids + start, (size_t)(end - start),
                             TOKENIZER_SKIP_SPECIAL, out, err);
 }
 
@@ -106,14 +106,14 @@ static int compare(const struct answers *answers, const char *out, struct answer
 static int load(struct answers *answers, const char *path, const char *format, int64_t max_new_tokens, int64_t at_once,
                 struct err *err)
 {
-    const struct opened *opened = answers->opened;
-    int64_t prompt_tokens = opened->model->config.max_positions - max_new_tokens;
+    const struct session *session = answers->session;
+    int64_t prompt_tokens = session->model->config.max_positions - max_new_tokens;
     if (prompt_tokens < 1) {
         return err_set(err, "--max-new-tokens %lld leaves no room for a prompt in the model's %d positions",
-                       (long long)max_new_tokens, opened->model->config.max_positions);
+                       (long long)max_new_tokens, session->model->config.max_positions);
     }
-    struct dataset_options options = opened_dataset_options(opened, 0),
-                           prompt_options = opened_dataset_options(opened, prompt_tokens);
+    struct dataset_options options = session_dataset_options(session, 0),
+                           prompt_options = session_dataset_options(session, prompt_tokens);
     struct dataset_source source = {.path = path, .format = format};
     if (dataset_load(&answers->dataset, &source, 1, &options, err) != 0 ||
         prompt_list_load(&answers->prompts, path, format, &prompt_options, err) != 0) {
@@ -127,9 +127,9 @@ static int load(struct answers *answers, const char *path, const char *format, i
                                       .samples = 1,
                                       .max_prompt = prompt_list_longest(answers->prompts),
                                       .max_new = (int32_t)max_new_tokens,
-                                      .max_rank = opened_max_rank(opened)};
+                                      .max_rank = session_max_rank(session)};
     answers->texts = mem_alloc(answers->prompts->count, sizeof *answers->texts, err);
-    return answers->texts ? generator_create(&answers->generator, opened->model, &limits, err) : -1;
+    return answers->texts ? generator_create(&answers->generator, session->model, &limits, err) : -1;
 }
 
 static int answer_all(struct answers *answers, int64_t max_new_tokens, struct err *err)
@@ -142,22 +142,22 @@ static int answer_all(struct answers *answers, int64_t max_new_tokens, struct er
     for (size_t i = 0; i < count; i++) {
         requests[i] = (struct generate_request){answers->prompts->items[i].ids, answers->prompts->items[i].count, 1, i};
     }
-    struct stop_tokens stop_tokens = stop_tokens_of(&answers->opened->model->config, &answers->opened->text);
+    struct stop_tokens stop_tokens = stop_tokens_of(&answers->session->model->config, &answers->session->text);
     struct generate_options options = {.sampling = {.top_p = 1, .repetition_penalty = 1},
                                        .max_new_tokens = (int32_t)max_new_tokens,
                                        .stop_tokens = stop_tokens.ids};
     struct generate_events events = {.context = answers, .finished = keep_answer};
     progress_begin(&answers->progress, "answers", (int64_t)count);
-    int result = generator_run(answers->generator, answers->opened->overlay, requests, count, &options, &events, err);
+    int result = generator_run(answers->generator, answers->session->overlay, requests, count, &options, &events, err);
     progress_end(&answers->progress);
     mem_free(requests);
     return result;
 }
 
-int eval_answers(const struct opened *opened, const char *path, const char *format, int64_t max_new_tokens,
+int eval_answers(const struct session *session, const char *path, const char *format, int64_t max_new_tokens,
                  int64_t at_once, const char *out, struct answer_counts *counts, struct err *err)
 {
-    struct answers answers = {.opened = opened};
+    struct answers answers = {.session = session};
     int result = load(&answers, path, format, max_new_tokens, at_once, err);
     if (result == 0) {
         result = answer_all(&answers, max_new_tokens, err);

@@ -5,7 +5,7 @@
 #ifndef ATTUNE_COMMANDS_EVAL_ANSWERS_H
 #define ATTUNE_COMMANDS_EVAL_ANSWERS_H
 
-#include "session/opened.h"
+#include "session/session.h"
 
 struct answer_counts {
     size_t equal, total;
@@ -15,7 +15,7 @@ struct answer_counts {
  * Answers the prompt of every record of `path` greedily and compares with the last answer that stands there, white
  * space at both ends aside. out: {"prompt","expected","answer","equal"} a record, or NULL.
  */
-int eval_answers(const struct opened *opened, const char *path, const char *format, int64_t max_new_tokens,
+int eval_answers(const struct session *session, const char *path, const char *format, int64_t max_new_tokens,
                  int64_t at_once, const char *out, struct answer_counts *counts, struct err *err);
 
 #endif

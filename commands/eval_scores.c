@@ -309,12 +309,12 @@ static void free_all(struct evaluated *evaluated)
     score_queue_close(&evaluated->queue);
 }
 
-int eval_scores(const struct opened *opened, const struct eval_scores_options *options, struct err *err)
+int eval_scores(const struct session *session, const struct eval_scores_options *options, struct err *err)
 {
     struct evaluated evaluated = {.options = options};
     struct file_writer writer;
     bool writing = false;
-    int result = score_queue_open(&evaluated.queue, opened, options->max_length, err);
+    int result = score_queue_open(&evaluated.queue, session, options->max_length, err);
     if (result == 0) {
         result = answer_file_open(&evaluated.file, options->path, options->format, err);
     }

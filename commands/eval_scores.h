@@ -4,7 +4,7 @@
 #ifndef ATTUNE_COMMANDS_EVAL_SCORES_H
 #define ATTUNE_COMMANDS_EVAL_SCORES_H
 
-#include "session/opened.h"
+#include "session/session.h"
 
 struct eval_scores_options {
     const char *path, *format; /* format NULL: detected */
@@ -17,6 +17,6 @@ struct eval_scores_options {
  * Scores all answers of a file (session/answer_file.h) and prints a summary. out: the file's records, a JSON object a
  * prompt, each answer with its "score" (null where it is too long).
  */
-int eval_scores(const struct opened *opened, const struct eval_scores_options *options, struct err *err);
+int eval_scores(const struct session *session, const struct eval_scores_options *options, struct err *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 struct chat {
-    struct opened opened;
+    struct session session;
     struct answering answering;
     const char *system;
     int64_t max_length;
@@ -34,7 +34,7 @@ static int on_token(void *context, size_t request, int32_t sample, int32_t id)
     (void)sample;
     struct chat *chat = context;
     struct err err;
-    chat->failed = tokenizer_decode_next(chat->opened.text.tokenizer, &chat->stream, id, TOKENIZER_SKIP_SPECIAL,
+    chat->failed = tokenizer_decode_next(chat->session.text.tokenizer, &chat->stream, id, TOKENIZER_SKIP_SPECIAL,
                                          &chat->answer, &err) != 0;
     show_new(chat);
     return chat->failed;
@@ -55,9 +55,9 @@ static int add_message(struct chat *chat, const char *role, const char *text, si
 /* Renders the conversation so far; of a model without a template the last words alone. */
 static int make_prompt(struct chat *chat, struct prompt_list **prompts, struct err *err)
 {
-    struct dataset_options options = opened_dataset_options(&chat->opened, chat->max_length);
+    struct dataset_options options = session_dataset_options(&chat->session, chat->max_length);
     options.now = -1;
-    if (chat->opened.text.chat) {
+    if (chat->session.text.chat) {
         return prompt_list_add_messages(prompts, chat->messages, &options, err);
     }
     const json_t *last = json_array_get(chat->messages, json_array_size(chat->messages) - 1);
@@ -71,20 +71,20 @@ static int answer_turn(struct chat *chat, struct err *err)
         prompt_list_free(prompts);
         return err_prefix(err, "the conversation cannot go on (/reset begins a new one)");
     }
-    if (opened_check_ids(&chat->opened, prompts->items[0].ids, prompts->items[0].count, err) != 0) {
+    if (session_check_ids(&chat->session, prompts->items[0].ids, prompts->items[0].count, err) != 0) {
         prompt_list_free(prompts);
         return -1;
     }
     struct stop_tokens stop_tokens;
-    struct generate_options options = answering_options(&chat->answering, &chat->opened, &stop_tokens);
+    struct generate_options options = answering_options(&chat->answering, &chat->session, &stop_tokens);
     struct generate_request request = {prompts->items[0].ids, prompts->items[0].count, 1,
                                        (uint64_t)json_array_size(chat->messages)};
     struct generate_events events = {.context = chat, .token = on_token};
     strbuf_clear(&chat->answer);
     chat->shown = 0;
-    int result = generator_run(chat->generator, chat->opened.overlay, &request, 1, &options, &events, err);
+    int result = generator_run(chat->generator, chat->session.overlay, &request, 1, &options, &events, err);
     if (result == 0) {
-        result = tokenizer_decode_end(chat->opened.text.tokenizer, &chat->stream, &chat->answer, err);
+        result = tokenizer_decode_end(chat->session.text.tokenizer, &chat->stream, &chat->answer, err);
     }
     show_new(chat);
     putchar('\n');
@@ -146,27 +146,27 @@ static int converse(struct chat *chat, struct err *err)
 
 static int run(struct chat *chat, struct err *err)
 {
-    if (opened_model(&chat->opened, err) != 0) {
+    if (session_open(&chat->session, err) != 0) {
         return -1;
     }
-    int64_t most = chat->opened.model->config.max_positions - chat->answering.max_new_tokens;
+    int64_t most = chat->session.model->config.max_positions - chat->answering.max_new_tokens;
     if (chat->max_length > most) {
         chat->max_length = most;
     }
     if (chat->max_length < 1) {
         return err_set(err, "--max-new-tokens %lld leaves no room for a conversation in the model's %d positions",
-                       (long long)chat->answering.max_new_tokens, chat->opened.model->config.max_positions);
+                       (long long)chat->answering.max_new_tokens, chat->session.model->config.max_positions);
     }
     struct generator_limits limits = {.sequences = 1,
                                       .samples = 1,
                                       .max_prompt = (int32_t)chat->max_length,
                                       .max_new = (int32_t)chat->answering.max_new_tokens,
-                                      .max_rank = opened_max_rank(&chat->opened)};
+                                      .max_rank = session_max_rank(&chat->session)};
     chat->messages = json_array();
     if (!chat->messages) {
         return err_set(err, "out of memory for the conversation");
     }
-    return generator_create(&chat->generator, chat->opened.model, &limits, err) == 0 ? converse(chat, err) : -1;
+    return generator_create(&chat->generator, chat->session.model, &limits, err) == 0 ? converse(chat, err) : -1;
 }
 
 int main(int argc, char **argv)
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
     mem_hook_libraries();
     struct chat chat = {.answering = ANSWERING_DEFAULTS, .max_length = 2048};
     const struct args_operand operands[] = {
-        {.name = "MODEL", .help = "folder of the model", .text = &chat.opened.folder}};
+        {.name = "MODEL", .help = "folder of the model", .text = &chat.session.folder}};
     const struct args_option options[] = {
         {.name = "system", .argument = "TEXT", .help = "a system message to begin with", .text = &chat.system},
         {.name = "max-length",
@@ -184,7 +184,7 @@ int main(int argc, char **argv)
          .least = 1,
          .most = 1 << 24},
         ANSWERING_OPTIONS(chat.answering),
-        OPENED_OPTIONS(chat.opened),
+        SESSION_OPTIONS(chat.session),
     };
     const struct args_command command = {
         .name = "attune chat",
@@ -204,6 +204,6 @@ int main(int argc, char **argv)
     generator_free(chat.generator);
     strbuf_free(&chat.answer);
     json_decref(chat.messages);
-    opened_close(&chat.opened);
+    session_close(&chat.session);
     return args_end(&command, result, &err);
 }

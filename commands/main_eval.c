@@ -4,13 +4,13 @@
 #include "base/mem.h"
 #include "commands/eval_answers.h"
 #include "commands/eval_scores.h"
-#include "session/opened.h"
+#include "session/session.h"
 #include "text/data/batch.h"
 #include <math.h>
 #include <string.h>
 
 struct eval {
-    struct opened opened;
+    struct session session;
     const char *operand; /* the model, or with a reward model the file */
     const char *data, *format, *token_logprobs, *answers_out, *out;
     int64_t max_length, batch_size, max_new_tokens;
@@ -65,8 +65,8 @@ static int eval_batch(struct eval *eval, struct file_writer *writer, size_t firs
     }
     struct predictions out = {.logprob = eval->logprob, .argmax = eval->argmax};
     pass_load(eval->pass, &eval->batch);
-    pass_forward(eval->pass, eval->opened.overlay, false);
-    if (pass_predict(eval->pass, eval->opened.overlay, 1.0f, &out, err) != 0) {
+    pass_forward(eval->pass, eval->session.overlay, false);
+    if (pass_predict(eval->pass, eval->session.overlay, 1.0f, &out, err) != 0) {
         return -1;
     }
     for (int32_t i = 0; i < eval->batch.prediction_count; i++) {
@@ -84,14 +84,14 @@ static int eval_batch(struct eval *eval, struct file_writer *writer, size_t firs
 
 static int make_parts(struct eval *eval, struct err *err)
 {
-    struct dataset_options options = opened_dataset_options(&eval->opened, eval->max_length);
+    struct dataset_options options = session_dataset_options(&eval->session, eval->max_length);
     struct dataset_source source = {.path = eval->data, .format = eval->format};
     options.show_progress = true;
     if (dataset_load(&eval->dataset, &source, 1, &options, err) != 0) {
         return -1;
     }
     for (size_t e = 0; e < eval->dataset->count; e++) {
-        if (opened_check_ids(&eval->opened, eval->dataset->examples[e].ids, eval->dataset->examples[e].length, err) !=
+        if (session_check_ids(&eval->session, eval->dataset->examples[e].ids, eval->dataset->examples[e].length, err) !=
             0) {
             return -1;
         }
@@ -100,8 +100,8 @@ static int make_parts(struct eval *eval, struct err *err)
     struct pass_limits limits = {.tokens = tokens,
                                  .segments = (int32_t)eval->batch_size,
                                  .predictions = tokens,
-                                 .max_rank = opened_max_rank(&eval->opened)};
-    if (pass_create(&eval->pass, eval->opened.model, &limits, err) != 0 ||
+                                 .max_rank = session_max_rank(&eval->session)};
+    if (pass_create(&eval->pass, eval->session.model, &limits, err) != 0 ||
         batch_create(&eval->batch, tokens, (int32_t)eval->batch_size, tokens, err) != 0) {
         return -1;
     }
@@ -159,7 +159,7 @@ static void print_result(const struct eval *eval)
 static int run(struct eval *eval, struct err *err)
 {
     struct file_writer writer;
-    if (opened_model(&eval->opened, err) != 0 || make_parts(eval, err) != 0) {
+    if (session_open(&eval->session, err) != 0 || make_parts(eval, err) != 0) {
         return -1;
     }
     if (!eval->token_logprobs) {
@@ -175,7 +175,7 @@ static int run(struct eval *eval, struct err *err)
             return -1;
         }
     }
-    if (eval->exact_match && eval_answers(&eval->opened, eval->data, eval->format, eval->max_new_tokens,
+    if (eval->exact_match && eval_answers(&eval->session, eval->data, eval->format, eval->max_new_tokens,
                                           eval->batch_size, eval->answers_out, &eval->answers, err) != 0) {
         return -1;
     }
@@ -190,14 +190,14 @@ static int run_reward(struct eval *eval, struct err *err)
                                           .max_length = eval->max_length,
                                           .out = eval->out,
                                           .json = eval->json};
-    return opened_model(&eval->opened, err) == 0 ? eval_scores(&eval->opened, &options, err) : -1;
+    return session_open(&eval->session, err) == 0 ? eval_scores(&eval->session, &options, err) : -1;
 }
 
 /* What the operand means, and options that do not go together. */
 static int settle(struct eval *eval, struct err *err)
 {
-    if (!eval->opened.reward) {
-        eval->opened.folder = eval->operand;
+    if (!eval->session.reward) {
+        eval->session.folder = eval->operand;
         eval->exact_match = eval->exact_match || eval->answers_out;
         if (!eval->operand) {
             return err_set(err, "MODEL is missing: the folder of the model, or --reward R and a file of answers");
@@ -210,7 +210,7 @@ static int settle(struct eval *eval, struct err *err)
     if (eval->operand && eval->data) {
         return err_set(err, "a reward model alone scores the answers: give FILE or --data FILE, and no other model");
     }
-    if (eval->opened.adapter_folder) {
+    if (eval->session.adapter_folder) {
         return err_set(err, "--adapter goes with a model; a reward model's adapter is what --reward names");
     }
     if (eval->exact_match || eval->answers_out || eval->token_logprobs) {
@@ -229,7 +229,7 @@ static void close_all(struct eval *eval)
     mem_free(eval->logprob);
     mem_free(eval->argmax);
     mem_free(eval->all);
-    opened_close(&eval->opened);
+    session_close(&eval->session);
 }
 
 int main(int argc, char **argv)
@@ -272,13 +272,13 @@ int main(int argc, char **argv)
          .argument = "OUT",
          .help = "write those answers beside the expected ones, a JSON object a record",
          .text = &eval.answers_out},
-        REWARD_OPTIONS(eval.opened),
+        SESSION_REWARD_OPTIONS(eval.session),
         {.name = "out",
          .argument = "OUT",
          .help = "with --reward: write the answers with their scores, a JSON object a prompt",
          .text = &eval.out},
         {.name = "json", .help = "print the result as JSON", .flag = &eval.json},
-        OPENED_OPTIONS(eval.opened),
+        SESSION_OPTIONS(eval.session),
     };
     const struct args_command command = {
         .name = "attune eval",
@@ -300,7 +300,7 @@ int main(int argc, char **argv)
         args_end(&command, -1, &err);
         return ARGS_USAGE;
     }
-    int result = eval.opened.reward ? run_reward(&eval, &err) : run(&eval, &err);
+    int result = eval.session.reward ? run_reward(&eval, &err) : run(&eval, &err);
     close_all(&eval);
     return args_end(&command, result, &err);
 }

@@ -1,17 +1,16 @@
 /* commands/main_export.c - attune export: an adapter or a run as files that other tools load. */
+#include "base/args.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "lora/merge.h"
 #include "roles/folder.h"
-#include "session/opened.h"
 #include "train/device.h"
 #include <string.h>
 
 enum { DTYPE_KEEP = 3 };
 
-struct export
-{
+struct exporting {
     const char *source, *base, *to;
     bool merge, json;
     int dtype; /* enum dtype, or DTYPE_KEEP */
@@ -32,7 +31,7 @@ static int write_adapter(const struct adapter *adapter, const char *to, const ch
 }
 
 /* A model goes with the template that its texts were rendered with. */
-static int merge(const struct export *export, const struct adapter *adapter, struct err *err)
+static int merge(const struct exporting *export, const struct adapter *adapter, struct err *err)
 {
     char *chat_template = NULL;
     if (folder_chat_template(&chat_template, export->source, err) != 0) {
@@ -46,7 +45,7 @@ static int merge(const struct export *export, const struct adapter *adapter, str
     return result;
 }
 
-static int export_adapter(const struct export *export, struct err *err)
+static int export_adapter(const struct exporting *export, struct err *err)
 {
     struct backend *backend = NULL;
     struct model *model = NULL;
@@ -69,7 +68,7 @@ static int export_adapter(const struct export *export, struct err *err)
 }
 
 /* A model folder, as full tuning leaves it: written again, perhaps in another dtype. */
-static int export_model(const struct export *export, struct err *err)
+static int export_model(const struct exporting *export, struct err *err)
 {
     struct model *model;
     if (model_open(&model, export->source, err) != 0) {
@@ -82,7 +81,7 @@ static int export_model(const struct export *export, struct err *err)
     return result;
 }
 
-static int run(const struct export *export, struct err *err)
+static int run(const struct exporting *export, struct err *err)
 {
     enum folder_kind kind;
     if (folder_look(&kind, export->source, err) != 0 ||
@@ -106,7 +105,7 @@ int main(int argc, char **argv)
 {
     mem_hook_libraries();
     static const char *const dtypes[] = {"f32", "bf16", "f16", "keep", NULL};
-    struct export export = {.dtype = DTYPE_KEEP};
+    struct exporting export = {.dtype = DTYPE_KEEP};
     const struct args_operand operands[] = {{.name = "RUN|ADAPTER",
                                              .help = "folder of a run, a checkpoint, an adapter or a model",
                                              .text = &export.source}};

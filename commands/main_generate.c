@@ -17,7 +17,7 @@ struct answer {
 };
 
 struct generation {
-    struct opened opened;
+    struct session session;
     struct answering answering;
     const char *prompts_path, *format, *out;
     int64_t n, best_of, batch_size; /* best_of 0: all answers are wanted */
@@ -47,7 +47,7 @@ static int keep_answer(void *context, const struct generated *made, struct err *
     char note[64];
     snprintf(note, sizeof note, "%.1f tok/s", (double)generation->tokens / (clock_seconds() - generation->start));
     progress_update(&generation->progress, generation->done, note);
-    return tokenizer_decode(generation->opened.text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
+    return tokenizer_decode(generation->session.text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
                             &answer->text, err);
 }
 
@@ -57,9 +57,9 @@ static void put_answer(const struct generation *generation, const struct answer 
     strbuf_put_json(out, strbuf_text(&answer->text), answer->text.length);
     strbuf_printf(out, ", \"tokens\": %d, \"logprob\": %.9g, \"stopped\": %s", answer->tokens, answer->logprob,
                   answer->stopped ? "true" : "false");
-    if (generation->opened.reward && isnan(answer->score)) {
+    if (generation->session.reward && isnan(answer->score)) {
         strbuf_puts(out, ", \"score\": null");
-    } else if (generation->opened.reward) {
+    } else if (generation->session.reward) {
         strbuf_printf(out, ", \"score\": %.9g", (double)answer->score);
     }
     strbuf_puts(out, "}");
@@ -129,7 +129,7 @@ static int score_answers(struct generation *generation, struct err *err)
     size_t count = generation->prompts->count, n = (size_t)generation->n;
     struct score_queue queue = {0};
     float *scores = mem_alloc(count * n, sizeof *scores, err);
-    int result = scores ? score_queue_open(&queue, &generation->opened, 0, err) : -1;
+    int result = scores ? score_queue_open(&queue, &generation->session, 0, err) : -1;
     progress_begin(&generation->progress, "scoring", (int64_t)(count * n));
     for (size_t p = 0; result == 0 && p < count; p++) {
         result = add_prompt(generation, &queue, p, scores + p * n, err);
@@ -165,7 +165,7 @@ static double mean_score(const struct generation *generation, size_t stride)
 
 static int make_parts(struct generation *generation, struct err *err)
 {
-    if (answering_open(&generation->prompts, &generation->generator, &generation->answering, &generation->opened,
+    if (answering_open(&generation->prompts, &generation->generator, &generation->answering, &generation->session,
                        generation->prompts_path, generation->format, generation->n, generation->batch_size, err) != 0) {
         return -1;
     }
@@ -176,12 +176,12 @@ static int make_parts(struct generation *generation, struct err *err)
 
 static int run(struct generation *generation, struct err *err)
 {
-    if (opened_model(&generation->opened, err) != 0 || make_parts(generation, err) != 0) {
+    if (session_open(&generation->session, err) != 0 || make_parts(generation, err) != 0) {
         return -1;
     }
     size_t count = generation->prompts->count;
     struct stop_tokens stop_tokens;
-    struct generate_options options = answering_options(&generation->answering, &generation->opened, &stop_tokens);
+    struct generate_options options = answering_options(&generation->answering, &generation->session, &stop_tokens);
     struct generate_request *requests = mem_alloc(count, sizeof *requests, err);
     if (!requests) {
         return -1;
@@ -194,14 +194,14 @@ static int run(struct generation *generation, struct err *err)
     progress_begin(&generation->progress, "generate", (int64_t)count * generation->n);
     generation->start = clock_seconds();
     int result =
-        generator_run(generation->generator, generation->opened.overlay, requests, count, &options, &events, err);
+        generator_run(generation->generator, generation->session.overlay, requests, count, &options, &events, err);
     double seconds = clock_seconds() - generation->start;
     progress_end(&generation->progress);
     mem_free(requests);
     generator_free(generation->generator); /* its memory is for the scores now */
     generation->generator = NULL;
     struct strbuf out = {0};
-    if (result == 0 && generation->opened.reward) {
+    if (result == 0 && generation->session.reward) {
         result = score_answers(generation, err);
     }
     if (result == 0) {
@@ -225,7 +225,7 @@ static int settle(struct generation *generation, struct err *err)
     if (!generation->prompts_path) {
         return err_set(err, "--prompts FILE is needed: the prompts to answer");
     }
-    if (generation->best_of && !generation->opened.reward) {
+    if (generation->best_of && !generation->session.reward) {
         return err_set(err, "--best-of N needs --reward R: the reward model that says which answer is best");
     }
     if (generation->best_of && generation->n != 1) {
@@ -248,7 +248,7 @@ static void close_all(struct generation *generation)
     mem_free(generation->answers);
     generator_free(generation->generator);
     prompt_list_free(generation->prompts);
-    opened_close(&generation->opened);
+    session_close(&generation->session);
 }
 
 int main(int argc, char **argv)
@@ -256,7 +256,7 @@ int main(int argc, char **argv)
     mem_hook_libraries();
     struct generation generation = {.answering = ANSWERING_DEFAULTS, .n = 1, .batch_size = 16};
     const struct args_operand operands[] = {
-        {.name = "MODEL", .help = "folder of the model", .text = &generation.opened.folder}};
+        {.name = "MODEL", .help = "folder of the model", .text = &generation.session.folder}};
     const struct args_option options[] = {
         {.name = "prompts",
          .argument = "FILE",
@@ -275,7 +275,7 @@ int main(int argc, char **argv)
          .whole = &generation.best_of,
          .least = 1,
          .most = 1024},
-        REWARD_OPTIONS(generation.opened),
+        SESSION_REWARD_OPTIONS(generation.session),
         {.name = "json", .help = "with --best-of: give all N answers, best first", .flag = &generation.json},
         {.name = "out",
          .argument = "FILE",
@@ -288,7 +288,7 @@ int main(int argc, char **argv)
          .least = 1,
          .most = 4096},
         ANSWERING_OPTIONS(generation.answering),
-        OPENED_OPTIONS(generation.opened),
+        SESSION_OPTIONS(generation.session),
     };
     const struct args_command command = {
         .name = "attune generate",

@@ -1,10 +1,10 @@
 /* session/answering.c - see answering.h. */
 #include "session/answering.h"
 
-struct generate_options answering_options(const struct answering *answering, const struct opened *opened,
+struct generate_options answering_options(const struct answering *answering, const struct session *session,
                                           struct stop_tokens *stop_tokens)
 {
-    *stop_tokens = stop_tokens_of(&opened->model->config, &opened->text);
+    *stop_tokens = stop_tokens_of(&session->model->config, &session->text);
     return (struct generate_options){
         .sampling = {.temperature = (float)answering->temperature,
                      .top_k = (int32_t)answering->top_k,
@@ -24,15 +24,15 @@ int prompt_messages_text(struct strbuf *out, const struct prompt *prompt, struct
 }
 
 int answering_open(struct prompt_list **prompts, struct generator **generator, const struct answering *answering,
-                   const struct opened *opened, const char *path, const char *format, int64_t samples,
+                   const struct session *session, const char *path, const char *format, int64_t samples,
                    int64_t sequences, struct err *err)
 {
-    int64_t prompt_tokens = opened->model->config.max_positions - answering->max_new_tokens;
+    int64_t prompt_tokens = session->model->config.max_positions - answering->max_new_tokens;
     if (prompt_tokens < 1) {
         return err_set(err, "--max-new-tokens %lld leaves no room for a prompt in the model's %d positions",
-                       (long long)answering->max_new_tokens, opened->model->config.max_positions);
+                       (long long)answering->max_new_tokens, session->model->config.max_positions);
     }
-    struct dataset_options options = opened_dataset_options(opened, prompt_tokens);
+    struct dataset_options options = session_dataset_options(session, prompt_tokens);
     if (prompt_list_load(prompts, path, format, &options, err) != 0) {
         return -1;
     }
@@ -40,12 +40,12 @@ int answering_open(struct prompt_list **prompts, struct generator **generator, c
                                       .samples = (int32_t)samples,
                                       .max_prompt = prompt_list_longest(*prompts),
                                       .max_new = (int32_t)answering->max_new_tokens,
-                                      .max_rank = opened_max_rank(opened)};
+                                      .max_rank = session_max_rank(session)};
     for (size_t i = 0; i < (*prompts)->count; i++) {
         const struct prompt *prompt = &(*prompts)->items[i];
-        if (opened_check_ids(opened, prompt->ids, prompt->count, err) != 0) {
+        if (session_check_ids(session, prompt->ids, prompt->count, err) != 0) {
             return -1;
         }
     }
-    return generator_create(generator, opened->model, &limits, err);
+    return generator_create(generator, session->model, &limits, err);
 }

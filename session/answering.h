@@ -5,7 +5,7 @@
 #define ATTUNE_SESSION_ANSWERING_H
 
 #include "model/generate/generate.h"
-#include "session/opened.h"
+#include "session/session.h"
 #include "train/stop_tokens.h"
 
 struct answering {
@@ -54,7 +54,7 @@ struct answering {
     }
 
 /* stop_tokens: filled here, kept by the caller. */
-struct generate_options answering_options(const struct answering *answering, const struct opened *opened,
+struct generate_options answering_options(const struct answering *answering, const struct session *session,
                                           struct stop_tokens *stop_tokens);
 
 /* Appends the conversation that a prompt is, as a JSON array of messages: what it stands for, or a user who says it. */
@@ -65,7 +65,7 @@ int prompt_messages_text(struct strbuf *out, const struct prompt *prompt, struct
  * `sequences` at once. The caller frees both, also after a failure.
  */
 int answering_open(struct prompt_list **prompts, struct generator **generator, const struct answering *answering,
-                   const struct opened *opened, const char *path, const char *format, int64_t samples,
+                   const struct session *session, const char *path, const char *format, int64_t samples,
                    int64_t sequences, struct err *err);
 
 #endif

@@ -3,10 +3,10 @@
 #include "base/mem.h"
 #include <math.h>
 
-int score_queue_open(struct score_queue *queue, const struct opened *opened, int64_t max_length, struct err *err)
+int score_queue_open(struct score_queue *queue, const struct session *session, int64_t max_length, struct err *err)
 {
-    *queue = (struct score_queue){.opened = opened};
-    struct family_options options = scorer_family_options(&opened->scorer, max_length);
+    *queue = (struct score_queue){.session = session};
+    struct family_options options = scorer_family_options(&session->scorer, max_length);
     return family_encoder_open(&queue->encoder, &options, err);
 }
 
@@ -40,7 +40,7 @@ int score_queue_add(struct score_queue *queue, const json_t *messages, const str
     bool *fits = mem_alloc((size_t)count, sizeof *fits, err);
     int result = fits ? family_encode(queue->encoder, messages, answers, count, &item->family, fits, err) : -1;
     if (result == 0) {
-        result = scorer_check(&queue->opened->scorer, &item->family, err);
+        result = scorer_check(&queue->session->scorer, &item->family, err);
     }
     if (result == 0) {
         for (int32_t k = 0; k < count; k++) {
@@ -63,7 +63,7 @@ bool score_queue_is_full(const struct score_queue *queue)
 /* A pass with room for the longest conversation that waits. */
 static int make_pass(struct score_queue *queue, struct err *err)
 {
-    const struct scorer *scorer = &queue->opened->scorer;
+    const struct scorer *scorer = &queue->session->scorer;
     int32_t longest = 1;
     for (size_t i = 0; i < queue->count; i++) {
         if (family_longest(&queue->items[i].family) > longest) {
@@ -93,7 +93,7 @@ int score_queue_run(struct score_queue *queue, struct err *err)
         families[i] = queue->items[i].family;
     }
     if (result == 0) {
-        result = scorer_score(&queue->opened->scorer, queue->pass, &queue->batch, families, queue->count, scores, err);
+        result = scorer_score(&queue->session->scorer, queue->pass, &queue->batch, families, queue->count, scores, err);
     }
     for (size_t i = 0; result == 0 && i < queue->count; i++) {
         for (int32_t k = 0; k < queue->items[i].count; k++) {

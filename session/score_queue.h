@@ -1,7 +1,7 @@
 /*
  * session/score_queue.h - many answers scored by a reward model: as many in a pass as there is room for.
  *
- *     score_queue_open(&queue, &opened, max_length, err)
+ *     score_queue_open(&queue, &session, max_length, err)
  *     score_queue_add(&queue, messages, answers, count, scores, err)      any number of times
  *     score_queue_run(&queue, err)                                        now all those scores are set
  *     score_queue_close(&queue)
@@ -9,7 +9,7 @@
 #ifndef ATTUNE_SESSION_SCORE_QUEUE_H
 #define ATTUNE_SESSION_SCORE_QUEUE_H
 
-#include "session/opened.h"
+#include "session/session.h"
 
 /* Tokens that may wait for score_queue_run(); more of them make no pass any fuller. */
 #define SCORE_QUEUE_TOKENS 8192
@@ -21,7 +21,7 @@ struct score_queue_item {
 };
 
 struct score_queue {
-    const struct opened *opened;
+    const struct session *session;
     struct family_encoder *encoder;
     struct pass *pass; /* grown where a longer conversation comes */
     struct batch batch;
@@ -30,9 +30,9 @@ struct score_queue {
     int64_t tokens; /* that wait */
 };
 
-/* `opened` is loaded, with a reward model. max_length 0: what the model was made for; of longer conversations the
+/* `session` is loaded, with a reward model. max_length 0: what the model was made for; of longer conversations the
  * beginning is left out. score_queue_close() also after a failure. */
-int score_queue_open(struct score_queue *queue, const struct opened *opened, int64_t max_length, struct err *err);
+int score_queue_open(struct score_queue *queue, const struct session *session, int64_t max_length, struct err *err);
 void score_queue_close(struct score_queue *queue);
 
 /*

@@ -37,7 +37,7 @@ struct sampling {
     const char *database, *project_name, *prompts_path, *format;
     struct args_list models;
     int64_t count, batch_size; /* answers to a prompt; sequences at once */
-    struct opened options;     /* what every model is opened with */
+    struct session options;    /* what every model is opened with */
     struct answering answering;
 
     struct prefs *store;
@@ -47,7 +47,7 @@ struct sampling {
 
     /* The model that answers now. */
     size_t current;
-    struct opened opened;
+    struct session session;
     struct progress progress;
     struct prompt_list *prompts;
     struct generator *generator;
@@ -96,20 +96,20 @@ static int read_answerer(struct answerer *answerer, const char *word, const char
     return 0;
 }
 
-static struct opened to_open(const struct sampling *sampling, size_t number)
+static struct session to_open(const struct sampling *sampling, size_t number)
 {
-    struct opened opened = sampling->options;
-    opened.folder = strbuf_text(&sampling->answerers[number].folder);
-    opened.adapter_folder = sampling->answerers[number].adapter;
-    return opened;
+    struct session session = sampling->options;
+    session.folder = strbuf_text(&sampling->answerers[number].folder);
+    session.adapter_folder = sampling->answerers[number].adapter;
+    return session;
 }
 
 /* Whether a model whose turn is later is there at all, before hours go into the first. */
 static int check_answerer(const struct sampling *sampling, size_t number, struct err *err)
 {
-    struct opened opened = to_open(sampling, number);
-    int result = opened_check(&opened, err);
-    opened_close(&opened);
+    struct session session = to_open(sampling, number);
+    int result = session_check(&session, err);
+    session_close(&session);
     return result;
 }
 
@@ -247,7 +247,7 @@ static int keep_answer(void *context, const struct generated *made, struct err *
     struct sampling *sampling = context;
     size_t number = (size_t)made->sample * sampling->answerer_count + sampling->current;
     struct sampled *answer = &sampling->answers[made->request * (size_t)sampling->count + number];
-    if (tokenizer_decode(sampling->opened.text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
+    if (tokenizer_decode(sampling->session.text.tokenizer, made->ids, (size_t)made->length, TOKENIZER_SKIP_SPECIAL,
                          &answer->text, err) != 0 ||
         clean_text(&answer->text, err) != 0) {
         return -1;
@@ -277,9 +277,9 @@ static uint64_t key_of(const struct prompt *prompt, size_t number)
 
 static int open_current(struct sampling *sampling, struct err *err)
 {
-    sampling->opened = to_open(sampling, sampling->current);
-    if (opened_model(&sampling->opened, err) != 0 ||
-        answering_open(&sampling->prompts, &sampling->generator, &sampling->answering, &sampling->opened,
+    sampling->session = to_open(sampling, sampling->current);
+    if (session_open(&sampling->session, err) != 0 ||
+        answering_open(&sampling->prompts, &sampling->generator, &sampling->answering, &sampling->session,
                        sampling->prompts_path, sampling->format, samples_of(sampling, sampling->current),
                        sampling->batch_size, err) != 0) {
         return -1;
@@ -299,7 +299,7 @@ static void close_current(struct sampling *sampling)
 {
     generator_free(sampling->generator);
     prompt_list_free(sampling->prompts);
-    opened_close(&sampling->opened);
+    session_close(&sampling->session);
     sampling->generator = NULL;
     sampling->prompts = NULL;
 }
@@ -318,12 +318,12 @@ static int answer_all(struct sampling *sampling, struct err *err)
             (struct generate_request){prompt->ids, prompt->count, (int32_t)samples, key_of(prompt, sampling->current)};
     }
     struct stop_tokens stop_tokens;
-    struct generate_options options = answering_options(&sampling->answering, &sampling->opened, &stop_tokens);
+    struct generate_options options = answering_options(&sampling->answering, &sampling->session, &stop_tokens);
     struct generate_events events = {.context = sampling, .finished = keep_answer};
     sampling->done = sampling->tokens = 0;
     sampling->start = sampling->committed = clock_seconds();
     progress_begin(&sampling->progress, name, (int64_t)sampling->prompt_count * samples);
-    int result = generator_run(sampling->generator, sampling->opened.overlay, requests, sampling->prompt_count,
+    int result = generator_run(sampling->generator, sampling->session.overlay, requests, sampling->prompt_count,
                                &options, &events, err);
     progress_end(&sampling->progress);
     mem_free(requests);
@@ -473,7 +473,7 @@ int prefs_command_sample(int argc, char **argv)
          .least = 1,
          .most = 4096},
         ANSWERING_OPTIONS(sampling.answering),
-        OPENED_OPTIONS(sampling.options),
+        SESSION_OPTIONS(sampling.options),
     };
     const struct args_command command = {
         .name = "attune prefs sample",

@@ -29,7 +29,7 @@ struct waiting_item {
 
 struct scores {
     const char *database, *file, *project_name, *scorer_name;
-    struct opened opened;
+    struct session session;
     int64_t max_length;
 
     struct prefs *store;
@@ -107,15 +107,15 @@ static int name_scorer(struct scores *scores, struct err *err)
         strbuf_puts(&scores->name, scores->scorer_name);
         return strbuf_check(&scores->name, err);
     }
-    if (scorer_fingerprint(&scores->opened.scorer, &weights, err) != 0) {
+    if (scorer_fingerprint(&scores->session.scorer, &weights, err) != 0) {
         return -1;
     }
     hash_text(text, weights);
-    size_t length = strlen(scores->opened.reward);
-    while (length > 1 && scores->opened.reward[length - 1] == '/') {
+    size_t length = strlen(scores->session.reward);
+    while (length > 1 && scores->session.reward[length - 1] == '/') {
         length--;
     }
-    strbuf_append(&scores->name, scores->opened.reward, length);
+    strbuf_append(&scores->name, scores->session.reward, length);
     strbuf_printf(&scores->name, " %.*s", WEIGHT_DIGITS, text);
     return strbuf_check(&scores->name, err);
 }
@@ -230,8 +230,8 @@ static int score_items(struct scores *scores, struct err *err)
 
 static int score_all(struct scores *scores, struct err *err)
 {
-    if (opened_model(&scores->opened, err) != 0 || name_scorer(scores, err) != 0 ||
-        score_queue_open(&scores->queue, &scores->opened, scores->max_length, err) != 0) {
+    if (session_open(&scores->session, err) != 0 || name_scorer(scores, err) != 0 ||
+        score_queue_open(&scores->queue, &scores->session, scores->max_length, err) != 0) {
         return -1;
     }
     const char *name = strbuf_text(&scores->name);
@@ -250,7 +250,7 @@ static int score_all(struct scores *scores, struct err *err)
 static void report(const struct scores *scores, int64_t ordered)
 {
     printf("%lld answers scored by %s", (long long)scores->scored, strbuf_text(&scores->name));
-    if (scores->opened.reward != NULL && scores->scored > 0) {
+    if (scores->session.reward != NULL && scores->scored > 0) {
         printf(", mean %.4f", scores->sum / (double)scores->scored);
     }
     if (scores->too_long > 0) {
@@ -277,14 +277,14 @@ static void free_all(struct scores *scores)
     drop_waiting(scores);
     mem_free(scores->items);
     score_queue_close(&scores->queue);
-    opened_close(&scores->opened);
+    session_close(&scores->session);
     strbuf_free(&scores->name);
 }
 
 static int run(const struct args_command *command, struct scores *scores)
 {
     struct err err;
-    if ((scores->file != NULL) == (scores->opened.reward != NULL)) {
+    if ((scores->file != NULL) == (scores->session.reward != NULL)) {
         err_set(&err, "say either --reward R, a reward model, or FILE, scores that were made elsewhere");
         args_end(command, -1, &err);
         return ARGS_USAGE;
@@ -311,7 +311,7 @@ int prefs_command_score(int argc, char **argv)
          .optional = true},
     };
     const struct args_option options[] = {
-        REWARD_OPTIONS(scores.opened),
+        SESSION_REWARD_OPTIONS(scores.session),
         {.name = "scorer",
          .argument = "NAME",
          .help = "whose scores these are (default: the reward model's folder and a fingerprint of its weights; of a "
@@ -328,7 +328,7 @@ int prefs_command_score(int argc, char **argv)
          .whole = &scores.max_length,
          .least = 2,
          .most = 1 << 24},
-        OPENED_MODEL_OPTIONS(scores.opened),
+        SESSION_MODEL_OPTIONS(scores.session),
     };
     const struct args_command command = {
         .name = "attune prefs score",
