@@ -1,10 +1,10 @@
 /* lora/adapter.c - which layers an adapter is on, its memory and its values; see adapter.h. */
-#include "lora/adapter.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "base/strbuf.h"
 #include "base/suggest.h"
-#include "lora/peft.h"
+#include "lora/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -25,10 +25,10 @@ bool adapter_name_matches(const char *path, const char *name)
 int adapter_add_target(struct adapter *adapter, int32_t linear, int32_t rank, double alpha, struct err *err)
 {
     const struct linear_spec *spec = &adapter->model->linears[linear].spec;
-    int32_t most = spec->outputs < spec->inputs ? spec->outputs : spec->inputs;
+    int32_t most = min(spec->outputs, spec->inputs);
     if (rank < 1 || rank > most || rank > LORA_RANK_MAX)
         return err_set(err, "rank %d does not fit %s [%d, %d]; take lora_r from 1 to %d", rank, spec->path,
-                       spec->outputs, spec->inputs, most < LORA_RANK_MAX ? most : LORA_RANK_MAX);
+                       spec->outputs, spec->inputs, min(most, LORA_RANK_MAX));
     adapter->targets[adapter->target_count] = (struct adapter_target){linear, rank, alpha, 2 * adapter->target_count};
     adapter->target_count++;
     return 0;
@@ -55,7 +55,7 @@ const char *adapter_module(const struct adapter *adapter, enum tensor_role role)
     return adapter->model->config.architecture->modules[role];
 }
 
-int adapter_save_module(struct adapter *adapter, const char *name, struct err *err)
+static int save_module(struct adapter *adapter, const char *name, struct err *err)
 {
     const char *embedding = adapter_module(adapter, TENSOR_EMBEDDING), *head = adapter_module(adapter, TENSOR_HEAD);
     if (adapter_name_matches(embedding, name))
@@ -148,7 +148,7 @@ int adapter_describe(struct adapter **out, struct model *model, const struct ada
             rc = adapter_add_target(adapter, n, options->rank, options->alpha, err);
     }
     for (size_t i = 0; i < options->module_count && rc == 0; i++)
-        rc = adapter_save_module(adapter, options->modules_to_save[i], err);
+        rc = save_module(adapter, options->modules_to_save[i], err);
     adapter->tied = model->config.tied && adapter->save_embedding && !adapter->save_head;
     if (rc == 0 && adapter->target_count == 0 && !adapter->save_embedding && !adapter->save_head)
         rc = err_set(
