@@ -13,13 +13,13 @@ struct cgroup cgroup_here(void)
 }
 
 /* Where the settings of one group are: <mount><controller><group>/. */
-struct place {
+struct group_place {
     const char *mount;
     const char *controller; /* "" or "/cpu,cpuacct" */
     const char *group;      /* "" or "/system.slice/job" */
 };
 
-static FILE *open_setting(const struct place *place, const char *name)
+static FILE *open_setting(const struct group_place *place, const char *name)
 {
     char path[PATH_MAX];
     int length = snprintf(path, sizeof path, "%s%s%s/%s", place->mount, place->controller, place->group, name);
@@ -27,7 +27,7 @@ static FILE *open_setting(const struct place *place, const char *name)
 }
 
 /* The first number of a setting; -1 where the setting is absent or does not begin with a number ("max"). */
-static double read_number(const struct place *place, const char *name)
+static double read_number(const struct group_place *place, const char *name)
 {
     double value;
     FILE *stream = open_setting(place, name);
@@ -39,9 +39,9 @@ static double read_number(const struct place *place, const char *name)
 }
 
 /* What one group leaves, or -1 where it sets no limit. */
-typedef double read_limit(const struct place *place);
+typedef double read_limit(const struct group_place *place);
 
-static double cpu_quota_v2(const struct place *place)
+static double cpu_quota_v2(const struct group_place *place)
 {
     double quota, period;
     FILE *stream = open_setting(place, "cpu.max");
@@ -52,7 +52,7 @@ static double cpu_quota_v2(const struct place *place)
     return found == 2 && quota > 0 && period > 0 ? quota / period : -1;
 }
 
-static double cpu_quota_v1(const struct place *place)
+static double cpu_quota_v1(const struct group_place *place)
 {
     double quota = read_number(place, "cpu.cfs_quota_us"); /* -1: no limit */
     double period = read_number(place, "cpu.cfs_period_us");
@@ -60,7 +60,7 @@ static double cpu_quota_v1(const struct place *place)
 }
 
 /* The sum of two lines "<name> <bytes>" of memory.stat. */
-static double cached_files(const struct place *place, const char *inactive, const char *active)
+static double cached_files(const struct group_place *place, const char *inactive, const char *active)
 {
     FILE *stream = open_setting(place, "memory.stat");
     char line[LINE_MAX_BYTES], name[64];
@@ -85,7 +85,7 @@ static double left_of(double limit, double used, double cached)
     return max(left, 0);
 }
 
-static double memory_left_v2(const struct place *place)
+static double memory_left_v2(const struct group_place *place)
 {
     return left_of(read_number(place, "memory.max"), read_number(place, "memory.current"),
                    cached_files(place, "inactive_file", "active_file"));
@@ -94,7 +94,7 @@ static double memory_left_v2(const struct place *place)
 /* Version 1 writes "no limit" as the largest multiple of a page below 2^63. */
 #define MEMORY_UNLIMITED 0x1p62
 
-static double memory_left_v1(const struct place *place)
+static double memory_left_v1(const struct group_place *place)
 {
     double limit = read_number(place, "memory.limit_in_bytes");
     return left_of(limit < MEMORY_UNLIMITED ? limit : -1, read_number(place, "memory.usage_in_bytes"),
@@ -119,7 +119,7 @@ static double least_on_the_way(const char *mount, const char *controller, char *
         while (length > 0 && group[length - 1] == '/') {
             group[--length] = '\0';
         }
-        struct place place = {.mount = mount, .controller = controller, .group = group};
+        struct group_place place = {.mount = mount, .controller = controller, .group = group};
         least = tighter(least, limit(&place));
         char *slash = strrchr(group, '/');
         if (!slash) {

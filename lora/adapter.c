@@ -1,10 +1,10 @@
 /* lora/adapter.c - which layers an adapter is on, its memory and its values; see adapter.h. */
-#include "lora/adapter.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "base/strbuf.h"
 #include "base/suggest.h"
-#include "lora/peft.h"
+#include "lora/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -25,10 +25,10 @@ bool adapter_name_matches(const char *path, const char *name)
 int adapter_add_target(struct adapter *adapter, int32_t linear, int32_t rank, double alpha, struct err *err)
 {
     const struct linear_spec *spec = &adapter->model->linears[linear].spec;
-    int32_t most = spec->outputs < spec->inputs ? spec->outputs : spec->inputs;
+    int32_t most = min(spec->outputs, spec->inputs);
     if (rank < 1 || rank > most || rank > LORA_RANK_MAX)
         return err_set(err, "rank %d does not fit %s [%d, %d]; take lora_r from 1 to %d", rank, spec->path,
-                       spec->outputs, spec->inputs, most < LORA_RANK_MAX ? most : LORA_RANK_MAX);
+                       spec->outputs, spec->inputs, min(most, LORA_RANK_MAX));
     adapter->targets[adapter->target_count] = (struct adapter_target){linear, rank, alpha, 2 * adapter->target_count};
     adapter->target_count++;
     return 0;
@@ -55,7 +55,7 @@ const char *adapter_module(const struct adapter *adapter, enum tensor_role role)
     return adapter->model->config.architecture->modules[role];
 }
 
-int adapter_save_module(struct adapter *adapter, const char *name, struct err *err)
+static int save_module(struct adapter *adapter, const char *name, struct err *err)
 {
     const char *embedding = adapter_module(adapter, TENSOR_EMBEDDING), *head = adapter_module(adapter, TENSOR_HEAD);
     if (adapter_name_matches(embedding, name))
@@ -148,7 +148,7 @@ int adapter_describe(struct adapter **out, struct model *model, const struct ada
             rc = adapter_add_target(adapter, n, options->rank, options->alpha, err);
     }
     for (size_t i = 0; i < options->module_count && rc == 0; i++)
-        rc = adapter_save_module(adapter, options->modules_to_save[i], err);
+        rc = save_module(adapter, options->modules_to_save[i], err);
     adapter->tied = model->config.tied && adapter->save_embedding && !adapter->save_head;
     if (rc == 0 && adapter->target_count == 0 && !adapter->save_embedding && !adapter->save_head)
         rc = err_set(
@@ -163,7 +163,7 @@ int adapter_describe(struct adapter **out, struct model *model, const struct ada
 
 /* ---- memory and values ---- */
 
-struct loader {
+struct adapter_loader {
     struct adapter *adapter;
     struct regions *regions;
     struct err *err;
@@ -200,7 +200,7 @@ static const struct safetensor *first_tensor(const struct adapter *adapter, cons
 }
 
 /* Uploads a fresh A, B (zero, as memory is) or score head. */
-static int begin_fresh(struct loader *loader, const struct parameter *parameter, int32_t index)
+static int begin_fresh(struct adapter_loader *loader, const struct parameter *parameter, int32_t index)
 {
     const struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
@@ -221,7 +221,7 @@ static int begin_fresh(struct loader *loader, const struct parameter *parameter,
 }
 
 /* Notes a parameter and uploads its first values. */
-static int begin_parameter(struct loader *loader, int32_t index, const char *name, const struct parameter *like)
+static int begin_parameter(struct adapter_loader *loader, int32_t index, const char *name, const struct parameter *like)
 {
     struct adapter *adapter = loader->adapter;
     struct backend *backend = loader->regions->backend;
@@ -239,7 +239,7 @@ static int begin_parameter(struct loader *loader, int32_t index, const char *nam
 }
 
 /* Places the next tensor, of so many rows and columns: its index, and in the second pass what is known of it. */
-static int32_t place_parameter(struct loader *loader, enum tensor_role role, int32_t rows, int32_t columns,
+static int32_t place_parameter(struct adapter_loader *loader, enum tensor_role role, int32_t rows, int32_t columns,
                                struct parameter *parameter)
 {
     struct parameter_list *list = &loader->adapter->parameters;
@@ -253,7 +253,7 @@ static int32_t place_parameter(struct loader *loader, enum tensor_role role, int
 }
 
 /* Memory of one trained matrix, its prepared form and gradient; in the second pass its values too. */
-static int load_parameter(struct loader *loader, enum tensor_role role, const char *name,
+static int load_parameter(struct adapter_loader *loader, enum tensor_role role, const char *name,
                           const struct weight_shape *shape, struct weight **weight, float **gradient)
 {
     struct backend *backend = loader->regions->backend;
@@ -269,7 +269,7 @@ static int load_parameter(struct loader *loader, enum tensor_role role, const ch
     return begin_parameter(loader, index, name, &like);
 }
 
-static int load_score(struct loader *loader)
+static int load_score(struct adapter_loader *loader)
 {
     struct adapter *adapter = loader->adapter;
     const struct safetensor *base = model_tensor(adapter->model, TENSOR_SCORE);
@@ -284,7 +284,7 @@ static int load_score(struct loader *loader)
     return begin_parameter(loader, index, name, &like);
 }
 
-static int load_target(struct loader *loader, const struct adapter_target *target)
+static int load_target(struct adapter_loader *loader, const struct adapter_target *target)
 {
     struct adapter *adapter = loader->adapter;
     struct low_rank none = {0};
@@ -306,7 +306,7 @@ static int load_target(struct loader *loader, const struct adapter_target *targe
 }
 
 /* Embedding or head, whole. */
-static int load_replacement(struct loader *loader, enum tensor_role role, unsigned uses,
+static int load_replacement(struct adapter_loader *loader, enum tensor_role role, unsigned uses,
                             struct replacement *replacement)
 {
     const struct adapter *adapter = loader->adapter;
@@ -317,7 +317,7 @@ static int load_replacement(struct loader *loader, enum tensor_role role, unsign
     return load_parameter(loader, role, name, &shape, &replacement->weight, &replacement->gradient);
 }
 
-static int load_tensors(struct loader *loader)
+static int load_tensors(struct adapter_loader *loader)
 {
     struct adapter *adapter = loader->adapter;
     unsigned head_uses = WEIGHT_FORWARD | (adapter->trainable ? WEIGHT_BACKWARD : 0u);
@@ -335,7 +335,7 @@ static int load_tensors(struct loader *loader)
     return adapter->save_score ? load_score(loader) : 0;
 }
 
-static int load_all(struct loader *loader)
+static int load_all(struct adapter_loader *loader)
 {
     struct adapter *adapter = loader->adapter;
     parameters_begin(&adapter->parameters, loader->regions, MEMORY_ADAPTERS, adapter->trainable);
@@ -351,7 +351,7 @@ int adapter_plan(struct adapter *adapter, struct backend *backend, bool trainabl
     struct regions regions;
     adapter->trainable = trainable;
     regions_begin(&regions, backend);
-    struct loader loader = {.adapter = adapter, .regions = &regions, .err = err};
+    struct adapter_loader loader = {.adapter = adapter, .regions = &regions, .err = err};
     if (load_all(&loader) != 0)
         return -1;
     memory_plan_add(plan, &regions.plan);
@@ -363,7 +363,7 @@ int adapter_load(struct adapter *adapter, struct backend *backend, bool trainabl
     assert(!adapter->backend);
     adapter->trainable = trainable;
     regions_begin(&adapter->regions, backend);
-    struct loader loader = {.adapter = adapter, .regions = &adapter->regions, .err = err};
+    struct adapter_loader loader = {.adapter = adapter, .regions = &adapter->regions, .err = err};
     if (load_all(&loader) != 0 || regions_alloc(&adapter->regions, err) != 0)
         return -1;
     adapter->backend = backend;

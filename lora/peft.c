@@ -1,9 +1,9 @@
 /* lora/peft.c - adapters from and to PEFT's files; see peft.h. */
-#include "lora/peft.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "lora/internal.h"
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>

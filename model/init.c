@@ -6,7 +6,7 @@
 #include "model/arch/tensors.h"
 
 /* How a tensor is drawn. */
-struct draw {
+struct tensor_draw {
     const struct inventory_item *item;
     double deviation;
     uint64_t seed, number;
@@ -15,7 +15,7 @@ struct draw {
 static int fill(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     (void)err;
-    const struct draw *draw = context;
+    const struct tensor_draw *draw = context;
     const float constant = draw->item->role == TENSOR_LINEAR_BIAS ? 0 : 1;
     for (int64_t i = 0; i < count; i++)
         out[i] =
@@ -29,13 +29,13 @@ static int write_all(const char *path, const struct inventory *inventory, double
                      struct err *err)
 {
     struct safetensor_spec *specs = mem_alloc((size_t)inventory->count, sizeof *specs, err);
-    struct draw *draws = mem_alloc((size_t)inventory->count, sizeof *draws, err);
+    struct tensor_draw *draws = mem_alloc((size_t)inventory->count, sizeof *draws, err);
     int32_t count = 0;
     for (int32_t i = 0; specs && draws && i < inventory->count; i++) {
         const struct inventory_item *item = &inventory->items[i];
         if (item->role == TENSOR_SCORE)
             continue; /* a language model */
-        draws[count] = (struct draw){item, deviation, seed, (uint64_t)i};
+        draws[count] = (struct tensor_draw){item, deviation, seed, (uint64_t)i};
         specs[count] = (struct safetensor_spec){.name = item->name,
                                                 .dtype = DTYPE_F32,
                                                 .rank = item->columns ? 2 : 1,

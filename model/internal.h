@@ -107,8 +107,7 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
 struct operand pass_operand(const struct pass *pass, const void *rows);
 /* Of what low-rank terms read, over the current rows; the stream of one is the index of its linear. */
 struct dropout pass_dropout(const struct pass *pass, const struct overlay *overlay);
-/* The parts of a block at `memory` (NULL: sizes alone), or of pass->results for the predictions of the loaded batch. */
-struct pass_inputs pass_inputs_at(const struct pass_limits *limits, char *memory);
+/* The parts of a block of results at `memory`, for the predictions of the loaded batch. */
 struct pass_results pass_results_at(const struct pass *pass, char *memory);
 /* See forward.c. */
 void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_t layer, bool training, bool with_down);

@@ -30,6 +30,33 @@ void memory_plan_add_scratch(struct memory_plan *plan, struct backend *backend, 
     plan->bytes[MEMORY_SCRATCH] = backend->scratch_size(backend, &plan->limits);
 }
 
+/* The number of KiB behind `name` in a file of /proc, in bytes. */
+static bool proc_bytes(size_t *bytes, const char *path, const char *name)
+{
+    FILE *file = fopen(path, "r");
+    char line[256];
+    size_t length = strlen(name);
+    bool found = false;
+    while (file && !found && fgets(line, sizeof line, file)) {
+        found = strncmp(line, name, length) == 0;
+        if (found)
+            *bytes = (size_t)strtoull(line + length, NULL, 10) << 10;
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* What this process holds now. smaps_rollup counts pages; the sums of status are kept by the kernel for each CPU, and
+ * lag behind. */
+static size_t memory_held(void)
+{
+    size_t bytes = 0;
+    if (!proc_bytes(&bytes, "/proc/self/smaps_rollup", "Rss:"))
+        proc_bytes(&bytes, "/proc/self/status", "VmRSS:");
+    return bytes;
+}
+
 void memory_plan_add_held(struct memory_plan *plan, size_t examples)
 {
 #ifdef __GLIBC__
@@ -51,32 +78,6 @@ size_t memory_plan_total(const struct memory_plan *plan)
     for (int i = 0; i < MEMORY_KIND_COUNT; i++)
         total += plan->bytes[i];
     return total;
-}
-
-/* The number of KiB behind `name` in a file of /proc, in bytes. */
-static bool proc_bytes(size_t *bytes, const char *path, const char *name)
-{
-    FILE *file = fopen(path, "r");
-    char line[256];
-    size_t length = strlen(name);
-    bool found = false;
-    while (file && !found && fgets(line, sizeof line, file)) {
-        found = strncmp(line, name, length) == 0;
-        if (found)
-            *bytes = (size_t)strtoull(line + length, NULL, 10) << 10;
-    }
-    if (file)
-        fclose(file);
-    return found;
-}
-
-/* smaps_rollup counts pages; the sums of status are kept by the kernel for each CPU, and lag behind. */
-size_t memory_held(void)
-{
-    size_t bytes = 0;
-    if (!proc_bytes(&bytes, "/proc/self/smaps_rollup", "Rss:"))
-        proc_bytes(&bytes, "/proc/self/status", "VmRSS:");
-    return bytes;
 }
 
 size_t memory_peak(void)

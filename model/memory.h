@@ -45,8 +45,7 @@ void memory_plan_add_held(struct memory_plan *plan, size_t examples);
 size_t memory_plan_total(const struct memory_plan *plan);
 /* What of it was held when the plan was made. */
 size_t memory_plan_held(const struct memory_plan *plan);
-/* What this process holds now, and the most it has held so far, in bytes. */
-size_t memory_held(void);
+/* The most that this process has held so far, in bytes. */
 size_t memory_peak(void);
 
 /* One block of each kind, carved from its start to its end. */

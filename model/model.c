@@ -74,7 +74,7 @@ fail:
 /* ---- loading ---- */
 
 /* One pass over everything that takes memory: run once to count, once to build (model/memory.h). */
-struct loader {
+struct model_loader {
     struct model *model;
     const struct model_options *options;
     struct regions *regions;
@@ -82,7 +82,7 @@ struct loader {
 };
 
 /* Memory of a tensor's f32 values: its place in the arena of masters where it is trained; NULL in the first pass. */
-static float *take_master(struct loader *loader, const struct inventory_item *item)
+static float *take_master(struct model_loader *loader, const struct inventory_item *item)
 {
     const int64_t count = inventory_item_size(item);
     struct parameter_list *list = &loader->model->parameters;
@@ -93,8 +93,8 @@ static float *take_master(struct loader *loader, const struct inventory_item *it
 }
 
 /* Names the trained tensor that take_master() has placed, and says where its gradient is. */
-static int add_parameter(struct loader *loader, const struct inventory_item *item, float *master, struct weight *weight,
-                         float **gradient)
+static int add_parameter(struct model_loader *loader, const struct inventory_item *item, float *master,
+                         struct weight *weight, float **gradient)
 {
     struct parameter_list *list = &loader->model->parameters;
     if (loader->regions->counting)
@@ -118,7 +118,8 @@ static int add_parameter(struct loader *loader, const struct inventory_item *ite
 }
 
 /* A norm or a bias: f32 on the device, its own master. */
-static int load_vector(struct loader *loader, const struct inventory_item *item, const float **device, float **gradient)
+static int load_vector(struct model_loader *loader, const struct inventory_item *item, const float **device,
+                       float **gradient)
 {
     const struct safetensor *tensor = safetensors_find(loader->model->files, item->name);
     assert(tensor);
@@ -141,8 +142,8 @@ static const void *aligned_source(const struct safetensor *tensor, void **copy, 
     return *copy;
 }
 
-static int load_matrix(struct loader *loader, const struct inventory_item *item, unsigned uses, struct weight **weight,
-                       float **gradient)
+static int load_matrix(struct model_loader *loader, const struct inventory_item *item, unsigned uses,
+                       struct weight **weight, float **gradient)
 {
     const struct safetensor *tensor = safetensors_find(loader->model->files, item->name);
     assert(tensor);
@@ -177,7 +178,7 @@ static int load_matrix(struct loader *loader, const struct inventory_item *item,
 }
 
 /* The score head: its own master, as f32. */
-static int load_score(struct loader *loader, const struct inventory_item *item)
+static int load_score(struct model_loader *loader, const struct inventory_item *item)
 {
     struct model *model = loader->model;
     const struct safetensor *file = safetensors_find(model->files, item->name);
@@ -200,7 +201,7 @@ static int load_score(struct loader *loader, const struct inventory_item *item)
     return loader->options->trainable ? add_parameter(loader, item, memory, NULL, &model->score.gradient) : 0;
 }
 
-static int load_rope(struct loader *loader)
+static int load_rope(struct model_loader *loader)
 {
     struct model *model = loader->model;
     size_t count = (size_t)model->config.head_size / 2;
@@ -217,7 +218,7 @@ static int load_rope(struct loader *loader)
     return 0;
 }
 
-static int load_item(struct loader *loader, const struct inventory_item *item)
+static int load_item(struct model_loader *loader, const struct inventory_item *item)
 {
     struct model *model = loader->model;
     struct layer *layer = item->layer >= 0 ? &model->layers[item->layer] : NULL;
@@ -248,7 +249,7 @@ static int load_item(struct loader *loader, const struct inventory_item *item)
     abort(); /* no role */
 }
 
-static int load_all(struct loader *loader)
+static int load_all(struct model_loader *loader)
 {
     struct model *model = loader->model;
     const bool trained = loader->options->trainable;
@@ -268,7 +269,7 @@ int model_plan(struct model *model, struct backend *backend, const struct model_
     assert(!model->backend); /* counting forgets what was loaded */
     struct regions regions;
     regions_begin(&regions, backend);
-    struct loader loader = {.model = model, .options = options, .regions = &regions, .err = err};
+    struct model_loader loader = {.model = model, .options = options, .regions = &regions, .err = err};
     if (load_all(&loader) != 0)
         return -1;
     *plan = regions.plan;
@@ -285,7 +286,7 @@ int model_load(struct model *model, struct backend *backend, const struct model_
             "and no tokens; give a language model here",
             model->folder, model_tensor(model, TENSOR_SCORE)->name);
     regions_begin(&model->regions, backend);
-    struct loader loader = {.model = model, .options = options, .regions = &model->regions, .err = err};
+    struct model_loader loader = {.model = model, .options = options, .regions = &model->regions, .err = err};
     if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
         return err_prefix(err, "cannot load model %s", model->folder);
     model->backend = backend;

@@ -166,14 +166,14 @@ static const char *skip_value(const char *at, const char *word, bool *is, struct
 }
 
 /* Where the value of an object's member begins and ends; NULL: the object has no such member. */
-struct member {
+struct value_bounds {
     const char *begin, *end;
 };
 
 /* `text` is a valid object. */
-static int find_member(struct member *found, const char *text, const char *key, struct err *err)
+static int find_member(struct value_bounds *found, const char *text, const char *key, struct err *err)
 {
-    *found = (struct member){0};
+    *found = (struct value_bounds){0};
     const char *at = skip_space(strchr(text, '{') + 1);
     while (*at == '"') {
         bool is_key, ignored;
@@ -185,7 +185,7 @@ static int find_member(struct member *found, const char *text, const char *key, 
         if (!at)
             return -1;
         if (is_key) {
-            *found = (struct member){begin, at};
+            *found = (struct value_bounds){begin, at};
             return 0;
         }
         at = skip_space(at);
@@ -194,7 +194,7 @@ static int find_member(struct member *found, const char *text, const char *key, 
     return 0;
 }
 
-static void put_with_token(struct strbuf *out, const char *text, const struct member *member,
+static void put_with_token(struct strbuf *out, const char *text, const struct value_bounds *member,
                            const struct strbuf *token)
 {
     if (member->begin) {
@@ -220,7 +220,7 @@ static int write_token(const char *path, const char *text, const struct strbuf *
     json_decref(object);
     if (!is_object)
         return err_set(err, "%s is not a JSON object", path);
-    struct member member;
+    struct value_bounds member;
     if (find_member(&member, text, "pad_token", err) != 0)
         return err_prefix(err, "%s", path);
     struct strbuf out = {0};

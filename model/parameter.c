@@ -1,6 +1,7 @@
 /* model/parameter.c - see parameter.h. */
 #include "model/parameter.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 
 /* Arenas begin at 64 bytes, and so does each tensor in them. */
 #define PLACE_STEP ((int64_t)(64 / sizeof(float)))
@@ -37,12 +38,12 @@ void parameters_end(struct parameter_list *list, struct regions *regions, enum m
 
 int parameter_upload(struct backend *backend, float *device, const struct safetensor *tensor, struct err *err)
 {
-    int64_t piece = tensor->count < SAFETENSOR_PIECE ? tensor->count : SAFETENSOR_PIECE;
+    int64_t piece = min(tensor->count, SAFETENSOR_PIECE);
     float *values = mem_alloc((size_t)piece, sizeof *values, err);
     if (!values)
         return -1;
     for (int64_t first = 0; first < tensor->count; first += piece) {
-        int64_t left = tensor->count - first, count = left < piece ? left : piece;
+        int64_t left = tensor->count - first, count = min(left, piece);
         safetensor_read(values, tensor, first, count);
         backend->upload(backend, device + first, values, (size_t)count * sizeof *values);
     }

@@ -124,7 +124,7 @@ static void *part(char *memory, size_t *size, size_t bytes)
     return memory ? memory + start : NULL;
 }
 
-struct pass_inputs pass_inputs_at(const struct pass_limits *limits, char *memory)
+static struct pass_inputs inputs_at(const struct pass_limits *limits, char *memory)
 {
     size_t tokens = (size_t)max(limits->tokens, limits->predictions);
     size_t predictions = (size_t)max(limits->predictions, limits->segments), cached = limits->cache_rows ? tokens : 0;
@@ -169,8 +169,8 @@ static void take_all(struct pass *pass, struct regions *regions)
     struct widths w = pass_widths(pass);
     const struct pass_limits *limits = &pass->limits;
     size_t predictions = (size_t)max(limits->predictions, limits->segments);
-    pass->inputs = pass_inputs_at(limits, NULL);
-    pass->inputs = pass_inputs_at(limits, regions_take(regions, MEMORY_ACTIVATIONS, pass->inputs.size));
+    pass->inputs = inputs_at(limits, NULL);
+    pass->inputs = inputs_at(limits, regions_take(regions, MEMORY_ACTIVATIONS, pass->inputs.size));
     pass->results = regions_take(regions, MEMORY_ACTIVATIONS, results_size(limits));
     pass->rotation = take(regions, w.tokens * (size_t)pass->model->config.head_size);
     pass->normed = take_operand(pass, regions, w.tokens * w.hidden);
@@ -224,7 +224,7 @@ static int create_staging(struct pass *pass, struct err *err)
     pass->tapes = mem_alloc(layers, sizeof *pass->tapes, err);
     char *inputs = mem_alloc(pass->inputs.size, 1, err);
     if (inputs)
-        pass->staged = pass_inputs_at(&pass->limits, inputs);
+        pass->staged = inputs_at(&pass->limits, inputs);
     pass->host_results = mem_alloc(results_size(&pass->limits), 1, err);
     if (!pass->tapes || !inputs || !pass->host_results)
         return -1;

@@ -10,7 +10,7 @@
 /* Text of a chunk lies in one buffer that moves while it grows, so rows hold offsets until the chunk is complete. */
 #define NO_TEXT SIZE_MAX
 
-struct row {
+struct ranking_row {
     struct prefs_ranking ranking;
     size_t handle, split, lang, messages;
     size_t texts[PREFS_ANSWERS_MAX];
@@ -23,7 +23,7 @@ struct prefs_rankings {
     int64_t *annotators; /* of the query */
     int64_t last_item;
     bool finished;
-    struct row *rows;
+    struct ranking_row *rows;
     size_t count, capacity, next;
     struct strbuf text;
     size_t pair_best, pair_worst; /* where prefs_rankings_next_pair() stands in `pair_ranking` */
@@ -99,7 +99,7 @@ static bool wanted(const struct prefs_rankings *rankings, int64_t annotator)
 static const char slot_digits[] = "0123456789abcdef";
 
 /* Judgments of one item from the row that stands; ranks and positions go by slot. */
-static void read_judgment(struct row *into, sqlite3_stmt *row)
+static void read_judgment(struct ranking_row *into, sqlite3_stmt *row)
 {
     struct prefs_ranking *ranking = &into->ranking;
     const char *ranks = (const char *)sqlite3_column_text(row, 3);
@@ -154,7 +154,7 @@ static int read_answers(struct prefs_rankings *rankings, size_t first, int64_t i
 
 /* Same outcomes over the pairs of answers and the pairs of judgments of the item; 1 where there is nothing to compare.
  */
-static double item_agreement(const struct row *rows, size_t count)
+static double item_agreement(const struct ranking_row *rows, size_t count)
 {
     int64_t same = 0, all = 0;
     for (size_t i = 0; i < count; i++) {
@@ -207,13 +207,14 @@ static int read_item(struct prefs_rankings *rankings, int64_t item, int64_t prom
             (sqlite3_column_int(row, 2) != 0 && !rankings->query.with_repeats)) {
             continue;
         }
-        struct row *rows = mem_grow(rankings->rows, &rankings->capacity, rankings->count + 1, sizeof *rows, err);
+        struct ranking_row *rows =
+            mem_grow(rankings->rows, &rankings->capacity, rankings->count + 1, sizeof *rows, err);
         if (rows == NULL) {
             got = -1;
             break;
         }
         rankings->rows = rows;
-        struct row *into = &rows[rankings->count++];
+        struct ranking_row *into = &rows[rankings->count++];
         memset(into, 0, sizeof *into);
         read_judgment(into, row);
         into->ranking.item = item;
@@ -301,7 +302,7 @@ static int read_chunk(struct prefs_rankings *rankings, struct err *err)
         return -1;
     }
     for (size_t i = 0; i < rankings->count; i++) {
-        struct row *at = &rankings->rows[i];
+        struct ranking_row *at = &rankings->rows[i];
         at->ranking.handle = text_at(rankings, at->handle);
         at->ranking.split = text_at(rankings, at->split);
         at->ranking.lang = text_at(rankings, at->lang);

@@ -26,7 +26,7 @@ struct times {
 };
 
 /* Outcomes of a pair of annotators on the units they share. */
-struct table {
+struct outcome_table {
     size_t first, second;
     int64_t cells[OUTCOMES * OUTCOMES], units;
 };
@@ -35,7 +35,7 @@ struct gather {
     struct prefs *store;
     struct report *report;
     struct times *times; /* by annotator */
-    struct table *tables;
+    struct outcome_table *tables;
     size_t table_count, table_capacity;
     struct measure_alpha alpha;
     uint32_t *wins;              /* [BLOCKS][models][models], in half wins */
@@ -77,20 +77,20 @@ static int unit_outcome(const struct prefs_ranking *ranking, size_t a, size_t b)
     return a == b ? (ranking->thumb > 0 ? 0 : 2) : outcome(ranking, a, b);
 }
 
-static struct table *find_table(struct gather *gather, size_t first, size_t second, struct err *err)
+static struct outcome_table *find_table(struct gather *gather, size_t first, size_t second, struct err *err)
 {
     for (size_t i = 0; i < gather->table_count; i++) {
         if (gather->tables[i].first == first && gather->tables[i].second == second) {
             return &gather->tables[i];
         }
     }
-    struct table *tables =
+    struct outcome_table *tables =
         mem_grow(gather->tables, &gather->table_capacity, gather->table_count + 1, sizeof *tables, err);
     if (tables == NULL) {
         return NULL;
     }
     gather->tables = tables;
-    tables[gather->table_count] = (struct table){.first = first, .second = second};
+    tables[gather->table_count] = (struct outcome_table){.first = first, .second = second};
     return &tables[gather->table_count++];
 }
 
@@ -117,7 +117,7 @@ static int compare_two(struct gather *gather, const struct prefs_ranking *x, con
     people[first].rest.hits += same;
     people[second].rest.trials++;
     people[second].rest.hits += same;
-    struct table *table =
+    struct outcome_table *table =
         first < second ? find_table(gather, first, second, err) : find_table(gather, second, first, err);
     if (table == NULL) {
         return -1;
@@ -270,7 +270,7 @@ static int by_number(const void *a, const void *b)
 
 static int by_units(const void *a, const void *b)
 {
-    int64_t x = ((const struct table *)a)->units, y = ((const struct table *)b)->units;
+    int64_t x = ((const struct outcome_table *)a)->units, y = ((const struct outcome_table *)b)->units;
     return (x < y) - (x > y);
 }
 
@@ -383,7 +383,7 @@ static void finish_figures(struct gather *gather)
         qsort(gather->tables, gather->table_count, sizeof *gather->tables, by_units);
     }
     for (size_t i = 0; i < gather->table_count && i < REPORT_KAPPAS_MAX; i++) {
-        const struct table *table = &gather->tables[i];
+        const struct outcome_table *table = &gather->tables[i];
         report->kappas[report->kappa_count++] = (struct report_kappa){table->first, table->second, table->units,
                                                                       measure_cohen_kappa(table->cells, OUTCOMES)};
     }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "recipe/recipe.h"
 #include <string.h>
 
 #define CONFIG_MAX ((size_t)16 << 20)

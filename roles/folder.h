@@ -6,7 +6,6 @@
 #define ATTUNE_ROLES_FOLDER_H
 
 #include "base/err.h"
-#include "recipe/recipe.h"
 
 enum folder_kind { FOLDER_ADAPTER, FOLDER_MODEL };
 

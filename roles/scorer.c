@@ -156,20 +156,20 @@ struct pass_limits scorer_limits(const struct scorer *scorer, int32_t longest, i
 }
 
 /* Rooms for more that batch and pass both have. */
-struct room {
+struct batch_room {
     int32_t tokens, segments, readings;
 };
 
-static struct room room_of(const struct pass *pass, const struct batch *batch)
+static struct batch_room room_of(const struct pass *pass, const struct batch *batch)
 {
     const struct pass_limits *limits = pass_limits(pass);
-    return (struct room){min(limits->tokens, batch->token_capacity) - batch->tokens,
-                         min(limits->segments, batch->segment_capacity) - batch->segment_count,
-                         min(limits->predictions, batch->prediction_capacity) - batch->prediction_count};
+    return (struct batch_room){min(limits->tokens, batch->token_capacity) - batch->tokens,
+                               min(limits->segments, batch->segment_capacity) - batch->segment_count,
+                               min(limits->predictions, batch->prediction_capacity) - batch->prediction_count};
 }
 
 /* How many answers of the family, from number `first` on, there is room for. */
-static int32_t answers_that_fit(const struct family *family, int32_t first, struct room room)
+static int32_t answers_that_fit(const struct family *family, int32_t first, struct batch_room room)
 {
     int32_t answer = first;
     room.tokens -= family->shared;

@@ -48,8 +48,8 @@ void trainable_close(struct trainable *trainable);
 void trainable_introduce(const struct trainable *trainable, const struct backend *backend);
 /* Fails where token ids up to `highest` are none of the model's. */
 int trainable_check_ids(const struct trainable *trainable, int32_t highest, struct err *err);
-/* Fails where token ids up to `highest` are none of the model's, or `longest` tokens (of "an example") are more than it
- * was made for. */
+/* The same, and fails where the model was not made for so many tokens as the longest one of `what` ("an example") has.
+ */
 int trainable_check_tokens(const struct trainable *trainable, int32_t highest, int32_t longest, const char *what,
                            struct err *err);
 /* Trained numbers, and the rank that passes must have room for. */

@@ -1,6 +1,7 @@
 /* weights/safetensors_write.c - writing safetensors files, and the number formats in them. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/strbuf.h"
 #include "weights/safetensors.h"
 #include <assert.h>
@@ -134,17 +135,12 @@ static void narrow(float *values, int64_t count, enum dtype dtype)
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* `values` has room for a piece. */
 static int write_tensor(struct file_writer *writer, const struct safetensor_spec *spec, float *values, struct err *err)
 {
     int64_t size = spec_count(spec);
     for (int64_t first = 0; first < size; first += SAFETENSOR_PIECE) {
-        int64_t count = least(size - first, SAFETENSOR_PIECE);
+        int64_t count = min(size - first, SAFETENSOR_PIECE);
         if (spec->read(spec->context, values, first, count, err) != 0)
             return -1;
         if (spec->dtype != DTYPE_F32)
@@ -160,7 +156,7 @@ static int64_t largest_piece(const struct safetensor_spec *specs, int32_t count)
 {
     int64_t most = 1;
     for (int32_t i = 0; i < count; i++) {
-        int64_t piece = least(spec_count(&specs[i]), SAFETENSOR_PIECE);
+        int64_t piece = min(spec_count(&specs[i]), SAFETENSOR_PIECE);
         most = piece > most ? piece : most;
     }
     return most;

@@ -1,5 +1,6 @@
 /* backend/cpu/attention.c - attention cut into tasks; body_attention.h does the work. */
 #include "backend/cpu/internal.h"
+#include "base/minmax.h"
 
 /* ---- scratch: what body_attention.h and body_attention_backward.h take ---- */
 
@@ -18,7 +19,7 @@ static size_t task_scratch(int32_t heads, int32_t kv_heads, int32_t head_size)
     const size_t forward = 2 * rows * width + 2 * width * ATTENTION_KEYS + 2 * ATTENTION_TILE_ROWS * ATTENTION_KEYS;
     const size_t backward = 5 * back_rows * width + 5 * width * ATTENTION_KEYS + 3 * back_rows * ATTENTION_KEYS +
                             ATTENTION_TILE_ROWS * ATTENTION_KEYS;
-    return ((forward > backward ? forward : backward) + 2 * rows + pieces) * sizeof(float);
+    return (max(forward, backward) + 2 * rows + pieces) * sizeof(float);
 }
 
 void attention_scratch(struct scratch_need *need, const struct backend_limits *limits)
@@ -151,7 +152,7 @@ static struct groups groups_of(const struct backward *backward, int32_t number)
 static int64_t squares_in_round(const struct groups *groups, int64_t round)
 {
     const int64_t left = groups->own + groups->childrens - round;
-    return left < 0 ? 0 : left < groups->own ? left : groups->own;
+    return clamp(left, 0, groups->own);
 }
 
 static void backward_task(void *context, int64_t index)
@@ -179,7 +180,7 @@ static void backward_task(void *context, int64_t index)
         .first_key = (int32_t)first_key,
         .end_key = (int32_t)(end_key < span->keys ? end_key : span->keys),
         .first_query = first_query,
-        .end_query = end_query < queries ? end_query : queries,
+        .end_query = min(end_query, queries),
         .kv_head = (int32_t)(index % attention->kv_heads),
         .scratch = cpu_own(backward->cpu, backward->scratch),
         .scratch_size = backward->scratch,

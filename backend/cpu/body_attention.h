@@ -10,6 +10,7 @@
 #define ATTUNE_BACKEND_CPU_BODY_ATTENTION_H
 
 #include "backend/cpu/body_multiply.h"
+#include "base/minmax.h"
 
 #define LOG2_E 1.44269504f
 #define LN_2   0.69314718f
@@ -40,7 +41,7 @@ struct attention_tile {
 };
 SIMD struct attention_tile attention_tile(const struct attention_rows *block, struct sight sight, int32_t row)
 {
-    const int32_t left = block->rows - row, most = block->multiplier.tile_rows, rows = left < most ? left : most;
+    const int32_t left = block->rows - row, most = block->multiplier.tile_rows, rows = min(left, most);
     return (struct attention_tile){row, rows, seen_by(block, sight, row + rows - 1)};
 }
 
@@ -192,7 +193,7 @@ static void attention_forward(const struct attention_task *task)
     const struct attention_span *span = task->span;
     const int32_t size = attention->head_size, group = attention->heads / attention->kv_heads;
     const int32_t rows = task->queries * group, width = padded(size, PANEL);
-    struct room room = {task->scratch, task->scratch + task->scratch_size};
+    struct scratch room = {task->scratch, task->scratch + task->scratch_size};
     struct attention_state state = {
         .block = {.multiplier = multiplier_of(task->bf16), .rows = rows, .group = group, .size = size, .width = width},
         .out = take(&room, (size_t)rows * (size_t)width),
@@ -218,13 +219,13 @@ static void attention_forward(const struct attention_task *task)
         state.sum[row] = 0;
     }
     for (int32_t key = 0; key < span->parent_keys; key += ATTENTION_KEYS) {
-        const int32_t left = span->parent_keys - key, keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
+        const int32_t left = span->parent_keys - key, keys = min(left, ATTENTION_KEYS);
         attend(task, &state, span->parent + key, (struct sight){.seen = keys, .step = 0, .keys = keys});
     }
     const int32_t seen = span->keys - span->queries + task->first_query + 1; /* by the first query */
     const int32_t most = seen + task->queries - 1;
     for (int32_t key = 0; key < most; key += ATTENTION_KEYS) {
-        const int32_t left = most - key, keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
+        const int32_t left = most - key, keys = min(left, ATTENTION_KEYS);
         attend(task, &state, span->key + key, (struct sight){.seen = seen - key, .step = 1, .keys = keys});
     }
     store_outputs(task, &state, at, lse_at);

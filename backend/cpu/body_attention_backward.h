@@ -10,6 +10,7 @@
 #define ATTUNE_BACKEND_CPU_BODY_ATTENTION_BACKWARD_H
 
 #include "backend/cpu/body_attention.h"
+#include "base/minmax.h"
 
 struct attention_gradient {
     struct attention_rows block;
@@ -191,10 +192,10 @@ static void attend_queries(const struct attention_backward_task *task, struct at
         const bool own = span == task->span;
         const int32_t last = (int32_t)(end < span->queries ? end : span->queries);
         for (int32_t query = (int32_t)(first > 0 ? first : 0); query < last; query += most) {
-            const int32_t queries = last - query < most ? last - query : most;
+            const int32_t queries = min(last - query, most);
             state->block.rows = queries * state->block.group;
             /* Own keys are seen up to the query, a parent's all. The last of its own come first. */
-            const int32_t own_keys = query - key + queries < keys ? query - key + queries : keys;
+            const int32_t own_keys = min(query - key + queries, keys);
             const struct sight sight = own ? (struct sight){.seen = query - key + 1, .step = 1, .keys = own_keys}
                                            : (struct sight){.seen = keys, .step = 0, .keys = keys};
             attend_backward(task, state, span->query + query, sight, own && first == key);
@@ -211,7 +212,7 @@ static void key_block_backward(const struct attention_backward_task *task, struc
     const struct attention_backward_args *attention = task->arguments;
     const struct multiplier *multiplier = &state->block.multiplier;
     const int32_t size = attention->head_size, left = task->end_key - key;
-    const int32_t keys = left < ATTENTION_KEYS ? left : ATTENTION_KEYS;
+    const int32_t keys = min(left, ATTENTION_KEYS);
     const size_t width = (size_t)state->block.width, stride = (size_t)attention->kv_heads * (size_t)size;
     const size_t at = (size_t)(task->span->key + key) * stride + (size_t)task->kv_head * (size_t)size;
     const float *k = attention->k + at, *v = attention->v + at;
@@ -239,7 +240,7 @@ static void attention_backward(const struct attention_backward_task *task)
     const size_t width = (size_t)padded(size, PANEL), gaps = width / PANEL * STRIP_GAP;
     /* Rooms for operands hold rows up to a multiple of what a product in bf16 sums over. */
     const size_t rows = (size_t)padded(attention_queries(ATTENTION_BACK_ROWS, group) * group, PAIR_ALIGNMENT);
-    struct room room = {task->scratch, task->scratch + task->scratch_size};
+    struct scratch room = {task->scratch, task->scratch + task->scratch_size};
     struct attention_gradient state = {
         .block = {.multiplier = multiplier_of(task->bf16), .group = group, .size = size, .width = (int32_t)width},
         .key_rows_room = take(&room, width * ATTENTION_KEYS),

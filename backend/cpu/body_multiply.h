@@ -15,10 +15,10 @@
 /* ---- scratch ---- */
 
 /* Scratch that is left, handed out from the front. */
-struct room {
+struct scratch {
     unsigned char *left, *end;
 };
-SIMD float *take(struct room *room, size_t floats)
+SIMD float *take(struct scratch *room, size_t floats)
 {
     float *piece = (float *)(void *)room->left;
     room->left += scratch_align(floats * sizeof(float));

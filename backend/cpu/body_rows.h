@@ -7,6 +7,7 @@
 
 #include "backend/cpu/internal.h"
 #include "backend/cpu/simd.h"
+#include "base/minmax.h"
 #include "base/random.h"
 
 /* ---- norm ---- */
@@ -206,7 +207,7 @@ static void rows_rotation(const void *arguments, int64_t first, int64_t end)
     float angles[ROTATION_CHUNK];
     for (int64_t row = first; row < end; row++) {
         for (int64_t pair = 0; pair < half; pair += ROTATION_CHUNK) {
-            const int64_t pairs = half - pair < ROTATION_CHUNK ? half - pair : ROTATION_CHUNK;
+            const int64_t pairs = min(half - pair, ROTATION_CHUNK);
             float *cosine = rotation->table + row * rotation->rotary + pair, *sine = cosine + half;
             bool far = false;
             for (int64_t i = 0; i < pairs; i++) {
@@ -338,7 +339,7 @@ static void rows_logit_statistics(const void *arguments, int64_t first, int64_t 
         double sum = 0, weighted = 0;
         for (int64_t block = 0; block < logits->vocabulary; block += LOGIT_BLOCK) {
             const int64_t left = logits->vocabulary - block;
-            const int64_t count = left < LOGIT_BLOCK ? left : LOGIT_BLOCK;
+            const int64_t count = min(left, LOGIT_BLOCK);
             vec block_sum = vec_zero(), block_weighted = vec_zero();
             for (int64_t i = 0; i < count; i += VEC) {
                 vec shifted = vec_sub(vec_load_left(z + block + i, count - i), vec_set(largest));

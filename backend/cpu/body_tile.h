@@ -6,6 +6,7 @@
 #define ATTUNE_BACKEND_CPU_BODY_TILE_H
 
 #include "backend/cpu/body_strip.h"
+#include "base/minmax.h"
 
 ALL_STRIPS(f32, TILE_F32)
 ALL_STRIPS(transposed, TILE_TRANSPOSED)
@@ -63,7 +64,7 @@ static void pack_strips(float *to, size_t strip_stride, const struct operand_row
     for (int32_t row = 0; row < rows; row++) {
         float *strip = to + (size_t)row * (size_t)width;
         for (int32_t column = 0; column < count; column += width) {
-            const int32_t columns = count - column < width ? count - column : width;
+            const int32_t columns = min(count - column, width);
             for (int32_t i = 0; i < width; i += VEC) {
                 const int32_t left = columns - i;
                 vec_store(strip + i,

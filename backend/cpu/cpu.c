@@ -178,7 +178,7 @@ void cpu_run(struct cpu *cpu, void (*task)(void *context, int64_t index), void *
     }
 }
 
-struct split {
+struct range_split {
     range_kernel *kernel;
     const void *arguments;
     int64_t count, size;
@@ -186,9 +186,9 @@ struct split {
 
 static void split_task(void *context, int64_t index)
 {
-    const struct split *split = context;
+    const struct range_split *split = context;
     int64_t first = index * split->size, end = first + split->size;
-    split->kernel(split->arguments, first, end < split->count ? end : split->count);
+    split->kernel(split->arguments, first, min(end, split->count));
 }
 
 void cpu_split(struct cpu *cpu, range_kernel *kernel, const void *arguments, int64_t count, int64_t grain, double work)
@@ -196,7 +196,7 @@ void cpu_split(struct cpu *cpu, range_kernel *kernel, const void *arguments, int
     /* Four pieces a thread even out what else the machine does. */
     int64_t pieces = (int64_t)pool_threads(cpu->pool) * 4;
     int64_t size = divide_up(divide_up(count, pieces), grain) * grain;
-    struct split split = {.kernel = kernel, .arguments = arguments, .count = count, .size = size};
+    struct range_split split = {.kernel = kernel, .arguments = arguments, .count = count, .size = size};
     if (count > 0) {
         cpu_run(cpu, split_task, &split, divide_up(count, size), work * (double)count);
     }

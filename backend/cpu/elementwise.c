@@ -1,5 +1,6 @@
 /* backend/cpu/elementwise.c - operations without products: split over the threads, the work is in the kernels. */
 #include "backend/cpu/internal.h"
+#include "base/minmax.h"
 #include <math.h>
 #include <string.h>
 
@@ -128,8 +129,8 @@ static void adamw_range(const void *context, int64_t first, int64_t end)
     for (int32_t i = 0; i < adamw->arguments->tensor_count; i++) {
         const struct arena_tensor *tensor = &adamw->arguments->tensors[i];
         const int64_t tensor_end = tensor->offset + tensor->count;
-        const int64_t from = first > tensor->offset ? first : tensor->offset;
-        const int64_t to = end < tensor_end ? end : tensor_end;
+        const int64_t from = max(first, tensor->offset);
+        const int64_t to = min(end, tensor_end);
         if (from < to) {
             adamw->kernel(&adamw->runs[tensor->decays != 0], from, to);
         }
@@ -165,13 +166,13 @@ static void square_block(void *context, int64_t index)
 {
     struct squares *squares = context;
     const int64_t first = index * squares->block, left = squares->count - first;
-    squares->sums[index] = squares->sum_squares(squares->x + first, left < squares->block ? left : squares->block);
+    squares->sums[index] = squares->sum_squares(squares->x + first, min(left, squares->block));
 }
 
 static double tensor_squares(struct cpu *cpu, const float *x, int64_t count)
 {
     int64_t block = divide_up(count, SQUARE_BLOCKS);
-    block = block > SQUARE_BLOCK_LEAST ? block : SQUARE_BLOCK_LEAST;
+    block = max(block, SQUARE_BLOCK_LEAST);
     struct squares squares = {.x = x, .sum_squares = cpu->kernels.sum_squares, .count = count, .block = block};
     const int64_t blocks = divide_up(count, block);
     cpu_run(cpu, square_block, &squares, blocks, 2.0 * (double)count);

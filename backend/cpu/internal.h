@@ -353,8 +353,6 @@ static inline float bf16_to_f32(uint16_t bits)
     } word = {.bits = (uint32_t)bits << 16};
     return word.value;
 }
-uint16_t f32_to_bf16(float value);
-float f16_to_f32(uint16_t bits);
 
 /* ---- the slots, by file ---- */
 

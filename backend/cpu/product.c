@@ -9,6 +9,7 @@
  * In bf16, where rows are many, a task takes all groups of panels, one after the other: its rows are rounded once.
  */
 #include "backend/cpu/internal.h"
+#include "base/minmax.h"
 #include <string.h>
 
 #define ROW_BLOCK        96  /* a multiple of every tile's rows */
@@ -56,13 +57,13 @@ struct block {
 };
 
 /* x of a pass as the tiles want it. */
-struct operand {
+struct tile_operand {
     const unsigned char *x;
     size_t stride, size; /* elements from row to row, bytes of an element */
 };
 
 /* Inner values first .. first + count - 1 of x panels^T or of u low^T. */
-struct pass {
+struct inner_pass {
     struct operand_rows x;   /* from row 0 of the block, value `first`, on */
     const uint16_t *rounded; /* the same where x is rounded already, or NULL */
     const struct mask *mask; /* what x passes, or NULL */
@@ -77,7 +78,7 @@ static bool has_mask(const struct mask *mask)
 }
 
 /* What a pass reads of a product's x, to be masked into `to`. */
-static struct masked_rows masked_pass(const struct block *block, const struct pass *pass, float *to)
+static struct masked_rows masked_pass(const struct block *block, const struct inner_pass *pass, float *to)
 {
     return (struct masked_rows){
         .mask = pass->mask,
@@ -92,7 +93,7 @@ static struct masked_rows masked_pass(const struct block *block, const struct pa
 }
 
 /* The row of `x` in f32, masked; `x` begins where the pass does. */
-static void mask_row(const struct block *block, const struct pass *pass, float *to, int64_t row)
+static void mask_row(const struct block *block, const struct inner_pass *pass, float *to, int64_t row)
 {
     struct masked_rows masked = masked_pass(block, pass, to);
     masked.x.data = operand_at(&pass->x, (size_t)row, 0);
@@ -115,7 +116,7 @@ static range_kernel *rounding(const struct cpu_kernels *kernels, enum dtype from
  * arithmetic for that. masked_for: the pass whose mask they pass, no longer than INNER_BLOCK; or NULL.
  */
 static void round_rows(const struct block *block, void *to, size_t to_stride, const struct operand_rows *x,
-                       int64_t count, const struct pass *masked_for)
+                       int64_t count, const struct inner_pass *masked_for)
 {
     const struct cpu_kernels *kernels = &block->job->cpu->kernels;
     const bool bf16 = kernels->bf16 != NULL;
@@ -142,24 +143,24 @@ static void round_rows(const struct block *block, void *to, size_t to_stride, co
     }
 }
 
-static struct operand rounded_rows(const struct block *block, const struct pass *pass)
+static struct tile_operand rounded_rows(const struct block *block, const struct inner_pass *pass)
 {
     const bool bf16 = block->job->cpu->kernels.bf16 != NULL;
     if (pass->rounded) {
-        return (struct operand){(const unsigned char *)pass->rounded, ROUNDED_STRIDE, sizeof *pass->rounded};
+        return (struct tile_operand){(const unsigned char *)pass->rounded, ROUNDED_STRIDE, sizeof *pass->rounded};
     }
     round_rows(block, block->copy, COPY_STRIDE, &pass->x, pass->count, pass->mask ? pass : NULL);
-    return (struct operand){block->copy, COPY_STRIDE, bf16 ? sizeof(uint16_t) : sizeof(float)};
+    return (struct tile_operand){block->copy, COPY_STRIDE, bf16 ? sizeof(uint16_t) : sizeof(float)};
 }
 
-static struct operand rows_of(const struct block *block, const struct pass *pass)
+static struct tile_operand rows_of(const struct block *block, const struct inner_pass *pass)
 {
     const struct cpu *cpu = block->job->cpu;
     if (cpu->backend.compute == DTYPE_BF16) {
         return rounded_rows(block, pass);
     }
     assert(pass->x.dtype == DTYPE_F32);
-    struct operand operand = {.x = pass->x.data, .stride = pass->x.stride, .size = sizeof(float)};
+    struct tile_operand operand = {.x = pass->x.data, .stride = pass->x.stride, .size = sizeof(float)};
     if (pass->mask) {
         const struct masked_rows masked = masked_pass(block, pass, block->copy);
         cpu->kernels.mask_rows(&masked);
@@ -195,8 +196,8 @@ static void finish_sums(const struct block *block, const struct tile *tile, int3
 }
 
 /* All rows of the block against `columns` columns that begin at `column`, a tile after the other. */
-static void run_strip(const struct block *block, const struct pass *pass, const struct operand *operand, int32_t column,
-                      int32_t columns)
+static void run_strip(const struct block *block, const struct inner_pass *pass, const struct tile_operand *operand,
+                      int32_t column, int32_t columns)
 {
     const struct cpu_kernels *kernels = &block->job->cpu->kernels;
     const bool bf16 = cpu_multiplies_bf16(block->job->cpu), pairs = pass->panels->form == PANEL_PAIRS;
@@ -224,7 +225,7 @@ static void run_strip(const struct block *block, const struct pass *pass, const 
             .panels = panel,
             .panel_stride = stride,
             .inner_stride = PANEL,
-            .rows = block->rows - row < tile_rows ? block->rows - row : tile_rows,
+            .rows = min(block->rows - row, tile_rows),
             .inner = pass->count,
             .columns = columns,
             .sums = block->sums + (size_t)row * block->sums_stride + column,
@@ -241,16 +242,16 @@ static void run_strip(const struct block *block, const struct pass *pass, const 
     }
 }
 
-static void run_pass(const struct block *block, const struct pass *pass)
+static void run_pass(const struct block *block, const struct inner_pass *pass)
 {
     const struct cpu *cpu = block->job->cpu;
-    const struct operand operand = rows_of(block, pass);
+    const struct tile_operand operand = rows_of(block, pass);
     const int32_t most = cpu_multiplies_bf16(cpu) ? cpu->kernels.bf16_rows : cpu->kernels.tile_rows;
     /* One tile of rows uses a panel once: then all panels go in one call, which may take several side by side. */
     const int32_t strip = block->rows <= most ? block->columns : PANEL;
     for (int32_t column = 0; column < block->columns; column += strip) {
         const int32_t left = block->columns - column;
-        run_strip(block, pass, &operand, column, left < strip ? left : strip);
+        run_strip(block, pass, &operand, column, min(left, strip));
     }
 }
 
@@ -263,13 +264,13 @@ static void run_passes(const struct block *block, const struct operand_rows *x, 
     const uint16_t *rounded = first && !mask ? block->rounded : NULL;
     for (int32_t begin = 0; begin < panels->inner; begin += INNER_BLOCK) {
         const int32_t left = panels->inner - begin;
-        const struct pass pass = {
+        const struct inner_pass pass = {
             .x = {operand_at(x, (size_t)block->first_row, (size_t)begin), x->stride, x->dtype},
             .rounded = rounded ? rounded + begin : NULL,
             .mask = mask,
             .panels = panels,
             .first = begin,
-            .count = left < INNER_BLOCK ? left : INNER_BLOCK,
+            .count = min(left, INNER_BLOCK),
             .go_on = !first || begin > 0 || block->go_on,
             .last = last && left <= INNER_BLOCK,
         };
@@ -356,12 +357,12 @@ static void product_task(void *context, int64_t index)
     for (int i = 0; i < job->count; i++) {
         block.product = &job->products[i];
         const int32_t all = panel_count(block.product->panels.outputs), most = job->panels > 0 ? job->panels : all;
-        const int32_t first = (int32_t)(index % job->groups) * most, end = first + most < all ? first + most : all;
+        const int32_t first = (int32_t)(index % job->groups) * most, end = min(first + most, all);
         if (block.rounded && !has_mask(&block.product->x_mask)) {
             round_block(&block);
         }
         for (int32_t panel = first; panel < end; panel += PANEL_GROUP) {
-            run_group(&block, (float *)(void *)scratch, panel, end - panel < PANEL_GROUP ? end - panel : PANEL_GROUP);
+            run_group(&block, (float *)(void *)scratch, panel, min(end - panel, PANEL_GROUP));
         }
     }
     cpu_bf16_end(job->cpu);
@@ -371,8 +372,8 @@ int64_t cpu_panel_groups(const struct cpu *cpu, int64_t blocks, int64_t panels, 
 {
     const int64_t wanted = divide_up((int64_t)pool_threads(cpu->pool) * TASKS_PER_THREAD, blocks);
     const int64_t least = divide_up(panels, most);
-    const int64_t groups = wanted > least ? wanted : least;
-    return groups < panels ? groups : panels;
+    const int64_t groups = max(wanted, least);
+    return min(groups, panels);
 }
 
 static void cut_by_rows_and_panels(struct job *job)

@@ -1,5 +1,6 @@
 /* backend/cpu/vocabulary.c - the logits of a chunk of rows at a time, and what is wanted of them. */
 #include "backend/cpu/internal.h"
+#include "base/minmax.h"
 
 #define CHUNK_BYTES ((size_t)64 << 20) /* of logits */
 #define CHUNK_MOST  192                /* rows */
@@ -20,7 +21,7 @@ void vocabulary_scratch(struct scratch_need *need, const struct backend_limits *
 {
     if (limits->vocabulary > 0) {
         const int32_t most = chunk_rows(limits->vocabulary);
-        const int32_t rows = limits->rows < most ? limits->rows : most;
+        const int32_t rows = min(limits->rows, most);
         scratch_want(&need->shared, (size_t)rows * logit_stride(limits->vocabulary) * sizeof(float));
     }
 }
@@ -89,7 +90,7 @@ static void vocabulary(struct backend *backend, const struct vocabulary_args *ar
     const int32_t most = chunk_rows(w->shape.rows);
     for (int32_t first = 0; first < arguments->rows; first += most) {
         const int32_t left = arguments->rows - first;
-        chunk(cpu_of(backend), arguments, first, left < most ? left : most, parts);
+        chunk(cpu_of(backend), arguments, first, min(left, most), parts);
     }
 }
 

@@ -1,11 +1,12 @@
 /* backend/cpu/weight.c - matrices packed into panels (internal.h), and rows read back out of them. */
 #include "backend/cpu/internal.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <string.h>
 
 /* ---- number formats ---- */
 
-uint16_t f32_to_bf16(float value)
+static uint16_t f32_to_bf16(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -15,7 +16,7 @@ uint16_t f32_to_bf16(float value)
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-float f16_to_f32(uint16_t bits)
+static float f16_to_f32(uint16_t bits)
 {
     const uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
     const uint32_t exponent = (bits >> 10) & 31u, fraction = bits & 1023u;
@@ -137,11 +138,11 @@ static void pack_panel(void *context, int64_t index)
     const struct panels *panels = pack->panels;
     const struct cpu_kernels *kernels = &pack->cpu->kernels;
     const int32_t first = (int32_t)index * PANEL, left = panels->outputs - first;
-    const int32_t outputs = left < PANEL ? left : PANEL;
+    const int32_t outputs = min(left, PANEL);
     unsigned char *panel = pack->data + (size_t)index * panels_stride(panels);
     float room[PANEL * PIECE];
     for (int32_t piece = 0; piece < panels->inner; piece += PIECE) {
-        const int32_t inner = panels->inner - piece < PIECE ? panels->inner - piece : PIECE;
+        const int32_t inner = min(panels->inner - piece, PIECE);
         const int32_t padded = (inner + PAIR_ALIGNMENT - 1) / PAIR_ALIGNMENT * PAIR_ALIGNMENT;
         const size_t row = (size_t)(pack->backward ? piece : first), column = (size_t)(pack->backward ? first : piece);
         const int32_t rows = pack->backward ? inner : outputs, width = pack->backward ? outputs : inner;

@@ -5,6 +5,7 @@
  * the task's sums from the first row to the last; the sums are added to dw at the end.
  */
 #include "backend/cpu/internal.h"
+#include "base/minmax.h"
 
 #define SUM_ROWS       256 /* rows of dy and x packed at a time */
 #define WEIGHT_OUTPUTS 192 /* outputs of a task */
@@ -101,7 +102,7 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
     const bool in_place = outputs <= 2 * kernels->tile_rows && inputs % PANEL == 0 && !rounded && !block->x.mask;
     const int32_t step = packed_rows(&block->x, inputs);
     for (int32_t row = 0; row < rows && !in_place; row += step) {
-        const int32_t count = rows - row < step ? rows - row : step;
+        const int32_t count = min(rows - row, step);
         const struct operand_rows x = factor_rows(job, block, &block->x, row, count, inputs);
         kernels->pack_strips(block->packed_x + (size_t)row * PANEL, X_STRIP, &x, count, inputs, PANEL);
     }
@@ -117,9 +118,9 @@ static void weight_block_f32(const struct weight_job *job, const struct weight_b
                 .panels = in_place ? operand_at(&block->x.rows, 0, (size_t)column)
                                    : block->packed_x + (size_t)(column / PANEL) * X_STRIP,
                 .inner_stride = in_place ? block->x.rows.stride : PANEL,
-                .rows = outputs - row < tile_rows ? outputs - row : tile_rows,
+                .rows = min(outputs - row, tile_rows),
                 .inner = rows,
-                .columns = inputs - column < PANEL ? inputs - column : PANEL,
+                .columns = min(inputs - column, PANEL),
                 .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
                 .sums_stride = WEIGHT_INPUTS,
                 .go_on = block->go_on,
@@ -138,7 +139,7 @@ static void weight_block_bf16(const struct weight_job *job, const struct weight_
     kernels->pack_turned(dy, &dy_rows, block->rows, outputs, rows);
     const int32_t step = packed_rows(&block->x, inputs);
     for (int32_t row = 0; row < block->rows; row += step) {
-        const int32_t count = block->rows - row < step ? block->rows - row : step;
+        const int32_t count = min(block->rows - row, step);
         const struct operand_rows x_rows = factor_rows(job, block, &block->x, row, count, inputs);
         kernels->pack_pairs(x + (size_t)row / 2 * PANEL, X_STRIP, &x_rows, count, inputs, PANEL,
                             (int32_t)divide_up(count, PAIR_ALIGNMENT) * PAIR_ALIGNMENT);
@@ -152,7 +153,7 @@ static void weight_block_bf16(const struct weight_job *job, const struct weight_
                 .panels = panel,
                 .rows = outputs - row < kernels->bf16_rows ? outputs - row : kernels->bf16_rows,
                 .inner = rows,
-                .columns = inputs - column < PANEL ? inputs - column : PANEL,
+                .columns = min(inputs - column, PANEL),
                 .sums = block->sums + (size_t)row * WEIGHT_INPUTS + column,
                 .sums_stride = WEIGHT_INPUTS,
                 .go_on = block->go_on,
@@ -178,14 +179,14 @@ static void weight_task(void *context, int64_t index)
     const int32_t first_output = (int32_t)(index / job->groups) * WEIGHT_OUTPUTS;
     const int32_t first_input = (int32_t)(index % job->groups) * job->panels * PANEL;
     int32_t outputs = product->outputs - first_output, inputs = product->inputs - first_input;
-    outputs = outputs < WEIGHT_OUTPUTS ? outputs : WEIGHT_OUTPUTS;
+    outputs = min(outputs, WEIGHT_OUTPUTS);
     inputs = inputs < job->panels * PANEL ? inputs : job->panels * PANEL;
     float *sums = cpu_own(job->cpu, ALL_FLOATS * sizeof(float));
     float *x = sums + SUMS_FLOATS, *dy = x + X_FLOATS;
     const struct mask *mask = product->x_mask.dropout.keys ? &product->x_mask : NULL;
     cpu_bf16_begin(job->cpu);
     for (int32_t first = 0; first < product->rows; first += SUM_ROWS) {
-        const int32_t rows = product->rows - first < SUM_ROWS ? product->rows - first : SUM_ROWS;
+        const int32_t rows = min(product->rows - first, SUM_ROWS);
         const struct weight_block block = {
             .dy = factor_of(&product->dy, job->exchanged ? mask : NULL, first, first_output),
             .x = factor_of(&product->x, job->exchanged ? NULL : mask, first, first_input),

@@ -4,9 +4,6 @@
  * A family is one file here (llama.c) and one line in the table of arch.c. Its names are said there and nowhere else;
  * the shapes follow from the role of a tensor and from config.json (tensors.h).
  *
- * It stands in a circle with config.h: reading config.json asks here for the family it names, and the list of linear
- * layers is made from what was read.
- *
  * A path is that of a module ("model.layers.3.mlp.up_proj", "lm_head"); its tensors are path.weight and path.bias.
  */
 #ifndef ATTUNE_MODEL_ARCH_ARCH_H

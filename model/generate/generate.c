@@ -1,6 +1,7 @@
 /* model/generate/generate.c - see generate.h. */
 #include "model/generate/generate.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "base/random.h"
 #include "base/threads.h"
 #include <assert.h>
@@ -9,7 +10,7 @@
 #define PREFILL_ROWS 256 /* tokens of prompts in one pass */
 
 /* One answer in the making. */
-struct sequence {
+struct answer_sequence {
     bool live;
     int32_t *ids;    /* [max_prompt + max_new]: prompt and answer, for the repetition penalty too */
     float *logprobs; /* [max_new] */
@@ -17,7 +18,7 @@ struct sequence {
 };
 
 /* One request's place in the cache: rows for its prompt, then rows for each sample's answer. */
-struct family {
+struct cache_place {
     bool used;
     size_t request;
     int32_t samples, live;
@@ -27,7 +28,7 @@ struct family {
 
 /* The next token of a sequence: where its logits are, and what was drawn from them. */
 struct draw {
-    struct family *family;
+    struct cache_place *place;
     int32_t sample;
     const float *logits;
     int32_t id;
@@ -40,14 +41,14 @@ struct generator {
     struct pass *pass;
     struct sampler *samplers; /* one a thread of the backend's pool */
     int sampler_count;
-    struct family *families;
-    struct sequence *sequences; /* [family_count * samples] */
-    int32_t family_count;
+    struct cache_place *places;
+    struct answer_sequence *sequences; /* [place_count * samples] */
+    int32_t place_count;
     float *logits; /* host [spans, vocabulary] */
     int32_t *ids, *positions, *slots;
     struct attention_span *spans;
-    struct family **span_families; /* of each span of a prefill */
-    struct draw *draws;            /* [family_count * samples] */
+    struct cache_place **span_places; /* of each span of a prefill */
+    struct draw *draws;               /* [place_count * samples] */
 
     const struct overlay *overlay; /* of the run under way */
     const struct generate_request *requests;
@@ -55,25 +56,25 @@ struct generator {
     const struct generate_events *events;
 };
 
-static int32_t family_rows(const struct generator_limits *limits)
+static int32_t place_rows(const struct generator_limits *limits)
 {
     return limits->max_prompt + limits->samples * limits->max_new;
 }
 
-static int32_t family_places(const struct generator_limits *limits)
+static int32_t cache_places(const struct generator_limits *limits)
 {
     int32_t places = limits->sequences / limits->samples;
-    return places > 0 ? places : 1;
+    return max(places, 1);
 }
 
 static struct pass_limits pass_limits_of(const struct generator_limits *limits)
 {
-    int32_t families = family_places(limits), sequences = families * limits->samples;
+    int32_t places = cache_places(limits), sequences = places * limits->samples;
     return (struct pass_limits){
-        .tokens = sequences > PREFILL_ROWS ? sequences : PREFILL_ROWS,
+        .tokens = max(sequences, PREFILL_ROWS),
         .segments = sequences,
         .max_rank = limits->max_rank,
-        .cache_rows = families * family_rows(limits),
+        .cache_rows = places * place_rows(limits),
     };
 }
 
@@ -100,7 +101,7 @@ static int create_arrays(struct generator *generator, const struct pass_limits *
     const struct generator_limits *limits = &generator->limits;
     size_t tokens = (size_t)pass->tokens, sequences = (size_t)pass->segments;
     size_t history = (size_t)limits->max_prompt + (size_t)limits->max_new;
-    generator->families = mem_alloc((size_t)generator->family_count, sizeof *generator->families, err);
+    generator->places = mem_alloc((size_t)generator->place_count, sizeof *generator->places, err);
     generator->sequences = mem_alloc(sequences, sizeof *generator->sequences, err);
     generator->logits =
         mem_alloc(sequences * (size_t)generator->model->config.vocabulary, sizeof *generator->logits, err);
@@ -108,11 +109,10 @@ static int create_arrays(struct generator *generator, const struct pass_limits *
     generator->positions = mem_alloc(tokens, sizeof(int32_t), err);
     generator->slots = mem_alloc(tokens, sizeof(int32_t), err);
     generator->spans = mem_alloc(sequences, sizeof *generator->spans, err);
-    generator->span_families = mem_alloc(sequences, sizeof *generator->span_families, err);
+    generator->span_places = mem_alloc(sequences, sizeof *generator->span_places, err);
     generator->draws = mem_alloc(sequences, sizeof *generator->draws, err);
-    if (!generator->families || !generator->sequences || !generator->logits || !generator->ids ||
-        !generator->positions || !generator->slots || !generator->spans || !generator->span_families ||
-        !generator->draws)
+    if (!generator->places || !generator->sequences || !generator->logits || !generator->ids || !generator->positions ||
+        !generator->slots || !generator->spans || !generator->span_places || !generator->draws)
         return -1;
     for (size_t i = 0; i < sequences; i++) {
         generator->sequences[i].ids = mem_alloc(history, sizeof(int32_t), err);
@@ -145,15 +145,15 @@ int generator_create(struct generator **out, struct model *model, const struct g
         return -1;
     generator->model = model;
     generator->limits = *limits;
-    generator->family_count = family_places(limits);
+    generator->place_count = cache_places(limits);
     struct pass_limits pass = pass_limits_of(limits);
     if (create_arrays(generator, &pass, err) != 0 || create_samplers(generator, err) != 0 ||
         pass_create(&generator->pass, model, &pass, err) != 0) {
         generator_free(generator);
         return -1;
     }
-    for (int32_t f = 0; f < generator->family_count; f++)
-        generator->families[f].first_row = f * family_rows(limits);
+    for (int32_t p = 0; p < generator->place_count; p++)
+        generator->places[p].first_row = p * place_rows(limits);
     *out = generator;
     return 0;
 }
@@ -162,7 +162,7 @@ void generator_free(struct generator *generator)
 {
     if (!generator)
         return;
-    int32_t sequences = generator->sequences ? generator->family_count * generator->limits.samples : 0;
+    int32_t sequences = generator->sequences ? generator->place_count * generator->limits.samples : 0;
     for (int32_t i = 0; i < sequences; i++) {
         mem_free(generator->sequences[i].ids);
         mem_free(generator->sequences[i].logprobs);
@@ -171,32 +171,33 @@ void generator_free(struct generator *generator)
     for (int i = 0; i < generator->sampler_count; i++)
         sampler_free(&generator->samplers[i]);
     mem_free(generator->samplers);
-    mem_free(generator->families);
+    mem_free(generator->places);
     mem_free(generator->sequences);
     mem_free(generator->logits);
     mem_free(generator->ids);
     mem_free(generator->positions);
     mem_free(generator->slots);
     mem_free(generator->spans);
-    mem_free(generator->span_families);
+    mem_free(generator->span_places);
     mem_free(generator->draws);
     mem_free(generator);
 }
 
-static struct sequence *family_sequence(struct generator *generator, const struct family *family, int32_t sample)
+static struct answer_sequence *place_sequence(struct generator *generator, const struct cache_place *place,
+                                              int32_t sample)
 {
-    return &generator->sequences[(family - generator->families) * generator->limits.samples + sample];
+    return &generator->sequences[(place - generator->places) * generator->limits.samples + sample];
 }
 
 static void draw(void *context, int64_t index)
 {
     struct generator *generator = context;
     struct draw *draw = &generator->draws[index];
-    const struct family *family = draw->family;
-    const struct generate_request *request = &generator->requests[family->request];
+    const struct cache_place *place = draw->place;
+    const struct generate_request *request = &generator->requests[place->request];
     const struct generate_options *options = generator->options;
-    const struct sequence *sequence = family_sequence(generator, family, draw->sample);
-    int32_t length = family->prompt + sequence->made;
+    const struct answer_sequence *sequence = place_sequence(generator, place, draw->sample);
+    int32_t length = place->prompt + sequence->made;
     double uniform =
         random_uniform(options->seed, RANDOM_SAMPLE, request->key + ((uint64_t)draw->sample << 48), (uint64_t)length);
     draw->id = sampler_draw(&generator->samplers[pool_thread_index()], draw->logits, &options->sampling, sequence->ids,
@@ -207,21 +208,21 @@ static void draw(void *context, int64_t index)
 static int advance(struct generator *generator, const struct draw *draw, struct err *err)
 {
     const struct generate_options *options = generator->options;
-    struct family *family = draw->family;
-    struct sequence *sequence = family_sequence(generator, family, draw->sample);
-    sequence->ids[family->prompt + sequence->made] = draw->id;
+    struct cache_place *place = draw->place;
+    struct answer_sequence *sequence = place_sequence(generator, place, draw->sample);
+    sequence->ids[place->prompt + sequence->made] = draw->id;
     sequence->logprobs[sequence->made++] = draw->logprob;
     bool stopped = stop_tokens_have(options->stop_tokens, draw->id);
     bool ended = generator->events->token &&
-                 generator->events->token(generator->events->context, family->request, draw->sample, draw->id) != 0;
+                 generator->events->token(generator->events->context, place->request, draw->sample, draw->id) != 0;
     if (!stopped && !ended && sequence->made < options->max_new_tokens)
         return 0;
     sequence->live = false;
-    if (--family->live == 0)
-        family->used = false;
-    struct generated answer = {.request = family->request,
+    if (--place->live == 0)
+        place->used = false;
+    struct generated answer = {.request = place->request,
                                .sample = draw->sample,
-                               .ids = sequence->ids + family->prompt,
+                               .ids = sequence->ids + place->prompt,
                                .logprobs = sequence->logprobs,
                                .length = sequence->made,
                                .stopped = stopped};
@@ -248,18 +249,18 @@ static const float *span_logits(const struct generator *generator, int32_t span)
     return generator->logits + (size_t)span * (size_t)generator->model->config.vocabulary;
 }
 
-static void admit(struct generator *generator, struct family *family, size_t number)
+static void admit(struct generator *generator, struct cache_place *place, size_t number)
 {
     const struct generate_request *request = &generator->requests[number];
     assert(request->length >= 1 && request->length <= generator->limits.max_prompt && request->samples >= 1 &&
            request->samples <= generator->limits.samples);
-    family->used = true;
-    family->request = number;
-    family->samples = family->live = request->samples;
-    family->prompt = request->length;
-    family->done = 0;
+    place->used = true;
+    place->request = number;
+    place->samples = place->live = request->samples;
+    place->prompt = request->length;
+    place->done = 0;
     for (int32_t s = 0; s < request->samples; s++) {
-        struct sequence *sequence = family_sequence(generator, family, s);
+        struct answer_sequence *sequence = place_sequence(generator, place, s);
         sequence->live = true;
         sequence->made = 0;
         memcpy(sequence->ids, request->prompt, (size_t)request->length * sizeof(int32_t));
@@ -283,25 +284,25 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
 {
     int32_t rows = 0, spans = 0, room = pass_limits(generator->pass)->tokens;
     *more = false;
-    for (int32_t f = 0; f < generator->family_count; f++) {
-        struct family *family = &generator->families[f];
-        if (!family->used || family->done == family->prompt)
+    for (int32_t p = 0; p < generator->place_count; p++) {
+        struct cache_place *place = &generator->places[p];
+        if (!place->used || place->done == place->prompt)
             continue;
         if (rows == room) {
             *more = true;
             break;
         }
-        int32_t waiting = family->prompt - family->done, taken = waiting < room - rows ? waiting : room - rows;
+        int32_t waiting = place->prompt - place->done, taken = min(waiting, room - rows);
         generator->spans[spans] = (struct attention_span){
-            .query = rows, .queries = taken, .key = family->first_row, .keys = family->done + taken};
-        generator->span_families[spans++] = family;
+            .query = rows, .queries = taken, .key = place->first_row, .keys = place->done + taken};
+        generator->span_places[spans++] = place;
         for (int32_t i = 0; i < taken; i++, rows++) {
-            generator->ids[rows] = generator->requests[family->request].prompt[family->done + i];
-            generator->positions[rows] = family->done + i;
-            generator->slots[rows] = family->first_row + family->done + i;
+            generator->ids[rows] = generator->requests[place->request].prompt[place->done + i];
+            generator->positions[rows] = place->done + i;
+            generator->slots[rows] = place->first_row + place->done + i;
         }
-        family->done += taken;
-        *more = *more || family->done < family->prompt;
+        place->done += taken;
+        *more = *more || place->done < place->prompt;
     }
     if (rows == 0)
         return 0;
@@ -309,9 +310,9 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
         return -1;
     int32_t draws = 0;
     for (int32_t i = 0; i < spans; i++) {
-        struct family *family = generator->span_families[i];
-        for (int32_t s = 0; s < family->samples && family->done == family->prompt; s++)
-            generator->draws[draws++] = (struct draw){family, s, span_logits(generator, i), 0, 0};
+        struct cache_place *place = generator->span_places[i];
+        for (int32_t s = 0; s < place->samples && place->done == place->prompt; s++)
+            generator->draws[draws++] = (struct draw){place, s, span_logits(generator, i), 0, 0};
     }
     return draw_all(generator, draws, err);
 }
@@ -320,23 +321,23 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
 static int decode(struct generator *generator, struct err *err)
 {
     int32_t rows = 0;
-    for (int32_t f = 0; f < generator->family_count; f++) {
-        struct family *family = &generator->families[f];
-        for (int32_t s = 0; family->used && s < family->samples; s++) {
-            struct sequence *sequence = family_sequence(generator, family, s);
+    for (int32_t p = 0; p < generator->place_count; p++) {
+        struct cache_place *place = &generator->places[p];
+        for (int32_t s = 0; place->used && s < place->samples; s++) {
+            struct answer_sequence *sequence = place_sequence(generator, place, s);
             if (!sequence->live)
                 continue;
-            int32_t own = family->first_row + generator->limits.max_prompt + s * generator->limits.max_new;
-            generator->ids[rows] = sequence->ids[family->prompt + sequence->made - 1];
-            generator->positions[rows] = family->prompt + sequence->made - 1;
+            int32_t own = place->first_row + generator->limits.max_prompt + s * generator->limits.max_new;
+            generator->ids[rows] = sequence->ids[place->prompt + sequence->made - 1];
+            generator->positions[rows] = place->prompt + sequence->made - 1;
             generator->slots[rows] = own + sequence->made - 1;
             generator->spans[rows] = (struct attention_span){.query = rows,
                                                              .queries = 1,
                                                              .key = own,
                                                              .keys = sequence->made,
-                                                             .parent = family->first_row,
-                                                             .parent_keys = family->prompt};
-            generator->draws[rows] = (struct draw){family, s, span_logits(generator, rows), 0, 0};
+                                                             .parent = place->first_row,
+                                                             .parent_keys = place->prompt};
+            generator->draws[rows] = (struct draw){place, s, span_logits(generator, rows), 0, 0};
             rows++;
         }
     }
@@ -349,8 +350,8 @@ static int decode(struct generator *generator, struct err *err)
 
 static bool any_used(const struct generator *generator)
 {
-    for (int32_t f = 0; f < generator->family_count; f++)
-        if (generator->families[f].used)
+    for (int32_t p = 0; p < generator->place_count; p++)
+        if (generator->places[p].used)
             return true;
     return false;
 }
@@ -364,13 +365,13 @@ int generator_run(struct generator *generator, const struct overlay *overlay, co
     generator->requests = requests;
     generator->options = options;
     generator->events = events;
-    for (int32_t f = 0; f < generator->family_count; f++)
-        generator->families[f].used = false;
+    for (int32_t p = 0; p < generator->place_count; p++)
+        generator->places[p].used = false;
     size_t next = 0;
     do {
-        for (int32_t f = 0; f < generator->family_count && next < count; f++)
-            if (!generator->families[f].used)
-                admit(generator, &generator->families[f], next++);
+        for (int32_t p = 0; p < generator->place_count && next < count; p++)
+            if (!generator->places[p].used)
+                admit(generator, &generator->places[p], next++);
         bool more = true;
         while (more)
             if (prefill(generator, &more, err) != 0)

@@ -1,6 +1,7 @@
 /* model/generate/sample.c - see sample.h. */
 #include "model/generate/sample.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
@@ -164,7 +165,7 @@ static int32_t filter(struct sampler *sampler, const struct sample_options *opti
         int32_t kept = 0;
         while (kept < count && sum < (double)options->top_p * all)
             sum += (double)sampler->weights[sampler->order[kept++]];
-        count = kept > 0 ? kept : 1;
+        count = max(kept, 1);
     }
     qsort(sampler->order, (size_t)count, sizeof *sampler->order, compare_ids);
     return count;

@@ -17,7 +17,7 @@
 #define SLOTS 128 /* records encoded side by side */
 
 /* One record on its way. */
-struct slot {
+struct record_slot {
     json_t *value;
     struct record_place place;
     bool placed; /* *err names file and line already */
@@ -26,12 +26,12 @@ struct slot {
     struct encoding encoding;
 };
 
-struct loader {
+struct dataset_loader {
     const struct dataset_options *options;
     struct record_encoder encoder;
     struct dataset *dataset;
     size_t capacity; /* of the dataset's examples */
-    struct slot *slots;
+    struct record_slot *slots;
     int64_t read;  /* of all sources */
     long failures; /* mem_failures() at the start */
     struct progress progress;
@@ -50,7 +50,7 @@ static uint64_t record_key(int64_t source, int64_t record, int64_t copy)
     return hash_u64(key, sizeof key, 0);
 }
 
-static int push_example(struct loader *loader, const struct example *example, struct err *err)
+static int push_example(struct dataset_loader *loader, const struct example *example, struct err *err)
 {
     struct dataset *dataset = loader->dataset;
     if (dataset->count >= INT32_MAX) {
@@ -67,8 +67,8 @@ static int push_example(struct loader *loader, const struct example *example, st
 }
 
 /* Copies the tokens into the arena and adds the example, whose other members are set. */
-static int store_example(struct loader *loader, const int32_t *ids, const uint8_t *trained, struct example *example,
-                         struct err *err)
+static int store_example(struct dataset_loader *loader, const int32_t *ids, const uint8_t *trained,
+                         struct example *example, struct err *err)
 {
     size_t length = (size_t)example->length;
     for (size_t i = 0; i < length; i++) {
@@ -96,7 +96,7 @@ static bool any(const uint8_t *marks, size_t first, size_t end)
 }
 
 /* One record's tokens, cut to max_length or left out. */
-static int store_record(struct loader *loader, const struct slot *slot, struct err *err)
+static int store_record(struct dataset_loader *loader, const struct record_slot *slot, struct err *err)
 {
     const struct dataset_options *options = loader->options;
     const struct encoding *encoding = &slot->encoding;
@@ -124,7 +124,7 @@ static int store_record(struct loader *loader, const struct slot *slot, struct e
 }
 
 /* A record that cannot be used: the end, or one more to count. */
-static int store_bad(struct loader *loader, struct slot *slot, struct err *err)
+static int store_bad(struct dataset_loader *loader, struct record_slot *slot, struct err *err)
 {
     if (!slot->placed) {
         record_reader_blame(loader->reader, &slot->place, &slot->err);
@@ -144,8 +144,8 @@ static int store_bad(struct loader *loader, struct slot *slot, struct err *err)
 /* Runs on any thread. */
 static void encode_slot(void *context, int64_t index)
 {
-    struct loader *loader = context;
-    struct slot *slot = &loader->slots[index];
+    struct dataset_loader *loader = context;
+    struct record_slot *slot = &loader->slots[index];
     if (!slot->value) {
         return;
     }
@@ -157,7 +157,7 @@ static void encode_slot(void *context, int64_t index)
     }
 }
 
-static void encode_slots(struct loader *loader, size_t count)
+static void encode_slots(struct dataset_loader *loader, size_t count)
 {
     if (loader->options->pool) {
         pool_run(loader->options->pool, encode_slot, loader, (int64_t)count);
@@ -168,11 +168,11 @@ static void encode_slots(struct loader *loader, size_t count)
     }
 }
 
-static int store_slots(struct loader *loader, size_t count, struct err *err)
+static int store_slots(struct dataset_loader *loader, size_t count, struct err *err)
 {
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
-        struct slot *slot = &loader->slots[i];
+        struct record_slot *slot = &loader->slots[i];
         loader->report->counts.read++;
         result = slot->outcome == 0 ? store_record(loader, slot, err) : store_bad(loader, slot, err);
     }
@@ -188,11 +188,11 @@ static int store_slots(struct loader *loader, size_t count, struct err *err)
 }
 
 /* The next records, at most SLOTS: 1, 0 at the end of the file, -1. What was read before a failure counts in *count. */
-static int read_slots(struct loader *loader, size_t *count, struct err *err)
+static int read_slots(struct dataset_loader *loader, size_t *count, struct err *err)
 {
     int got = RECORD_VALUE;
     for (*count = 0; *count < SLOTS; ++*count) {
-        struct slot *slot = &loader->slots[*count];
+        struct record_slot *slot = &loader->slots[*count];
         slot->value = NULL;
         got = record_reader_next(loader->reader, &slot->value, &slot->place, &slot->err);
         if (got < 0) {
@@ -207,7 +207,7 @@ static int read_slots(struct loader *loader, size_t *count, struct err *err)
     return 1;
 }
 
-static int load_records(struct loader *loader, struct err *err)
+static int load_records(struct dataset_loader *loader, struct err *err)
 {
     int got;
     do {
@@ -229,7 +229,7 @@ static int load_records(struct loader *loader, struct err *err)
     return got;
 }
 
-static int load_record_file(struct loader *loader, const char *split, struct err *err)
+static int load_record_file(struct dataset_loader *loader, const char *split, struct err *err)
 {
     struct dataset_report *report = loader->report;
     if (record_reader_open(&loader->reader, report->path, loader->source->format, split, err) != 0) {
@@ -258,7 +258,7 @@ static int load_record_file(struct loader *loader, const char *split, struct err
 }
 
 /* A .txt: pieces of max_length tokens, end to end. */
-static int store_pieces(struct loader *loader, const struct encoding *encoding, struct err *err)
+static int store_pieces(struct dataset_loader *loader, const struct encoding *encoding, struct err *err)
 {
     size_t total = encoding->tokens.count;
     size_t most = loader->options->max_length > 0 ? (size_t)loader->options->max_length : INT32_MAX;
@@ -282,7 +282,7 @@ static int store_pieces(struct loader *loader, const struct encoding *encoding, 
     return 0;
 }
 
-static int load_text_file(struct loader *loader, const char *split, struct err *err)
+static int load_text_file(struct dataset_loader *loader, const char *split, struct err *err)
 {
     struct dataset_report *report = loader->report;
     report->format = "text";
@@ -316,7 +316,7 @@ static int load_text_file(struct loader *loader, const char *split, struct err *
     return result == 0 && report->sentence ? 0 : -1;
 }
 
-static int add_copy(struct loader *loader, size_t index, int32_t copy, struct err *err)
+static int add_copy(struct dataset_loader *loader, size_t index, int32_t copy, struct err *err)
 {
     struct example example = loader->dataset->examples[index];
     example.copy = copy;
@@ -331,7 +331,8 @@ static int compare_places(const void *left, const void *right)
 }
 
 /* `drawn` examples of the source by chance, in their order; in *places, which is the caller's to free. */
-static int draw_places(const struct loader *loader, size_t count, size_t drawn, int64_t **places, struct err *err)
+static int draw_places(const struct dataset_loader *loader, size_t count, size_t drawn, int64_t **places,
+                       struct err *err)
 {
     *places = mem_alloc(count, sizeof **places, err);
     if (!*places) {
@@ -343,7 +344,7 @@ static int draw_places(const struct loader *loader, size_t count, size_t drawn, 
 }
 
 /* A source of weight w is there floor(w) times whole, and its rest by chance. */
-static int apply_weight(struct loader *loader, struct err *err)
+static int apply_weight(struct dataset_loader *loader, struct err *err)
 {
     struct dataset *dataset = loader->dataset;
     double weight = loader->source->weight > 0 ? loader->source->weight : 1;
@@ -398,7 +399,7 @@ static int nothing_left(const struct dataset_report *report, const char *split, 
         report->first_bad ? ")" : "");
 }
 
-static int load_source(struct loader *loader, const struct dataset_source *source, struct err *err)
+static int load_source(struct dataset_loader *loader, const struct dataset_source *source, struct err *err)
 {
     struct dataset *dataset = loader->dataset;
     assert(source->path && source->weight >= 0 && source->weight <= INT32_MAX);
@@ -435,7 +436,8 @@ static void add_counts(struct dataset_counts *sum, const struct dataset_counts *
     sum->untrained += counts->untrained;
 }
 
-static int load_sources(struct loader *loader, const struct dataset_source *sources, size_t count, struct err *err)
+static int load_sources(struct dataset_loader *loader, const struct dataset_source *sources, size_t count,
+                        struct err *err)
 {
     struct dataset *dataset = loader->dataset;
     dataset->sources = mem_alloc(count, sizeof *dataset->sources, err);
@@ -461,7 +463,7 @@ static int load_sources(struct loader *loader, const struct dataset_source *sour
 int dataset_load(struct dataset **out, const struct dataset_source *sources, size_t count,
                  const struct dataset_options *options, struct err *err)
 {
-    struct loader loader = {.options = options, .failures = mem_failures()};
+    struct dataset_loader loader = {.options = options, .failures = mem_failures()};
     if (record_encoder_open(&loader.encoder, options, err) != 0) {
         return -1;
     }

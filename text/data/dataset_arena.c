@@ -7,14 +7,14 @@
 
 #define BLOCK_SIZE ((size_t)1 << 20)
 
-struct block {
-    struct block *next;
+struct arena_block {
+    struct arena_block *next;
     size_t used, size;
     int64_t bytes[]; /* `size` bytes */
 };
 
 struct dataset_arena {
-    struct block *blocks; /* the one in use first */
+    struct arena_block *blocks; /* the one in use first */
     size_t bytes;
     int users;
 };
@@ -30,9 +30,9 @@ int arena_create(struct dataset_arena **out, struct err *err)
     return 0;
 }
 
-static struct block *add_block(struct dataset_arena *arena, size_t size, struct err *err)
+static struct arena_block *add_block(struct dataset_arena *arena, size_t size, struct err *err)
 {
-    struct block *block = mem_alloc(1, sizeof *block + size, err);
+    struct arena_block *block = mem_alloc(1, sizeof *block + size, err);
     if (!block) {
         return NULL;
     }
@@ -55,7 +55,7 @@ void *arena_take(struct dataset_arena *arena, size_t size, struct err *err)
         return NULL;
     }
     size_t rounded = (size + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
-    struct block *block = arena->blocks;
+    struct arena_block *block = arena->blocks;
     if (!block || block->size - block->used < rounded) {
         block = add_block(arena, max(rounded, BLOCK_SIZE), err);
         if (!block) {
@@ -93,7 +93,7 @@ void arena_release(struct dataset_arena *arena)
         return;
     }
     while (arena->blocks) {
-        struct block *block = arena->blocks;
+        struct arena_block *block = arena->blocks;
         arena->blocks = block->next;
         mem_free(block);
     }

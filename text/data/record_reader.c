@@ -147,14 +147,14 @@ static int nothing_shows(const struct record_reader *reader, const json_t *value
     return -1;
 }
 
-struct tally {
+struct format_tally {
     size_t votes[RECORD_FORMATS];
     size_t records; /* whole ones among those looked at */
     json_t *first;  /* the first of them */
 };
 
 /* What the first records look like. Lines that are no JSON are met again, and blamed, when they are read. */
-static int take_votes(struct record_reader *reader, struct tally *tally, struct err *err)
+static int take_votes(struct record_reader *reader, struct format_tally *tally, struct err *err)
 {
     for (int looked = 0; looked < DETECT_RECORDS; looked++) {
         json_t *value;
@@ -211,7 +211,7 @@ static int detect_preferences(enum preference_format *format, const char *path, 
 
 static int detect(struct record_reader *reader, struct err *err)
 {
-    struct tally tally = {0};
+    struct format_tally tally = {0};
     int result = take_votes(reader, &tally, err);
     if (result == 0 && tally.records == 0) {
         result = err_set(

@@ -207,13 +207,13 @@ static struct jinja_value filter_rejectattr(struct jinja_call *call)
 
 /* ---- order */
 
-struct keyed {
+struct keyed_item {
     struct jinja_value key, item;
 };
 
 /* Merges the sorted halves of from..to. Stable also where `descending`, as Python's sort is. */
-static void merge_sort(struct jinja_arena *arena, struct keyed *items, struct keyed *scratch, size_t from, size_t to,
-                       bool descending)
+static void merge_sort(struct jinja_arena *arena, struct keyed_item *items, struct keyed_item *scratch, size_t from,
+                       size_t to, bool descending)
 {
     if (to - from < 2) {
         return;
@@ -232,10 +232,10 @@ static void merge_sort(struct jinja_arena *arena, struct keyed *items, struct ke
     memcpy(items + from, scratch + from, (to - from) * sizeof *items);
 }
 
-static struct jinja_value sorted(struct jinja_call *call, const struct jinja_list *items, struct keyed *keyed,
+static struct jinja_value sorted(struct jinja_call *call, const struct jinja_list *items, struct keyed_item *keyed,
                                  bool descending)
 {
-    struct keyed *scratch = jinja_new(call->arena, items->count, sizeof *scratch);
+    struct keyed_item *scratch = jinja_new(call->arena, items->count, sizeof *scratch);
     merge_sort(call->arena, keyed, scratch, 0, items->count, descending);
     struct jinja_list *result = jinja_list_new(call->arena, items->count);
     for (size_t i = 0; i < items->count; i++) {
@@ -264,14 +264,14 @@ static struct jinja_value filter_sort(struct jinja_call *call)
         jinja_list_add(call->arena, getters, jinja_list_value(JINJA_LIST, parts));
     }
     const struct jinja_list *items = subject_elements(call);
-    struct keyed *keyed = jinja_new(call->arena, items->count, sizeof *keyed);
+    struct keyed_item *keyed = jinja_new(call->arena, items->count, sizeof *keyed);
     for (size_t i = 0; i < items->count; i++) {
         struct jinja_list *key = jinja_list_new(call->arena, getters->count);
         for (size_t k = 0; k < getters->count; k++) {
             struct key_getter getter = {getters->items[k].list, ignore_case};
             jinja_list_add(call->arena, key, get_key(call->machine, &getter, items->items[i]));
         }
-        keyed[i] = (struct keyed){jinja_list_value(JINJA_LIST, key), items->items[i]};
+        keyed[i] = (struct keyed_item){jinja_list_value(JINJA_LIST, key), items->items[i]};
     }
     return sorted(call, items, keyed, jinja_bool_argument(call, 0));
 }
@@ -292,10 +292,11 @@ static struct jinja_value filter_dictsort(struct jinja_call *call)
     struct jinja_view view = {JINJA_ITEMS, call->subject.dict};
     struct jinja_value pairs = {.kind = JINJA_VIEW, .view = &view};
     const struct jinja_list *items = jinja_elements(call->arena, pairs);
-    struct keyed *keyed = jinja_new(call->arena, items->count, sizeof *keyed);
+    struct keyed_item *keyed = jinja_new(call->arena, items->count, sizeof *keyed);
     struct key_getter plain = {.ignore_case = !jinja_bool_argument(call, 0)};
     for (size_t i = 0; i < items->count; i++) {
-        keyed[i] = (struct keyed){get_key(call->machine, &plain, items->items[i].list->items[by]), items->items[i]};
+        keyed[i] =
+            (struct keyed_item){get_key(call->machine, &plain, items->items[i].list->items[by]), items->items[i]};
     }
     return sorted(call, items, keyed, jinja_bool_argument(call, 2));
 }

@@ -20,33 +20,33 @@ struct field {
     int64_t width, precision; /* precision < 0: none given */
 };
 
-struct reader {
+struct format_reader {
     struct jinja_machine *machine;
     struct jinja_arena *arena;
     const struct jinja_string *format;
     size_t at;
 };
 
-static char peek(const struct reader *reader)
+static char peek(const struct format_reader *reader)
 {
     return reader->at < reader->format->length ? reader->format->bytes[reader->at] : '\0';
 }
 
-static bool skip(struct reader *reader, char c)
+static bool skip(struct format_reader *reader, char c)
 {
     bool there = reader->at < reader->format->length && reader->format->bytes[reader->at] == c;
     reader->at += there;
     return there;
 }
 
-static struct jinja_origin origin_at(const struct reader *reader, size_t at)
+static struct jinja_origin origin_at(const struct format_reader *reader, size_t at)
 {
     struct jinja_piece piece = jinja_pieces(reader->format, at, reader->format->length);
     return jinja_next_piece(&piece) ? piece.origin : jinja_here(reader->machine);
 }
 
 /* Digits as a number, -1 where there are none. */
-static int64_t read_number(struct reader *reader, int64_t most, const char *what)
+static int64_t read_number(struct format_reader *reader, int64_t most, const char *what)
 {
     int64_t number = -1;
     while (peek(reader) >= '0' && peek(reader) <= '9') {
@@ -188,7 +188,7 @@ static struct jinja_string *repr_of(struct jinja_arena *arena, struct jinja_valu
 
 /* ---- "..." % values */
 
-static struct field read_percent_field(struct reader *reader)
+static struct field read_percent_field(struct format_reader *reader)
 {
     struct field field = {.fill = ' ', .align = '>', .precision = -1};
     bool left = false;
@@ -222,7 +222,7 @@ static struct field read_percent_field(struct reader *reader)
 }
 
 /* The value for the next field: by name from a dictionary, else the next one. */
-static struct jinja_value percent_value(struct reader *reader, struct jinja_value values, size_t *used)
+static struct jinja_value percent_value(struct format_reader *reader, struct jinja_value values, size_t *used)
 {
     if (skip(reader, '(')) {
         size_t from = reader->at;
@@ -243,7 +243,7 @@ static struct jinja_value percent_value(struct reader *reader, struct jinja_valu
     return (struct jinja_value){.kind = JINJA_MISSING, .integer = (int64_t)*used};
 }
 
-static struct jinja_value next_percent_value(struct reader *reader, struct jinja_value values, size_t *used)
+static struct jinja_value next_percent_value(struct format_reader *reader, struct jinja_value values, size_t *used)
 {
     size_t count = values.kind == JINJA_TUPLE ? values.list->count : 1;
     if (*used >= count) {
@@ -253,7 +253,7 @@ static struct jinja_value next_percent_value(struct reader *reader, struct jinja
     return values.kind == JINJA_TUPLE ? values.list->items[index] : values;
 }
 
-static void write_percent_field(struct reader *reader, struct jinja_text *text, struct field *field,
+static void write_percent_field(struct format_reader *reader, struct jinja_text *text, struct field *field,
                                 struct jinja_value value, struct jinja_origin origin)
 {
     static const char numbers[] = "diuxXofFeEgG";
@@ -291,7 +291,7 @@ static void write_percent_field(struct reader *reader, struct jinja_text *text, 
 struct jinja_value jinja_format_percent(struct jinja_machine *machine, const struct jinja_string *format,
                                         struct jinja_value values)
 {
-    struct reader reader = {machine, &machine->arena, format, 0};
+    struct format_reader reader = {machine, &machine->arena, format, 0};
     struct jinja_text text = jinja_text_new(&machine->arena);
     size_t used = 0;
     while (reader.at < format->length) {
@@ -328,7 +328,7 @@ struct jinja_value jinja_format_percent(struct jinja_machine *machine, const str
 /* ---- "...".format(values) */
 
 /* The name or number up to one of the characters in `ends`. */
-static struct jinja_value read_part(struct reader *reader, const char *ends)
+static struct jinja_value read_part(struct format_reader *reader, const char *ends)
 {
     size_t from = reader->at;
     while (reader->at < reader->format->length && (peek(reader) == '\0' || !strchr(ends, peek(reader)))) {
@@ -349,7 +349,8 @@ static bool is_number_text(const struct jinja_string *text, int64_t *number)
     return text->length > 0;
 }
 
-static struct jinja_value braces_value(struct reader *reader, const struct jinja_arguments *arguments, int64_t *next)
+static struct jinja_value braces_value(struct format_reader *reader, const struct jinja_arguments *arguments,
+                                       int64_t *next)
 {
     struct jinja_value name = read_part(reader, ".[!:}{"), value = {.kind = JINJA_MISSING};
     int64_t index;
@@ -390,7 +391,7 @@ static bool is_align(char c)
     return c == '<' || c == '>' || c == '^';
 }
 
-static struct field read_braces_field(struct reader *reader)
+static struct field read_braces_field(struct format_reader *reader)
 {
     struct field field = {.fill = ' ', .precision = -1};
     size_t after = reader->at;
@@ -427,8 +428,8 @@ static struct field read_braces_field(struct reader *reader)
     return field;
 }
 
-static void write_braces_field(struct reader *reader, struct jinja_text *text, const struct field *field, bool plain,
-                               struct jinja_value value, struct jinja_origin origin)
+static void write_braces_field(struct format_reader *reader, struct jinja_text *text, const struct field *field,
+                               bool plain, struct jinja_value value, struct jinja_origin origin)
 {
     bool number = jinja_is_number(value) && value.kind != JINJA_BOOL;
     if (plain) {
@@ -446,7 +447,7 @@ static void write_braces_field(struct reader *reader, struct jinja_text *text, c
 }
 
 /* One {...}, after its opening brace. */
-static void write_braces(struct reader *reader, struct jinja_text *text, const struct jinja_arguments *arguments,
+static void write_braces(struct format_reader *reader, struct jinja_text *text, const struct jinja_arguments *arguments,
                          int64_t *next)
 {
     struct jinja_origin origin = origin_at(reader, reader->at - 1);
@@ -475,7 +476,7 @@ static void write_braces(struct reader *reader, struct jinja_text *text, const s
 struct jinja_value jinja_format_braces(struct jinja_machine *machine, const struct jinja_string *format,
                                        const struct jinja_arguments *arguments)
 {
-    struct reader reader = {machine, &machine->arena, format, 0};
+    struct format_reader reader = {machine, &machine->arena, format, 0};
     struct jinja_text text = jinja_text_new(&machine->arena);
     int64_t next = 0;
     while (reader.at < format->length) {

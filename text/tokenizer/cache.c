@@ -7,7 +7,7 @@
 /* Four megabytes: nine tenths of the words of a long text are found again. */
 #define SLOTS ((size_t)1 << 16)
 
-struct slot {
+struct cache_slot {
     _Atomic uint64_t head; /* sequence << 32 | bytes of the word; 0 bytes: empty */
     _Atomic uint64_t key[3];
     _Atomic uint64_t ids[3];  /* two in each */
@@ -15,7 +15,7 @@ struct slot {
 };
 
 struct word_cache {
-    struct slot *slots; /* at a multiple of their size in `memory` */
+    struct cache_slot *slots; /* at a multiple of their size in `memory` */
     void *memory;
 };
 
@@ -25,14 +25,14 @@ int word_cache_create(struct word_cache **out, struct err *err)
     if (!cache) {
         return -1;
     }
-    cache->memory = mem_alloc(SLOTS + 1, sizeof(struct slot), err);
+    cache->memory = mem_alloc(SLOTS + 1, sizeof(struct cache_slot), err);
     if (!cache->memory) {
         mem_free(cache);
         return -1;
     }
     uintptr_t address = (uintptr_t)cache->memory;
-    size_t skipped = (sizeof(struct slot) - address % sizeof(struct slot)) % sizeof(struct slot);
-    cache->slots = (struct slot *)(void *)((char *)cache->memory + skipped);
+    size_t skipped = (sizeof(struct cache_slot) - address % sizeof(struct cache_slot)) % sizeof(struct cache_slot);
+    cache->slots = (struct cache_slot *)(void *)((char *)cache->memory + skipped);
     *out = cache;
     return 0;
 }
@@ -71,7 +71,7 @@ struct cached_key cached_key_of(const char *word, size_t length, size_t readable
 }
 
 /* The two slots of a word are neighbours. */
-static struct slot *slot_of(const struct word_cache *cache, const struct cached_key *key, unsigned which)
+static struct cache_slot *slot_of(const struct word_cache *cache, const struct cached_key *key, unsigned which)
 {
     return &cache->slots[(key->hash ^ which) % SLOTS];
 }
@@ -80,7 +80,7 @@ static struct slot *slot_of(const struct word_cache *cache, const struct cached_
  * Everything is read with acquire and written with release order: a reader that got anything of a later write sees,
  * when it looks at the head again, at least the head that this write began with.
  */
-static bool read_slot(struct slot *slot, const struct cached_key *key, struct cached_tokens *out)
+static bool read_slot(struct cache_slot *slot, const struct cached_key *key, struct cached_tokens *out)
 {
     uint64_t head = atomic_load_explicit(&slot->head, memory_order_acquire);
     if ((uint32_t)head != key->length || (head >> 32 & 1) ||
@@ -107,7 +107,7 @@ bool word_cache_find(const struct word_cache *cache, const struct cached_key *ke
     return read_slot(slot_of(cache, key, 0), key, out) || read_slot(slot_of(cache, key, 1), key, out);
 }
 
-static void write_slot(struct slot *slot, const struct cached_key *key, const struct cached_tokens *tokens)
+static void write_slot(struct cache_slot *slot, const struct cached_key *key, const struct cached_tokens *tokens)
 {
     uint64_t head = atomic_load_explicit(&slot->head, memory_order_relaxed);
     uint64_t sequence = head >> 32;

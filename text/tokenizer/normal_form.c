@@ -15,12 +15,12 @@ struct composed {
 };
 
 /* Code points from one starter to the next: only these are reordered and composed with each other. */
-struct run {
+struct point_run {
     struct composed *points;
     size_t count;
 };
 
-static int put_run(struct text_buffer *out, const struct run *run, struct err *err)
+static int put_run(struct text_buffer *out, const struct point_run *run, struct err *err)
 {
     for (size_t i = 0; i < run->count; i++) {
         if (text_put_code_point(out, run->points[i].code_point, run->points[i].source, err) != 0) {
@@ -55,7 +55,7 @@ static struct span join(struct span first, struct span second)
 }
 
 /* Composes a run with its first code point, where that is a starter (class 0). */
-static void compose_run(struct run *run)
+static void compose_run(struct point_run *run)
 {
     if (run->count == 0 || run->points[0].class != 0) {
         return;
@@ -79,7 +79,8 @@ static void compose_run(struct run *run)
 
 /* The run is whole: a starter follows, in *next, or the end (NULL). Where the two compose the run goes on as one
  * starter. */
-static int end_run(struct text_buffer *out, struct run *run, const struct composed *next, bool compose, struct err *err)
+static int end_run(struct text_buffer *out, struct point_run *run, const struct composed *next, bool compose,
+                   struct err *err)
 {
     order_marks(run->points, run->count);
     if (compose) {
@@ -103,7 +104,7 @@ static int end_run(struct text_buffer *out, struct run *run, const struct compos
     return 0;
 }
 
-static int add_point(struct text_buffer *out, struct run *run, struct composed point, bool compose,
+static int add_point(struct text_buffer *out, struct point_run *run, struct composed point, bool compose,
                      struct normalizer_scratch *scratch, struct err *err)
 {
     if (run->count + 1 > scratch->points_capacity) {
@@ -136,7 +137,7 @@ static size_t plain_length(const struct aligned_text *text, size_t at)
 int normal_form(struct text_buffer *out, const struct aligned_text *text, bool compose, bool compatible,
                 struct normalizer_scratch *scratch, struct err *err)
 {
-    struct run run = {scratch->points, 0};
+    struct point_run run = {scratch->points, 0};
     for (size_t at = 0; at < text->length;) {
         size_t plain = plain_length(text, at);
         if (plain > 0) {
