@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "recipe/stage.h"
 #include "train/internal.h"
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

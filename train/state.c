@@ -13,7 +13,7 @@
 #define STATE_MAX ((size_t)1 << 20)
 
 /* The members of struct run_state by type; each is a key of the same name. */
-struct member {
+struct state_member {
     const char *key;
     size_t offset;
 };
@@ -21,12 +21,12 @@ struct member {
     {                                                                                                                  \
 #name, offsetof(struct run_state, name)                                                                        \
     }
-static const struct member state_wholes[] = {
+static const struct state_member state_wholes[] = {
     MEMBER(step),           MEMBER(total_steps),  MEMBER(tokens),    MEMBER(skipped),
     MEMBER(skipped_in_row), MEMBER(window_steps), MEMBER(best_step), MEMBER(evaluations_without_gain),
 };
-static const struct member state_reals[] = {MEMBER(best_eval), MEMBER(window_loss)}; /* null where not finite */
-static const struct member state_switches[] = {MEMBER(finished), MEMBER(stopped_early)};
+static const struct state_member state_reals[] = {MEMBER(best_eval), MEMBER(window_loss)}; /* null where not finite */
+static const struct state_member state_switches[] = {MEMBER(finished), MEMBER(stopped_early)};
 #undef MEMBER
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -117,7 +117,7 @@ static int check_identity(const json_t *root, const struct run_identity *identit
     return check_roles(root, identity, where, err);
 }
 
-static bool is_member(const char *key, const struct member *members, size_t count)
+static bool is_member(const char *key, const struct state_member *members, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(key, members[i].key) == 0)
