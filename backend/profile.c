@@ -422,15 +422,15 @@ static void profile_download_begin(struct backend *backend, void *host, const vo
 static int profile_wait(struct backend *backend, struct err *err)
 {
     struct profile *self = profile_of(backend);
-    int rc = self->inner->wait(self->inner, err);
-    return rc != 0 ? rc : kept_failure(self, err);
+    int result = self->inner->wait(self->inner, err);
+    return result != 0 ? result : kept_failure(self, err);
 }
 
 static int profile_synchronize(struct backend *backend, struct err *err)
 {
     struct profile *self = profile_of(backend);
-    int rc = self->inner->synchronize(self->inner, err);
-    return rc != 0 ? rc : kept_failure(self, err);
+    int result = self->inner->synchronize(self->inner, err);
+    return result != 0 ? result : kept_failure(self, err);
 }
 
 static size_t profile_weight_size(struct backend *backend, const struct weight_shape *shape)
@@ -444,10 +444,10 @@ static int profile_weight_create(struct backend *backend, struct weight **out, c
 {
     struct profile *self = profile_of(backend);
     double start = clock_seconds(), bytes = (double)self->inner->weight_size(self->inner, shape);
-    int rc = self->inner->weight_create(self->inner, out, shape, memory, source, err);
+    int result = self->inner->weight_create(self->inner, out, shape, memory, source, err);
     wait_for(self);
     count_call(self, KIND_WEIGHT_CREATE, start, &(struct work){.bytes = source ? bytes : 0});
-    return rc;
+    return result;
 }
 
 static void profile_weight_free(struct backend *backend, struct weight *weight)

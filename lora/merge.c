@@ -22,8 +22,9 @@ static void add_product(float *w, int64_t first, int64_t count, const float *a, 
     int64_t o = first / inputs, i = first % inputs;
     for (int64_t element = 0; element < count; element++) {
         double delta = 0;
-        for (int64_t r = 0; r < rank; r++)
+        for (int64_t r = 0; r < rank; r++) {
             delta += (double)b[o * rank + r] * (double)a[r * inputs + i];
+        }
         w[element] = (float)((double)w[element] + scale * delta);
         if (++i == inputs) {
             i = 0;
@@ -37,27 +38,31 @@ static int merge_target(const struct adapter *adapter, const struct adapter_targ
 {
     const struct parameter *a = &adapter->parameters.items[target->parameter], *b = a + 1;
     float *a_values = download(adapter, a, err), *b_values = a_values ? download(adapter, b, err) : NULL;
-    if (b_values)
+    if (b_values) {
         add_product(values, first, count, a_values, b_values, a->columns, target->rank, adapter_scale(adapter, target));
-    int rc = b_values ? 0 : -1;
+    }
+    int result = b_values ? 0 : -1;
     mem_free(a_values);
     mem_free(b_values);
-    return rc;
+    return result;
 }
 
 static int merge_tensor(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err)
 {
     const struct adapter *adapter = context;
     const struct inventory_item *item = inventory_find(&adapter->model->tensors, name);
-    for (int32_t i = 0; item && item->role == TENSOR_LINEAR && i < adapter->target_count; i++)
-        if (adapter->targets[i].linear == item->linear)
+    for (int32_t i = 0; item && item->role == TENSOR_LINEAR && i < adapter->target_count; i++) {
+        if (adapter->targets[i].linear == item->linear) {
             return merge_target(adapter, &adapter->targets[i], values, first, count, err);
+        }
+    }
     /* What was saved whole takes the place of the base's. */
     for (int32_t i = 2 * adapter->target_count; i < adapter->parameters.count; i++) {
         const struct parameter *parameter = &adapter->parameters.items[i];
-        if (strcmp(parameter->name + strlen(PEFT_PREFIX), name) == 0)
+        if (strcmp(parameter->name + strlen(PEFT_PREFIX), name) == 0) {
             return backend_download(adapter->backend, values, parameter->master + first, (size_t)count * sizeof *values,
                                     err);
+        }
     }
     return 0;
 }

@@ -31,8 +31,9 @@ static void low_rank_weights_backward(struct pass *pass, const struct overlay *o
 {
     const int32_t index = pass_linear(pass, layer, linear->role);
     const struct low_rank *low_rank = pass_low_rank(overlay, index);
-    if (!low_rank || !low_rank->b_gradient)
+    if (!low_rank || !low_rank->b_gradient) {
         return;
+    }
     int32_t inputs = weight_shape(low_rank->a)->columns, outputs = weight_shape(low_rank->b)->rows;
     struct operand u = operand_f32(pass->tapes[layer].u[linear->role]);
     struct linear_weight_backward_args b = weight_backward(pass, linear->dy, outputs, u, low_rank->rank);
@@ -120,8 +121,9 @@ static void mlp_backward(struct pass *pass, const struct overlay *overlay, int32
                                                .out = pass->wide,
                                                .count = (int64_t)pass->rows * pass->model->config.intermediate,
                                                .out_dtype = backend->traits.activations});
-    if (pass->limits.checkpointing) /* the layer was run again up to here */
+    if (pass->limits.checkpointing) { /* the layer was run again up to here */
         pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_DOWN}, wide, (float *[]){NULL}, 1, true);
+    }
     weights_backward(pass, overlay, layer, &down, 1);
     pass_norm(pass, tape->middle, NULL, weights->mlp_norm, NULL, NULL);
     const struct backward_layer linears[] = {{LINEAR_GATE, pass_operand(pass, dgate), normed},
@@ -165,8 +167,9 @@ static void attention_backward(struct pass *pass, const struct overlay *overlay,
                                           operand_f32(last ? pass->attended : tape->attention)};
     linears_backward(pass, overlay, layer, &output, 1, last ? pass->dq : pass->dattention);
     weights_backward(pass, overlay, layer, &output, 1);
-    if (last)
+    if (last) {
         spread_rows(pass);
+    }
     backend->attention_backward(backend,
                                 &(struct attention_backward_args){.q = tape->q,
                                                                   .k = tape->k,
@@ -194,8 +197,9 @@ static void attention_backward(struct pass *pass, const struct overlay *overlay,
                                              {LINEAR_V, operand_f32(pass->dv), normed}};
     linears_backward(pass, overlay, layer, linears, 3, dnormed);
     weights_backward(pass, overlay, layer, linears, 3);
-    if (need_input)
+    if (need_input) {
         norm_backward(pass, dnormed, tape->x, tape->rstd1, weights->attention_norm, weights->attention_norm_gradient);
+    }
 }
 
 /* From dstream, the gradient of the last layer's output, to the embedding. */
@@ -215,7 +219,7 @@ void pass_layers_backward(struct pass *pass, const struct overlay *overlay)
         mlp_backward(pass, overlay, l);
         attention_backward(pass, overlay, l, l > 0 || table_gradient || model->layers[l].attention_norm_gradient);
     }
-    if (table_gradient)
+    if (table_gradient) {
         backend->embed_backward(backend, &(struct embed_backward_args){.ids = pass->inputs.ids,
                                                                        .dout = pass->dstream,
                                                                        .dtable = table_gradient,
@@ -223,4 +227,5 @@ void pass_layers_backward(struct pass *pass, const struct overlay *overlay)
                                                                        .columns = model->config.hidden,
                                                                        .vocabulary = model->config.vocabulary,
                                                                        .scale = 1});
+    }
 }

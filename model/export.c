@@ -22,17 +22,21 @@ struct tensor_source {
 static int read_tensor(void *context, float *out, int64_t first, int64_t count, struct err *err)
 {
     const struct tensor_source *source = context;
-    if (source->tensor)
+    if (source->tensor) {
         safetensor_read(out, source->tensor, first, count);
+    }
     if (source->options->change &&
-        source->options->change(source->options->context, source->name, out, first, count, err) != 0)
+        source->options->change(source->options->context, source->name, out, first, count, err) != 0) {
         return -1;
-    for (int64_t i = 0; i < count; i++)
-        if (!isfinite(out[i]))
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(out[i])) {
             return err_set(err,
                            "tensor '%s' would hold a value that is not finite (element %lld); the training diverged, "
                            "or a file is damaged",
                            source->name, (long long)(first + i));
+        }
+    }
     return 0;
 }
 
@@ -41,8 +45,9 @@ static bool is_written(const struct model *model, const char *name, const struct
 {
     char head[TENSOR_NAME_MAX];
     architecture_tensor_name(head, model->config.architecture, TENSOR_HEAD);
-    if (strcmp(name, head) != 0)
+    if (strcmp(name, head) != 0) {
         return true;
+    }
     /* Some tied models carry a copy of the embedding as their head; written again it could contradict the trained one.
      */
     return !options->score && (!model->config.tied || options->untie);
@@ -59,14 +64,15 @@ static int write_weights(const struct model *model, const char *path, const stru
     int32_t most = base_count + (one_more ? 1 : 0), count = 0;
     struct tensor_source *sources = mem_alloc((size_t)most, sizeof *sources, err);
     struct safetensor_spec *specs = mem_alloc((size_t)most, sizeof *specs, err);
-    int rc = sources && specs ? 0 : -1;
-    for (int32_t i = 0; rc == 0 && i < most; i++) {
+    int result = sources && specs ? 0 : -1;
+    for (int32_t i = 0; result == 0 && i < most; i++) {
         const struct safetensor *tensor =
             i < base_count ? safetensors_at(model->files, i) : model_tensor(model, TENSOR_EMBEDDING);
         const char *name = i < base_count ? tensor->name : more;
         bool fresh_score = i == base_count && options->score;
-        if (!is_written(model, name, options))
+        if (!is_written(model, name, options)) {
             continue;
+        }
         sources[count] = (struct tensor_source){tensor, name, options};
         specs[count] = (struct safetensor_spec){.name = name,
                                                 .dtype = options->keep_dtype ? tensor->dtype : options->dtype,
@@ -80,12 +86,13 @@ static int write_weights(const struct model *model, const char *path, const stru
         }
         count++;
     }
-    if (rc == 0)
-        rc = safetensors_write(path, specs, count, NULL, err);
+    if (result == 0) {
+        result = safetensors_write(path, specs, count, NULL, err);
+    }
     mem_free(sources);
     mem_free(specs);
     safetensors_release(model->files);
-    return rc;
+    return result;
 }
 
 static const char *torch_dtype(enum dtype dtype)
@@ -103,11 +110,13 @@ static char *config_text(const json_t *config)
         json_t *again = text ? json_read_text(text, strlen(text), "config.json", &cause) : NULL;
         bool same = again && json_equal(config, again), starved = !again;
         json_decref(again);
-        if (same)
+        if (same) {
             return text;
+        }
         mem_free(text);
-        if (starved)
+        if (starved) {
             return NULL;
+        }
     }
     return NULL;
 }
@@ -118,10 +127,11 @@ static int describe_scorer(json_t *config, const struct score_head *score, const
     const char *class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
     size_t family = class ? strcspn(class, "F") : 0; /* "Llama", "Qwen2": no family has an F but that of "For" */
     int edits = 0;
-    if (class && strncmp(class + family, "For", 3) == 0)
+    if (class && strncmp(class + family, "For", 3) == 0) {
         edits |=
             json_object_set_new(config, "architectures",
                                 json_pack("[o]", json_sprintf("%.*sForSequenceClassification", (int)family, class)));
+    }
     edits |= json_object_set_new(config, "id2label", json_pack("{s:s}", "0", "LABEL_0"));
     edits |= json_object_set_new(config, "label2id", json_pack("{s:i}", "LABEL_0", 0));
     edits |= json_object_set_new(config, "num_labels", json_integer(1));
@@ -137,30 +147,34 @@ static int write_config(const struct model *model, const char *path, const struc
     json_t *config = from ? json_read_file(from, CONFIG_MAX, err) : NULL;
     struct padding padding = {0};
     char *text = NULL;
-    int rc = -1, edits = 0;
-    if (!config || (options->score && padding_choose(&padding, model, options->chat_template, err) != 0))
+    int result = -1, edits = 0;
+    if (!config || (options->score && padding_choose(&padding, model, options->chat_template, err) != 0)) {
         goto done;
+    }
     if (!options->keep_dtype) {
         const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
         edits |= json_object_set_new(config, key, json_string(torch_dtype(options->dtype)));
     }
-    if (options->untie)
+    if (options->untie) {
         edits |= json_object_set_new(config, "tie_word_embeddings", json_false());
-    if (options->score)
+    }
+    if (options->score) {
         edits |= describe_scorer(config, options->score, &padding);
+    }
     text = edits == 0 ? config_text(config) : NULL;
     if (!text) {
         err_set(err, "out of memory while writing %s", path);
         goto done;
     }
-    rc = file_write_whole(path, text, strlen(text), err);
+    result = file_write_whole(path, text, strlen(text), err);
 done:
     padding_free(&padding);
     mem_free(text); /* jansson allocates through base/mem.h, or malloc where no main() hooked it: free() serves both */
-    if (config)
+    if (config) {
         json_decref(config);
+    }
     mem_free(from);
-    return rc;
+    return result;
 }
 
 int model_export_weights(const struct model *model, const char *folder, const struct export_options *options,
@@ -168,43 +182,47 @@ int model_export_weights(const struct model *model, const char *folder, const st
 {
     char *weights = file_join(folder, "model.safetensors", err);
     char *config = file_join(folder, "config.json", err);
-    int rc = weights && config ? write_weights(model, weights, options, err) : -1;
-    if (rc == 0)
-        rc = write_config(model, config, options, err);
+    int result = weights && config ? write_weights(model, weights, options, err) : -1;
+    if (result == 0) {
+        result = write_config(model, config, options, err);
+    }
     mem_free(weights);
     mem_free(config);
-    return rc;
+    return result;
 }
 
 static int write_template(const char *chat_template, const char *folder, struct err *err)
 {
     char *to = file_join(folder, "chat_template.jinja", err);
     const char *source = chat_template_builtin_source(chat_template);
-    int rc = -1;
-    if (to && file_exists(chat_template))
-        rc = file_copy(chat_template, to, err);
-    else if (to)
-        rc = source ? file_write_whole(to, source, strlen(source), err)
-                    : err_set(err, "the chat template '%s' is neither a file nor a built-in one", chat_template);
+    int result = -1;
+    if (to && file_exists(chat_template)) {
+        result = file_copy(chat_template, to, err);
+    } else if (to) {
+        result = source ? file_write_whole(to, source, strlen(source), err)
+                        : err_set(err, "the chat template '%s' is neither a file nor a built-in one", chat_template);
+    }
     mem_free(to);
-    return rc;
+    return result;
 }
 
 static int write_padding(const struct model *model, const char *folder, const char *chat_template, struct err *err)
 {
     struct padding padding;
-    int rc = padding_choose(&padding, model, chat_template, err);
-    if (rc == 0)
-        rc = padding_write(&padding, folder, err);
-    if (rc == 0 && padding.id >= 0)
+    int result = padding_choose(&padding, model, chat_template, err);
+    if (result == 0) {
+        result = padding_write(&padding, folder, err);
+    }
+    if (result == 0 && padding.id >= 0) {
         log_info("pad token %d %s: transformers reads the score in front of the padding, and no answer ends with it",
                  padding.id, strbuf_text(&padding.token));
-    else if (rc == 0)
+    } else if (result == 0) {
         log_warn("no token is free to pad with, so transformers can score one text at a time only; add a pad token to "
                  "the tokenizer of %s to change that",
                  model->folder);
+    }
     padding_free(&padding);
-    return rc;
+    return result;
 }
 
 /* What generation begins from in `folder`: generation_config.json, or what transformers makes of config.json without.
@@ -212,15 +230,18 @@ static int write_padding(const struct model *model, const char *folder, const ch
 static json_t *generation_config(const char *folder, const char *path, struct err *err)
 {
     static const char *const kept[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
-    if (file_exists(path))
+    if (file_exists(path)) {
         return json_read_file(path, CONFIG_MAX, err);
+    }
     char *from = file_join(folder, "config.json", err);
     json_t *config = from ? json_read_file(from, CONFIG_MAX, err) : NULL;
     json_t *generation = config ? json_object() : NULL;
     bool starved = !generation;
-    for (size_t i = 0; !starved && i < sizeof kept / sizeof *kept; i++)
-        if (json_object_get(config, kept[i]))
+    for (size_t i = 0; !starved && i < sizeof kept / sizeof *kept; i++) {
+        if (json_object_get(config, kept[i])) {
             starved = json_object_set(generation, kept[i], json_object_get(config, kept[i])) != 0;
+        }
+    }
     if (config && starved) {
         err_set(err, "out of memory while writing %s", path);
         json_decref(generation);
@@ -237,8 +258,9 @@ static int add_end(json_t *generation, int32_t token)
     json_t *ends = json_object_get(generation, "eos_token_id");
     if (!json_is_array(ends)) {
         ends = json_is_integer(ends) ? json_pack("[O]", ends) : json_array();
-        if (json_object_set_new(generation, "eos_token_id", ends) != 0)
+        if (json_object_set_new(generation, "eos_token_id", ends) != 0) {
             return -1;
+        }
     }
     return json_array_append_new(ends, json_integer(token));
 }
@@ -253,29 +275,32 @@ static int write_ends(const struct model *model, const char *folder, struct err 
     char *path = file_join(folder, "generation_config.json", err), *written = NULL;
     struct model_text text = {.closing_token = -1};
     json_t *generation = NULL;
-    int rc = tokenizer && path ? 0 : -1;
-    if (rc == 0 && file_exists(tokenizer))
-        rc = model_text_open(&text, folder, NULL, err);
-    if (rc != 0 || text.closing_token < 0 || stop_tokens_have(model->config.stop_tokens, text.closing_token))
+    int result = tokenizer && path ? 0 : -1;
+    if (result == 0 && file_exists(tokenizer)) {
+        result = model_text_open(&text, folder, NULL, err);
+    }
+    if (result != 0 || text.closing_token < 0 || stop_tokens_have(model->config.stop_tokens, text.closing_token)) {
         goto done;
+    }
     generation = generation_config(model->folder, path, err);
     if (!generation) {
-        rc = -1;
+        result = -1;
         goto done;
     }
     written = add_end(generation, text.closing_token) == 0 ? config_text(generation) : NULL;
-    rc = written ? file_write_whole(path, written, strlen(written), err)
-                 : err_set(err, "out of memory while writing %s", path);
-    if (rc == 0)
+    result = written ? file_write_whole(path, written, strlen(written), err)
+                     : err_set(err, "out of memory while writing %s", path);
+    if (result == 0) {
         log_info("generation_config.json names %d as an end too: the chat template closes an answer with it",
                  text.closing_token);
+    }
 done:
     model_text_close(&text);
     json_decref(generation);
     mem_free(written);
     mem_free(tokenizer);
     mem_free(path);
-    return rc;
+    return result;
 }
 
 int model_copy_texts(const struct model *model, const char *folder, const struct export_options *options,
@@ -286,16 +311,19 @@ int model_copy_texts(const struct model *model, const char *folder, const struct
                                         "merges.txt",        "tokenizer.model",       "generation_config.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *from = file_join(model->folder, names[i], err), *to = file_join(folder, names[i], err);
-        int rc = from && to ? 0 : -1;
-        if (rc == 0 && file_exists(from))
-            rc = file_copy(from, to, err);
+        int result = from && to ? 0 : -1;
+        if (result == 0 && file_exists(from)) {
+            result = file_copy(from, to, err);
+        }
         mem_free(from);
         mem_free(to);
-        if (rc != 0)
+        if (result != 0) {
             return -1;
+        }
     }
-    if (options->chat_template && write_template(options->chat_template, folder, err) != 0)
+    if (options->chat_template && write_template(options->chat_template, folder, err) != 0) {
         return -1;
+    }
     return options->score ? write_padding(model, folder, options->chat_template, err) : write_ends(model, folder, err);
 }
 
@@ -304,12 +332,15 @@ static int refuse_used(const char *to, struct err *err)
 {
     char **names;
     size_t count;
-    if (!file_exists(to))
+    if (!file_exists(to)) {
         return 0;
-    if (!file_is_dir(to))
+    }
+    if (!file_is_dir(to)) {
         return err_set(err, "'%s' is a file; give a folder that is not there yet", to);
-    if (file_list(&names, &count, to, err) != 0)
+    }
+    if (file_list(&names, &count, to, err) != 0) {
         return -1;
+    }
     file_names_free(names, count);
     return count ? err_set(err, "'%s' is not empty; give a folder that is not there yet, or remove it first", to) : 0;
 }
@@ -317,26 +348,33 @@ static int refuse_used(const char *to, struct err *err)
 int model_export(const struct model *model, const char *to, const struct export_options *options, struct err *err)
 {
     size_t length = strlen(to);
-    while (length > 1 && to[length - 1] == '/')
+    while (length > 1 && to[length - 1] == '/') {
         length--;
+    }
     char *place = mem_copy_string(to, length, err), *beside = mem_alloc(length + 16, 1, err);
-    int rc = -1;
-    if (!place || !beside || refuse_used(place, err) != 0)
+    int result = -1;
+    if (!place || !beside || refuse_used(place, err) != 0) {
         goto done;
+    }
     memcpy(beside, place, length);
     strcpy(beside + length, ".partial");
-    rc = file_remove_tree(beside, err);
-    if (rc == 0)
-        rc = file_make_dirs(beside, err);
-    if (rc == 0)
-        rc = model_export_weights(model, beside, options, err);
-    if (rc == 0)
-        rc = model_copy_texts(model, beside, options, err);
-    if (rc == 0)
-        rc = file_remove_tree(place, err); /* an empty folder may be in the way */
-    if (rc == 0)
-        rc = file_publish_dir(beside, place, err);
-    if (rc != 0) { /* the last sync can fail after the renaming; nothing of anybody's was in `place` */
+    result = file_remove_tree(beside, err);
+    if (result == 0) {
+        result = file_make_dirs(beside, err);
+    }
+    if (result == 0) {
+        result = model_export_weights(model, beside, options, err);
+    }
+    if (result == 0) {
+        result = model_copy_texts(model, beside, options, err);
+    }
+    if (result == 0) {
+        result = file_remove_tree(place, err); /* an empty folder may be in the way */
+    }
+    if (result == 0) {
+        result = file_publish_dir(beside, place, err);
+    }
+    if (result != 0) { /* the last sync can fail after the renaming; nothing of anybody's was in `place` */
         struct err ignored;
         file_remove_tree(beside, &ignored);
         file_remove_tree(place, &ignored);
@@ -344,7 +382,7 @@ int model_export(const struct model *model, const char *to, const struct export_
 done:
     mem_free(place);
     mem_free(beside);
-    return rc;
+    return result;
 }
 
 int model_change_to_masters(void *context, const char *name, float *values, int64_t first, int64_t count,
@@ -353,8 +391,9 @@ int model_change_to_masters(void *context, const char *name, float *values, int6
     const struct model *model = context;
     for (int32_t i = 0; i < model->parameters.count; i++) {
         const struct parameter *parameter = &model->parameters.items[i];
-        if (strcmp(parameter->name, name) != 0)
+        if (strcmp(parameter->name, name) != 0) {
             continue;
+        }
         assert(first + count <= parameter_size(parameter));
         return backend_download(model->backend, values, parameter->master + first, (size_t)count * sizeof *values, err);
     }

@@ -108,14 +108,17 @@ void pass_linears(struct pass *pass, const struct overlay *overlay, int32_t laye
     for (int i = 0; i < count; i++) {
         struct linear_layer *next = &args.layers[args.layer_count];
         *next = linear_layer(pass, overlay, layer, roles[i], y[i]);
-        if (!next->a && !next->y)
+        if (!next->a && !next->y) {
             continue;
+        }
         args.layer_count++;
-        if (training && next->a)
+        if (training && next->a) {
             args.dropout = pass_dropout(pass, overlay);
+        }
     }
-    if (args.layer_count > 0)
+    if (args.layer_count > 0) {
         pass->backend->linear(pass->backend, &args);
+    }
 }
 
 /* The angles of the tokens' positions: one table for all layers. */
@@ -211,8 +214,9 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
     attention_forward(pass, overlay, layer, training);
     if (pass_is_last(pass, layer)) {
         pass_predicting_rows(pass);
-        if (pass->rows == 0)
+        if (pass->rows == 0) {
             return;
+        }
         pick_rows(pass, tape);
         x = tape->middle;
         attended = pass->attended;
@@ -222,8 +226,9 @@ void pass_layer_forward(struct pass *pass, const struct overlay *overlay, int32_
     pass_norm(pass, x, pass->delta, pass->model->layers[layer].mlp_norm, tape->middle, tape->rstd2);
     pass_linears(pass, overlay, layer, (enum linear_role[]){LINEAR_GATE, LINEAR_UP}, pass_operand(pass, pass->normed),
                  (float *[]){tape->gate, tape->up}, 2, training);
-    if (!with_down)
+    if (!with_down) {
         return;
+    }
     pass->backend->gated(pass->backend,
                          &(struct gated_args){.gate = tape->gate,
                                               .up = tape->up,
@@ -249,13 +254,15 @@ void pass_forward(struct pass *pass, const struct overlay *overlay, bool trainin
     pass_norm(pass, x, NULL, model->layers[0].attention_norm, NULL, pass->tapes[0].rstd1);
     for (int32_t l = 0; l < model->config.layers; l++) {
         struct tape *tape = &pass->tapes[l];
-        if (l > 0)
+        if (l > 0) {
             pass_norm(pass, pass->tapes[l - 1].middle, pass->delta, model->layers[l].attention_norm, tape->x,
                       tape->rstd1);
+        }
         pass_layer_forward(pass, overlay, l, training, true);
     }
-    if (pass->rows > 0)
+    if (pass->rows > 0) {
         final_norm(pass);
+    }
 }
 
 const struct weight *pass_head(const struct pass *pass, const struct overlay *overlay)
@@ -275,8 +282,9 @@ static void load_cached(struct pass *pass, const struct cached_rows *rows, bool 
     pass->span_count = rows->span_count;
     pass->extent = attention_extent(rows->spans, rows->span_count);
     pass->predictions = predicting ? rows->span_count : 0;
-    for (int32_t i = 0; i < pass->predictions; i++)
+    for (int32_t i = 0; i < pass->predictions; i++) {
         staged->prediction_rows[i] = rows->spans[i].query + rows->spans[i].queries - 1;
+    }
     pass->backend->upload(pass->backend, pass->inputs.block, staged->block, staged->batch_size);
 }
 
@@ -288,8 +296,9 @@ int pass_extend(struct pass *pass, const struct overlay *overlay, const struct c
     struct backend *backend = pass->backend;
     load_cached(pass, rows, logits != NULL);
     pass_forward(pass, overlay, false);
-    if (!logits)
+    if (!logits) {
         return 0;
+    }
     backend->linear(backend, &(struct linear_args){.x = pass->hidden,
                                                    .layers = {{.w = pass_head(pass, overlay), .y = pass->logits}},
                                                    .layer_count = 1,

@@ -17,11 +17,12 @@ static int fill(void *context, float *out, int64_t first, int64_t count, struct 
     (void)err;
     const struct tensor_draw *draw = context;
     const float constant = draw->item->role == TENSOR_LINEAR_BIAS ? 0 : 1;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         out[i] =
             draw->item->columns
                 ? (float)(draw->deviation * random_normal(draw->seed, RANDOM_INIT, draw->number, (uint64_t)(first + i)))
                 : constant;
+    }
     return 0;
 }
 
@@ -33,8 +34,9 @@ static int write_all(const char *path, const struct inventory *inventory, double
     int32_t count = 0;
     for (int32_t i = 0; specs && draws && i < inventory->count; i++) {
         const struct inventory_item *item = &inventory->items[i];
-        if (item->role == TENSOR_SCORE)
+        if (item->role == TENSOR_SCORE) {
             continue; /* a language model */
+        }
         draws[count] = (struct tensor_draw){item, deviation, seed, (uint64_t)i};
         specs[count] = (struct safetensor_spec){.name = item->name,
                                                 .dtype = DTYPE_F32,
@@ -44,29 +46,32 @@ static int write_all(const char *path, const struct inventory *inventory, double
                                                 .context = &draws[count]};
         count++;
     }
-    int rc = specs && draws ? safetensors_write(path, specs, count, NULL, err) : -1;
+    int result = specs && draws ? safetensors_write(path, specs, count, NULL, err) : -1;
     mem_free(specs);
     mem_free(draws);
-    return rc;
+    return result;
 }
 
 int model_write_random(const char *folder, double deviation, uint64_t seed, struct err *err)
 {
     struct model_config config;
     struct inventory inventory = {0};
-    if (model_config_read(&config, folder, err) != 0)
+    if (model_config_read(&config, folder, err) != 0) {
         return -1;
+    }
     char *path = file_join(folder, "model.safetensors", err);
-    if (!path)
+    if (!path) {
         return -1;
-    int rc =
+    }
+    int result =
         file_exists(path)
             ? err_set(err, "%s is already there; random weights would replace it, so remove it first if that is meant",
                       path)
             : architecture_inventory(&inventory, &config, err);
-    if (rc == 0)
-        rc = write_all(path, &inventory, deviation, seed, err);
+    if (result == 0) {
+        result = write_all(path, &inventory, deviation, seed, err);
+    }
     inventory_free(&inventory);
     mem_free(path);
-    return rc;
+    return result;
 }

@@ -18,8 +18,9 @@ const char *memory_kind_name(enum memory_kind kind)
 
 void memory_plan_add(struct memory_plan *sum, const struct memory_plan *part)
 {
-    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
         sum->bytes[i] += part->bytes[i];
+    }
     sum->prepared_backward += part->prepared_backward;
     assert(part->bytes[MEMORY_SCRATCH] == 0); /* which is shared: memory_plan_add_scratch() */
 }
@@ -39,11 +40,13 @@ static bool proc_bytes(size_t *bytes, const char *path, const char *name)
     bool found = false;
     while (file && !found && fgets(line, sizeof line, file)) {
         found = strncmp(line, name, length) == 0;
-        if (found)
+        if (found) {
             *bytes = (size_t)strtoull(line + length, NULL, 10) << 10;
+        }
     }
-    if (file)
+    if (file) {
         fclose(file);
+    }
     return found;
 }
 
@@ -52,8 +55,9 @@ static bool proc_bytes(size_t *bytes, const char *path, const char *name)
 static size_t memory_held(void)
 {
     size_t bytes = 0;
-    if (!proc_bytes(&bytes, "/proc/self/smaps_rollup", "Rss:"))
+    if (!proc_bytes(&bytes, "/proc/self/smaps_rollup", "Rss:")) {
         proc_bytes(&bytes, "/proc/self/status", "VmRSS:");
+    }
     return bytes;
 }
 
@@ -75,8 +79,9 @@ size_t memory_plan_held(const struct memory_plan *plan)
 size_t memory_plan_total(const struct memory_plan *plan)
 {
     size_t total = 0;
-    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
         total += plan->bytes[i];
+    }
     return total;
 }
 
@@ -131,8 +136,9 @@ int regions_alloc(struct regions *regions, struct err *err)
 void regions_free(struct regions *regions)
 {
     for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
-        if (regions->memory[i])
+        if (regions->memory[i]) {
             regions->backend->release(regions->backend, regions->memory[i]);
+        }
         regions->memory[i] = NULL;
     }
 }

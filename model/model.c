@@ -19,9 +19,10 @@ const struct safetensor *model_tensor(const struct model *model, enum tensor_rol
 static int check_tensors(const struct model *model, struct err *err)
 {
     const struct safetensor *score = model_tensor(model, TENSOR_SCORE);
-    if (score && score->rank == 2 && score->shape[0] != 1)
+    if (score && score->rank == 2 && score->shape[0] != 1) {
         return err_set(err, "%s: '%s' has %lld labels; a reward model has one (num_labels 1)", score->file, score->name,
                        (long long)score->shape[0]);
+    }
     return inventory_check(&model->tensors, model->files, model->folder, err);
 }
 
@@ -30,14 +31,17 @@ static int list_linears(struct model *model, struct err *err)
 {
     struct linear_spec *specs;
     int32_t layers = model->config.layers;
-    if (architecture_linears(&specs, &model->linear_count, &model->config, err) != 0)
+    if (architecture_linears(&specs, &model->linear_count, &model->config, err) != 0) {
         return -1;
+    }
     model->linears = mem_alloc((size_t)model->linear_count, sizeof *model->linears, err);
     model->layers = mem_alloc((size_t)layers, sizeof *model->layers, err);
     bool listed = model->linears && model->layers;
-    for (int32_t l = 0; listed && l < layers; l++)
-        for (int role = 0; role < LINEAR_ROLE_COUNT; role++)
+    for (int32_t l = 0; listed && l < layers; l++) {
+        for (int role = 0; role < LINEAR_ROLE_COUNT; role++) {
             model->layers[l].linears[role] = -1;
+        }
+    }
     for (int32_t n = 0; listed && n < model->linear_count; n++) {
         model->linears[n].spec = specs[n];
         model->layers[specs[n].layer].linears[specs[n].role] = n;
@@ -49,21 +53,25 @@ static int list_linears(struct model *model, struct err *err)
 int model_open(struct model **out, const char *folder, struct err *err)
 {
     struct model *model = mem_alloc(1, sizeof *model, err);
-    if (!model)
+    if (!model) {
         return -1;
+    }
     model->folder = mem_copy_string(folder, strlen(folder), err);
     if (!model->folder || model_config_read(&model->config, folder, err) != 0 ||
-        safetensors_open_folder(&model->files, folder, err) != 0)
+        safetensors_open_folder(&model->files, folder, err) != 0) {
         goto fail;
+    }
     bool has_head = model_tensor(model, TENSOR_HEAD) != NULL;
     model->is_scorer = !has_head && model_tensor(model, TENSOR_SCORE);
     model->score_offset = model->config.score_offset;
     /* Some checkpoints of tied models carry no flag but also no head. */
-    if (!model->config.tied && !has_head && !model->is_scorer)
+    if (!model->config.tied && !has_head && !model->is_scorer) {
         model->config.tied = true;
+    }
     if (architecture_inventory(&model->tensors, &model->config, err) != 0 || list_linears(model, err) != 0 ||
-        check_tensors(model, err) != 0)
+        check_tensors(model, err) != 0) {
         goto fail;
+    }
     *out = model;
     return 0;
 fail:
@@ -86,8 +94,9 @@ static float *take_master(struct model_loader *loader, const struct inventory_it
 {
     const int64_t count = inventory_item_size(item);
     struct parameter_list *list = &loader->model->parameters;
-    if (!loader->options->trainable)
+    if (!loader->options->trainable) {
         return regions_take_floats(loader->regions, MEMORY_WEIGHTS, (size_t)count);
+    }
     const int64_t offset = parameters_place(list, count);
     return loader->regions->counting ? NULL : list->masters + offset;
 }
@@ -97,8 +106,9 @@ static int add_parameter(struct model_loader *loader, const struct inventory_ite
                          struct weight *weight, float **gradient)
 {
     struct parameter_list *list = &loader->model->parameters;
-    if (loader->regions->counting)
+    if (loader->regions->counting) {
         return 0;
+    }
     struct parameter *parameter = &list->items[list->count - 1];
     const int64_t offset = master - list->masters;
     *gradient = list->gradients + offset;
@@ -125,8 +135,9 @@ static int load_vector(struct model_loader *loader, const struct inventory_item 
     assert(tensor);
     float *memory = take_master(loader, item);
     *device = memory;
-    if (!loader->regions->counting && parameter_upload(loader->regions->backend, memory, tensor, loader->err) != 0)
+    if (!loader->regions->counting && parameter_upload(loader->regions->backend, memory, tensor, loader->err) != 0) {
         return -1;
+    }
     return loader->options->trainable ? add_parameter(loader, item, memory, NULL, gradient) : 0;
 }
 
@@ -134,11 +145,13 @@ static int load_vector(struct model_loader *loader, const struct inventory_item 
 static const void *aligned_source(const struct safetensor *tensor, void **copy, struct err *err)
 {
     *copy = NULL;
-    if ((uintptr_t)tensor->data % dtype_size(tensor->dtype) == 0)
+    if ((uintptr_t)tensor->data % dtype_size(tensor->dtype) == 0) {
         return tensor->data;
+    }
     *copy = mem_alloc((size_t)tensor->count, dtype_size(tensor->dtype), err);
-    if (*copy)
+    if (*copy) {
         memcpy(*copy, tensor->data, (size_t)tensor->count * dtype_size(tensor->dtype));
+    }
     return *copy;
 }
 
@@ -148,8 +161,9 @@ static int load_matrix(struct model_loader *loader, const struct inventory_item 
     const struct safetensor *tensor = safetensors_find(loader->model->files, item->name);
     assert(tensor);
     bool trainable = loader->options->trainable;
-    if (loader->options->backward || trainable)
+    if (loader->options->backward || trainable) {
         uses |= uses & WEIGHT_FORWARD ? WEIGHT_BACKWARD : 0;
+    }
     struct backend *backend = loader->regions->backend;
     struct weight_shape shape = {item->rows, item->columns, trainable ? DTYPE_F32 : tensor->dtype, uses};
     void *memory = regions_take(loader->regions, MEMORY_PREPARED, backend->weight_size(backend, &shape));
@@ -163,16 +177,19 @@ static int load_matrix(struct model_loader *loader, const struct inventory_item 
     if (!loader->regions->counting) {
         void *copy = NULL;
         const void *source = trainable ? NULL : aligned_source(tensor, &copy, loader->err);
-        int rc =
+        int result =
             !trainable && !source ? -1 : backend->weight_create(backend, weight, &shape, memory, source, loader->err);
-        if (rc == 0 && trainable)
-            rc = parameter_upload(backend, master, tensor, loader->err);
+        if (result == 0 && trainable) {
+            result = parameter_upload(backend, master, tensor, loader->err);
+        }
         mem_free(copy);
         safetensor_release(tensor);
-        if (rc != 0)
+        if (result != 0) {
             return -1;
-        if (trainable)
+        }
+        if (trainable) {
             backend->weight_update(backend, &(struct weight_update_args){*weight, master});
+        }
     }
     return trainable ? add_parameter(loader, item, master, *weight, gradient) : 0;
 }
@@ -186,12 +203,14 @@ static int load_score(struct model_loader *loader, const struct inventory_item *
     float *memory = take_master(loader, item);
     if (!loader->regions->counting) {
         float *host = mem_alloc(count, sizeof *host, loader->err);
-        if (!host)
+        if (!host) {
             return -1;
-        if (file)
+        }
+        if (file) {
             safetensor_widen(host, file->data, file->dtype, file->count);
-        else
+        } else {
             score_head_draw(host, model->config.hidden, loader->options->seed);
+        }
         struct backend *backend = loader->regions->backend;
         backend->upload(backend, memory, host, count * sizeof *host);
         mem_free(host);
@@ -206,11 +225,13 @@ static int load_rope(struct model_loader *loader)
     struct model *model = loader->model;
     size_t count = (size_t)model->config.head_size / 2;
     float *device = regions_take_floats(loader->regions, MEMORY_WEIGHTS, count);
-    if (loader->regions->counting)
+    if (loader->regions->counting) {
         return 0;
+    }
     float *host = mem_alloc(count, sizeof *host, loader->err);
-    if (!host)
+    if (!host) {
         return -1;
+    }
     rope_frequencies(&model->config, host);
     loader->regions->backend->upload(loader->regions->backend, device, host, count * sizeof *host);
     mem_free(host);
@@ -254,12 +275,15 @@ static int load_all(struct model_loader *loader)
     struct model *model = loader->model;
     const bool trained = loader->options->trainable;
     parameters_begin(&model->parameters, loader->regions, MEMORY_WEIGHTS, trained);
-    for (int32_t i = 0; i < model->tensors.count; i++)
-        if (load_item(loader, &model->tensors.items[i]) != 0)
+    for (int32_t i = 0; i < model->tensors.count; i++) {
+        if (load_item(loader, &model->tensors.items[i]) != 0) {
             return -1;
+        }
+    }
     parameters_end(&model->parameters, loader->regions, MEMORY_WEIGHTS, trained);
-    if (model->config.tied && !loader->options->scorer)
+    if (model->config.tied && !loader->options->scorer) {
         model->head = model->embedding;
+    }
     return load_rope(loader);
 }
 
@@ -270,8 +294,9 @@ int model_plan(struct model *model, struct backend *backend, const struct model_
     struct regions regions;
     regions_begin(&regions, backend);
     struct model_loader loader = {.model = model, .options = options, .regions = &regions, .err = err};
-    if (load_all(&loader) != 0)
+    if (load_all(&loader) != 0) {
         return -1;
+    }
     *plan = regions.plan;
     return 0;
 }
@@ -279,49 +304,58 @@ int model_plan(struct model *model, struct backend *backend, const struct model_
 int model_load(struct model *model, struct backend *backend, const struct model_options *options, struct err *err)
 {
     assert(!model->backend);
-    if (model->is_scorer && !options->scorer)
+    if (model->is_scorer && !options->scorer) {
         return err_set(
             err,
             "%s is a reward model: it has a score head (%s) and none over the vocabulary, so it gives scores "
             "and no tokens; give a language model here",
             model->folder, model_tensor(model, TENSOR_SCORE)->name);
+    }
     regions_begin(&model->regions, backend);
     struct model_loader loader = {.model = model, .options = options, .regions = &model->regions, .err = err};
-    if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0)
+    if (load_all(&loader) != 0 || regions_alloc(&model->regions, err) != 0) {
         return err_prefix(err, "cannot load model %s", model->folder);
+    }
     model->backend = backend;
     const size_t count = (size_t)model->parameters.count;
     model->parameters.items = options->trainable ? mem_alloc(count, sizeof(struct parameter), err) : NULL;
     if ((options->trainable && !model->parameters.items) || load_all(&loader) != 0 ||
-        backend->synchronize(backend, err) != 0)
+        backend->synchronize(backend, err) != 0) {
         return err_prefix(err, "cannot load model %s", model->folder);
+    }
     safetensors_release(model->files);
     return 0;
 }
 
 static void free_weight(struct model *model, struct weight *weight)
 {
-    if (weight)
+    if (weight) {
         model->backend->weight_free(model->backend, weight);
+    }
 }
 
 void model_free(struct model *model)
 {
-    if (!model)
+    if (!model) {
         return;
-    for (int32_t n = 0; model->linears && n < model->linear_count; n++)
+    }
+    for (int32_t n = 0; model->linears && n < model->linear_count; n++) {
         free_weight(model, model->linears[n].weight);
-    if (model->head.weight != model->embedding.weight)
+    }
+    if (model->head.weight != model->embedding.weight) {
         free_weight(model, model->head.weight);
+    }
     free_weight(model, model->embedding.weight);
-    for (int32_t i = 0; model->parameters.items && i < model->parameters.count; i++)
+    for (int32_t i = 0; model->parameters.items && i < model->parameters.count; i++) {
         mem_free(model->parameters.items[i].name);
+    }
     mem_free(model->parameters.items);
     mem_free(model->layers);
     mem_free(model->linears);
     inventory_free(&model->tensors);
-    if (model->backend)
+    if (model->backend) {
         regions_free(&model->regions);
+    }
     safetensors_close(model->files);
     mem_free(model->folder);
     mem_free(model);
@@ -329,8 +363,9 @@ void model_free(struct model *model)
 
 struct hash model_fingerprint(struct model *model)
 {
-    if (model->has_fingerprint)
+    if (model->has_fingerprint) {
         return model->fingerprint;
+    }
     int32_t count = safetensors_count(model->files);
     struct hash sum = {0};
     for (int32_t i = 0; i < count; i++) {
@@ -355,7 +390,8 @@ struct hash model_fingerprint(struct model *model)
 int64_t model_parameter_count(const struct model *model)
 {
     int64_t count = 0;
-    for (int32_t i = 0; i < safetensors_count(model->files); i++)
+    for (int32_t i = 0; i < safetensors_count(model->files); i++) {
         count += safetensors_at(model->files, i)->count;
+    }
     return count;
 }

@@ -22,11 +22,13 @@ static int encode_conversation(struct conversation *out, const struct model_text
                                struct err *err)
 {
     const char *bytes = strbuf_text(&chat->text);
-    if (tokenizer_encode(text->tokenizer, bytes, chat->text.length, TOKENIZER_OFFSETS, &out->tokens, err) != 0)
+    if (tokenizer_encode(text->tokenizer, bytes, chat->text.length, TOKENIZER_OFFSETS, &out->tokens, err) != 0) {
         return -1;
+    }
     size_t end = chat->span_count ? chat->spans[chat->span_count - 1].end : 0;
-    for (size_t i = 0; i < out->tokens.count && out->tokens.starts[i] < end; i++)
+    for (size_t i = 0; i < out->tokens.count && out->tokens.starts[i] < end; i++) {
         out->end = out->tokens.ids[i];
+    }
     return 0;
 }
 
@@ -34,26 +36,29 @@ static int encode_conversation(struct conversation *out, const struct model_text
 static int read_conversation(struct conversation *out, const struct model_text *text, struct err *err)
 {
     *out = (struct conversation){.end = -1};
-    if (!text->chat)
+    if (!text->chat) {
         return 0;
+    }
     json_t *messages =
         json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "user", "content", "a", "role", "assistant", "content", "b");
-    if (!messages)
+    if (!messages) {
         return err_set(err, "out of memory while a pad token was being chosen");
+    }
     struct chat_options options = {.bos_token = tokenizer_bos_token(text->tokenizer),
                                    .eos_token = tokenizer_eos_token(text->tokenizer),
                                    .now = -1};
     struct chat_text chat = {0};
     long failures = mem_failures();
     struct err refusal;
-    int rc = 0;
-    if (chat_template_render(text->chat, messages, &options, &chat, &refusal) == 0)
-        rc = encode_conversation(out, text, &chat, err);
-    else if (mem_failures() != failures)
-        rc = err_set(err, "%s", refusal.text);
+    int result = 0;
+    if (chat_template_render(text->chat, messages, &options, &chat, &refusal) == 0) {
+        result = encode_conversation(out, text, &chat, err);
+    } else if (mem_failures() != failures) {
+        result = err_set(err, "%s", refusal.text);
+    }
     chat_text_free(&chat);
     json_decref(messages);
-    return rc;
+    return result;
 }
 
 /* What is asked about a candidate. */
@@ -77,9 +82,11 @@ static bool is_free(const struct chooser *chooser, int32_t id)
 
 static bool in_conversation(const struct chooser *chooser, int32_t id)
 {
-    for (size_t i = 0; i < chooser->conversation.tokens.count; i++)
-        if (chooser->conversation.tokens.ids[i] == id)
+    for (size_t i = 0; i < chooser->conversation.tokens.count; i++) {
+        if (chooser->conversation.tokens.ids[i] == id) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -89,26 +96,32 @@ static int32_t find_special(const struct chooser *chooser, const char *word)
 {
     int32_t size = tokenizer_size(chooser->tokenizer);
     for (int32_t id = 0; id < size; id++) {
-        if (!tokenizer_is_special(chooser->tokenizer, id) || !is_free(chooser, id))
+        if (!tokenizer_is_special(chooser->tokenizer, id) || !is_free(chooser, id)) {
             continue;
+        }
         if (word ? strcasestr(tokenizer_token(chooser->tokenizer, id), word) != NULL
-                 : !in_conversation(chooser, id) && id != tokenizer_bos_id(chooser->tokenizer))
+                 : !in_conversation(chooser, id) && id != tokenizer_bos_id(chooser->tokenizer)) {
             return id;
+        }
     }
     return -1;
 }
 
 static int32_t choose(const struct chooser *chooser)
 {
-    if (is_free(chooser, chooser->config->pad_token))
+    if (is_free(chooser, chooser->config->pad_token)) {
         return chooser->config->pad_token;
-    if (!chooser->tokenizer)
+    }
+    if (!chooser->tokenizer) {
         return -1;
-    if (is_free(chooser, tokenizer_pad_id(chooser->tokenizer)))
+    }
+    if (is_free(chooser, tokenizer_pad_id(chooser->tokenizer))) {
         return tokenizer_pad_id(chooser->tokenizer);
+    }
     int32_t id = find_special(chooser, "pad");
-    if (id < 0 && is_free(chooser, tokenizer_unk_id(chooser->tokenizer)))
+    if (id < 0 && is_free(chooser, tokenizer_unk_id(chooser->tokenizer))) {
         id = tokenizer_unk_id(chooser->tokenizer);
+    }
     return id >= 0 ? id : find_special(chooser, NULL);
 }
 
@@ -117,26 +130,29 @@ int padding_choose(struct padding *padding, const struct model *model, const cha
     *padding = (struct padding){.id = -1};
     struct chooser chooser = {.config = &model->config, .conversation.end = -1};
     char *path = file_join(model->folder, "tokenizer.json", err);
-    if (!path)
+    if (!path) {
         return -1;
+    }
     struct model_text text = {0};
-    int rc = 0;
+    int result = 0;
     if (file_exists(path)) {
-        rc = model_text_open(&text, model->folder, chat_template, err);
-        if (rc == 0)
-            rc = read_conversation(&chooser.conversation, &text, err);
+        result = model_text_open(&text, model->folder, chat_template, err);
+        if (result == 0) {
+            result = read_conversation(&chooser.conversation, &text, err);
+        }
         chooser.tokenizer = text.tokenizer;
     }
-    if (rc == 0) {
+    if (result == 0) {
         padding->id = choose(&chooser);
-        if (padding->id >= 0 && text.tokenizer)
+        if (padding->id >= 0 && text.tokenizer) {
             strbuf_puts(&padding->token, tokenizer_token(text.tokenizer, padding->id));
-        rc = strbuf_check(&padding->token, err);
+        }
+        result = strbuf_check(&padding->token, err);
     }
     token_list_free(&chooser.conversation.tokens);
     model_text_close(&text);
     mem_free(path);
-    return rc;
+    return result;
 }
 
 void padding_free(struct padding *padding)
@@ -158,8 +174,9 @@ static const char *skip_value(const char *at, const char *word, bool *is, struct
 {
     size_t used;
     json_t *value = json_read_first_reals(at, strlen(at), &used, err);
-    if (!value)
+    if (!value) {
         return NULL;
+    }
     *is = json_is_string(value) && strcmp(json_string_value(value), word) == 0;
     json_decref(value);
     return at + used;
@@ -178,12 +195,14 @@ static int find_member(struct value_bounds *found, const char *text, const char 
     while (*at == '"') {
         bool is_key, ignored;
         at = skip_value(at, key, &is_key, err);
-        if (!at)
+        if (!at) {
             return -1;
+        }
         const char *begin = skip_space(skip_space(at) + 1); /* after the colon */
         at = skip_value(begin, "", &ignored, err);
-        if (!at)
+        if (!at) {
             return -1;
+        }
         if (is_key) {
             *found = (struct value_bounds){begin, at};
             return 0;
@@ -214,22 +233,26 @@ static void put_with_token(struct strbuf *out, const char *text, const struct va
 static int write_token(const char *path, const char *text, const struct strbuf *token, struct err *err)
 {
     json_t *object = json_read_text_reals(text, strlen(text), path, err);
-    if (!object)
+    if (!object) {
         return -1;
+    }
     bool is_object = json_is_object(object);
     json_decref(object);
-    if (!is_object)
+    if (!is_object) {
         return err_set(err, "%s is not a JSON object", path);
+    }
     struct value_bounds member;
-    if (find_member(&member, text, "pad_token", err) != 0)
+    if (find_member(&member, text, "pad_token", err) != 0) {
         return err_prefix(err, "%s", path);
+    }
     struct strbuf out = {0};
     put_with_token(&out, text, &member, token);
-    int rc = strbuf_check(&out, err);
-    if (rc == 0)
-        rc = file_write_whole(path, out.data, out.length, err);
+    int result = strbuf_check(&out, err);
+    if (result == 0) {
+        result = file_write_whole(path, out.data, out.length, err);
+    }
     strbuf_free(&out);
-    return rc;
+    return result;
 }
 
 /* `empty`: what a file that is not there is made from; NULL: it is left out. */
@@ -237,26 +260,29 @@ static int change_file(const char *folder, const char *name, const char *empty, 
                        struct err *err)
 {
     char *path = file_join(folder, name, err);
-    if (!path)
+    if (!path) {
         return -1;
+    }
     struct strbuf text = {0};
-    int rc = 0;
+    int result = 0;
     if (file_exists(path)) {
-        rc = file_read(&text, path, FILE_MAX, err);
-        if (rc == 0)
-            rc = write_token(path, strbuf_text(&text), token, err);
+        result = file_read(&text, path, FILE_MAX, err);
+        if (result == 0) {
+            result = write_token(path, strbuf_text(&text), token, err);
+        }
     } else if (empty) {
-        rc = write_token(path, empty, token, err);
+        result = write_token(path, empty, token, err);
     }
     strbuf_free(&text);
     mem_free(path);
-    return rc;
+    return result;
 }
 
 int padding_write(const struct padding *padding, const char *folder, struct err *err)
 {
-    if (padding->token.length == 0)
+    if (padding->token.length == 0) {
         return 0;
+    }
     return change_file(folder, "tokenizer_config.json", "{}\n", &padding->token, err) == 0
                ? change_file(folder, "special_tokens_map.json", NULL, &padding->token, err)
                : -1;

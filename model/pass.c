@@ -31,9 +31,11 @@ static void *take_operand(const struct pass *pass, struct regions *regions, size
 
 static bool some_layer_has(const struct model *model, enum linear_role role)
 {
-    for (int32_t n = 0; n < model->linear_count; n++)
-        if (model->linears[n].spec.role == role)
+    for (int32_t n = 0; n < model->linear_count; n++) {
+        if (model->linears[n].spec.role == role) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -57,10 +59,12 @@ static void take_tape(struct pass *pass, struct regions *regions, struct tape *t
     tape->middle = take(regions, rows * w.hidden);
     tape->gate = take(regions, rows * w.intermediate);
     tape->up = take(regions, rows * w.intermediate);
-    for (enum linear_role role = 0; role < LINEAR_ROLE_COUNT; role++)
-        if (some_layer_has(pass->model, role))
+    for (enum linear_role role = 0; role < LINEAR_ROLE_COUNT; role++) {
+        if (some_layer_has(pass->model, role)) {
             tape->u[role] =
                 take(regions, (is_before_attention(role) ? w.tokens : rows) * (size_t)pass->limits.max_rank);
+        }
+    }
 }
 
 static void take_tapes(struct pass *pass, struct regions *regions)
@@ -69,13 +73,16 @@ static void take_tapes(struct pass *pass, struct regions *regions)
     bool keep_all = pass->limits.training && !pass->limits.checkpointing;
     struct tape tape = {0};
     for (int32_t l = 0; l < pass->model->config.layers; l++) {
-        if (l == 0 || keep_all)
+        if (l == 0 || keep_all) {
             take_tape(pass, regions, &tape,
                       keep_all && pass_is_last(pass, l) ? (size_t)pass->limits.predictions : w.tokens);
-        if (l == 0 || pass->limits.training)
+        }
+        if (l == 0 || pass->limits.training) {
             tape.x = take(regions, w.tokens * w.hidden);
-        if (pass->tapes)
+        }
+        if (pass->tapes) {
             pass->tapes[l] = tape;
+        }
     }
 }
 
@@ -95,8 +102,9 @@ static void take_backward(struct pass *pass, struct regions *regions)
     pass->dq = take(regions, w.tokens * w.queries);
     pass->dk = take(regions, w.tokens * w.keys);
     pass->dv = take(regions, w.tokens * w.keys);
-    for (int i = 0; i < LINEAR_GROUP; i++)
+    for (int i = 0; i < LINEAR_GROUP; i++) {
         pass->du[i] = take(regions, w.tokens * (size_t)pass->limits.max_rank);
+    }
 }
 
 static void take_cache(struct pass *pass, struct regions *regions)
@@ -182,10 +190,12 @@ static void take_all(struct pass *pass, struct regions *regions)
     pass->final_rstd = take(regions, predictions);
     pass->lse = take(regions, predictions);
     take_tapes(pass, regions);
-    if (limits->training)
+    if (limits->training) {
         take_backward(pass, regions);
-    if (limits->cache_rows)
+    }
+    if (limits->cache_rows) {
         take_cache(pass, regions);
+    }
 }
 
 static struct backend_limits pass_backend_limits(const struct pass *pass)
@@ -223,16 +233,19 @@ static int create_staging(struct pass *pass, struct err *err)
     size_t layers = (size_t)pass->model->config.layers;
     pass->tapes = mem_alloc(layers, sizeof *pass->tapes, err);
     char *inputs = mem_alloc(pass->inputs.size, 1, err);
-    if (inputs)
+    if (inputs) {
         pass->staged = inputs_at(&pass->limits, inputs);
+    }
     pass->host_results = mem_alloc(results_size(&pass->limits), 1, err);
-    if (!pass->tapes || !inputs || !pass->host_results)
+    if (!pass->tapes || !inputs || !pass->host_results) {
         return -1;
+    }
     if (pass->limits.cache_rows) {
         pass->cache_k = mem_alloc(layers, sizeof *pass->cache_k, err);
         pass->cache_v = mem_alloc(layers, sizeof *pass->cache_v, err);
-        if (!pass->cache_k || !pass->cache_v)
+        if (!pass->cache_k || !pass->cache_v) {
             return -1;
+        }
     }
     return 0;
 }
@@ -241,8 +254,9 @@ int pass_create(struct pass **out, struct model *model, const struct pass_limits
 {
     assert(model->backend && limits->tokens > 0 && limits->segments > 0);
     struct pass *pass = mem_alloc(1, sizeof *pass, err);
-    if (!pass)
+    if (!pass) {
         return -1;
+    }
     *pass = (struct pass){.model = model, .backend = model->backend, .limits = *limits};
     struct backend_limits backend_limits = pass_backend_limits(pass);
     regions_begin(&pass->regions, pass->backend);
@@ -259,8 +273,9 @@ int pass_create(struct pass **out, struct model *model, const struct pass_limits
 
 void pass_free(struct pass *pass)
 {
-    if (!pass)
+    if (!pass) {
         return;
+    }
     regions_free(&pass->regions);
     mem_free(pass->tapes);
     mem_free(pass->staged.block);
@@ -311,8 +326,9 @@ static void stage_segments(struct pass *pass, const struct batch *batch)
             span.parent_keys = batch->segments[segment->parent].length;
         }
         staged->spans[i] = span;
-        for (int32_t t = segment->start; t < segment->start + segment->length; t++)
+        for (int32_t t = segment->start; t < segment->start + segment->length; t++) {
             staged->keys[t] = segment->key + (uint64_t)batch->positions[t];
+        }
     }
     memcpy(staged->ids, batch->ids, (size_t)batch->tokens * sizeof *staged->ids);
     memcpy(staged->positions, batch->positions, (size_t)batch->tokens * sizeof *staged->positions);
@@ -331,8 +347,9 @@ void pass_load_loss(struct pass *pass, const struct batch *batch, const float *d
         staged->prediction_keys[i] = staged->keys[prediction->row];
         staged->targets[i] = prediction->target;
     }
-    if (dlogprob && predictions)
+    if (dlogprob && predictions) {
         memcpy(staged->dlogprob, dlogprob, predictions * sizeof *dlogprob);
+    }
     pass->backend->upload(pass->backend, pass->inputs.block, staged->block,
                           dlogprob ? staged->size : staged->batch_size);
     pass->tokens = batch->tokens;

@@ -30,32 +30,39 @@ static void begin_results(struct pass *pass, const struct predictions *out)
 {
     size_t stride = pass_results_at(pass, pass->results).stride;
     size_t count = out->entropy ? 3 : out->argmax ? 2 : out->logprob ? 1 : 0;
-    if (count > 0)
+    if (count > 0) {
         pass->backend->download_begin(pass->backend, pass->host_results, pass->results, count * stride);
+    }
 }
 
 static int await_results(struct pass *pass, const struct predictions *out, struct err *err)
 {
     const struct pass_results results = pass_results_at(pass, pass->host_results);
     size_t count = (size_t)pass->predictions;
-    if (!out->logprob && !out->entropy && !out->argmax)
+    if (!out->logprob && !out->entropy && !out->argmax) {
         return 0;
-    if (pass->backend->wait(pass->backend, err) != 0)
+    }
+    if (pass->backend->wait(pass->backend, err) != 0) {
         return -1;
-    if (out->logprob)
+    }
+    if (out->logprob) {
         memcpy(out->logprob, results.logprob, count * sizeof *out->logprob);
-    if (out->entropy)
+    }
+    if (out->entropy) {
         memcpy(out->entropy, results.entropy, count * sizeof *out->entropy);
-    if (out->argmax)
+    }
+    if (out->argmax) {
         memcpy(out->argmax, results.argmax, count * sizeof *out->argmax);
+    }
     return 0;
 }
 
 int pass_predict(struct pass *pass, const struct overlay *overlay, float inverse_temperature, struct predictions *out,
                  struct err *err)
 {
-    if (pass->predictions == 0)
+    if (pass->predictions == 0) {
         return 0;
+    }
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
     args.entropy = out->entropy ? pass_results_at(pass, pass->results).entropy : NULL;
     pass->backend->vocabulary(pass->backend, &args);
@@ -70,8 +77,9 @@ static void upload_loss(struct pass *pass, const float *dlogprob, const float *d
     size_t count = (size_t)pass->predictions,
            end = dentropy ? staged->size : (size_t)((char *)staged->dentropy - staged->block);
     memcpy(staged->dlogprob, dlogprob, count * sizeof *dlogprob);
-    if (dentropy)
+    if (dentropy) {
         memcpy(staged->dentropy, dentropy, count * sizeof *dentropy);
+    }
     pass->backend->upload(pass->backend, pass->inputs.dlogprob, staged->dlogprob, end - staged->batch_size);
 }
 
@@ -96,18 +104,21 @@ static void backward_from_hidden(struct pass *pass, const struct overlay *overla
 
 int pass_score(struct pass *pass, const struct score_head *head, float *scores, struct err *err)
 {
-    if (pass->predictions == 0)
+    if (pass->predictions == 0) {
         return 0;
+    }
     struct backend *backend = pass->backend;
     backend->score(backend, &(struct score_args){.x = pass->hidden,
                                                  .w = head->weight,
                                                  .y = (float *)(void *)pass->results,
                                                  .rows = pass->predictions,
                                                  .columns = pass->model->config.hidden});
-    if (backend_download(backend, scores, pass->results, (size_t)pass->predictions * sizeof *scores, err) != 0)
+    if (backend_download(backend, scores, pass->results, (size_t)pass->predictions * sizeof *scores, err) != 0) {
         return -1;
-    for (int32_t i = 0; i < pass->predictions; i++)
+    }
+    for (int32_t i = 0; i < pass->predictions; i++) {
         scores[i] = (float)((double)scores[i] + head->offset);
+    }
     return 0;
 }
 
@@ -115,8 +126,9 @@ void pass_score_backward(struct pass *pass, const struct overlay *overlay, const
                          const float *dscores)
 {
     assert(pass->limits.training);
-    if (pass->predictions == 0)
+    if (pass->predictions == 0) {
         return;
+    }
     struct backend *backend = pass->backend;
     upload_loss(pass, dscores, NULL);
     backend->score_backward(backend, &(struct score_backward_args){.dy = pass->inputs.dlogprob,
@@ -133,11 +145,13 @@ int pass_predict_and_backward(struct pass *pass, const struct overlay *overlay, 
                               struct predictions *out, struct err *err)
 {
     assert(pass->limits.training && !out->entropy && (dlogprob || pass->has_loss));
-    if (pass->predictions == 0)
+    if (pass->predictions == 0) {
         return 0;
+    }
     struct backend *backend = pass->backend;
-    if (dlogprob)
+    if (dlogprob) {
         upload_loss(pass, dlogprob, NULL);
+    }
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, 1.0f);
     args.dlogprob = pass->inputs.dlogprob;
     args.dx = pass->dhidden;
@@ -152,8 +166,9 @@ void pass_backward(struct pass *pass, const struct overlay *overlay, float inver
                    const float *dentropy)
 {
     assert(pass->limits.training);
-    if (pass->predictions == 0)
+    if (pass->predictions == 0) {
         return;
+    }
     struct backend *backend = pass->backend;
     struct vocabulary_args args = vocabulary_arguments(pass, overlay, inverse_temperature);
     upload_loss(pass, dlogprob, dentropy);

@@ -9,6 +9,7 @@
 void score_head_draw(float *values, int32_t hidden, uint64_t seed)
 {
     double deviation = 1 / sqrt((double)hidden + 1);
-    for (int32_t i = 0; i < hidden; i++)
+    for (int32_t i = 0; i < hidden; i++) {
         values[i] = (float)(deviation * random_normal(seed, RANDOM_INIT, DRAW_NUMBER, (uint64_t)i));
+    }
 }

@@ -18,19 +18,22 @@ struct moments {
 static struct moments moments_of(const double *values, int64_t count)
 {
     struct moments moments = {0};
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         moments.mean += values[i];
+    }
     moments.mean /= (double)count;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         moments.squares += (values[i] - moments.mean) * (values[i] - moments.mean);
+    }
     return moments;
 }
 
 static struct moments moments_of_scores(const struct episodes *episodes)
 {
     struct moments moments = {0};
-    for (int64_t i = 0; i < episodes->count; i++)
+    for (int64_t i = 0; i < episodes->count; i++) {
         moments.mean += episodes->items[i].score;
+    }
     moments.mean /= (double)episodes->count;
     for (int64_t i = 0; i < episodes->count; i++) {
         double distance = episodes->items[i].score - moments.mean;
@@ -56,8 +59,9 @@ static double final_score(const struct episode *episode, const struct advantage_
         double deviation = sqrt(statistics->squares / statistics->count);
         score = (score - statistics->mean) / (deviation + SCORE_EPSILON);
     }
-    if (options->score_clip > 0 && fabs(score) > options->score_clip)
+    if (options->score_clip > 0 && fabs(score) > options->score_clip) {
         score = copysign(options->score_clip, score);
+    }
     return episode->stopped ? score : score - options->missing_eos_penalty;
 }
 
@@ -93,8 +97,9 @@ static void whiten(double *values, int64_t count, bool keep_mean)
 {
     struct moments moments = moments_of(values, count);
     double deviation = sqrt(moments.squares / (double)count + WHITEN_EPSILON);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         values[i] = (values[i] - moments.mean) / deviation + (keep_mean ? moments.mean : 0);
+    }
 }
 
 static void generalised_advantages(struct episodes *episodes, const struct advantage_options *options)
@@ -115,8 +120,9 @@ static void generalised_advantages(struct episodes *episodes, const struct advan
 
 static void fill(double *values, const struct episode *episode, double value)
 {
-    for (int64_t t = episode->first; t < episode->first + episode->length; t++)
+    for (int64_t t = episode->first; t < episode->first + episode->length; t++) {
         values[t] = value;
+    }
 }
 
 /* Every token's return: the sum of its answer's rewards. */
@@ -125,8 +131,9 @@ static void sum_rewards(struct episodes *episodes)
     for (int64_t i = 0; i < episodes->count; i++) {
         const struct episode *episode = &episodes->items[i];
         double sum = 0;
-        for (int64_t t = episode->first; t < episode->first + episode->length; t++)
+        for (int64_t t = episode->first; t < episode->first + episode->length; t++) {
             sum += episodes->rewards[t];
+        }
         fill(episodes->returns, episode, sum);
     }
 }
@@ -135,8 +142,9 @@ static void sum_rewards(struct episodes *episodes)
 static struct moments moments_of_answers(const struct episodes *episodes, int64_t first, int64_t count)
 {
     struct moments moments = {0};
-    for (int64_t i = first; i < first + count; i++)
+    for (int64_t i = first; i < first + count; i++) {
         moments.mean += episodes->returns[episodes->items[i].first];
+    }
     moments.mean /= (double)count;
     for (int64_t i = first; i < first + count; i++) {
         double distance = episodes->returns[episodes->items[i].first] - moments.mean;
@@ -160,10 +168,11 @@ static void group_advantages(struct episodes *episodes, const struct advantage_o
     for (int64_t first = 0; first < episodes->count; first += size) {
         struct moments group = moments_of_answers(episodes, first, size);
         double deviation = corrected_deviation(group, size), factor = 1;
-        if (options->estimator == PPO_ADVANTAGE_RLOO) /* R - mean of the others = K / (K - 1) (R - mean) */
+        if (options->estimator == PPO_ADVANTAGE_RLOO) { /* R - mean of the others = K / (K - 1) (R - mean) */
             factor = size > 1 ? (double)size / (double)(size - 1) : 0;
-        else if (options->scale_rewards != PPO_SCALE_NONE)
+        } else if (options->scale_rewards != PPO_SCALE_NONE) {
             factor = 1 / ((options->scale_rewards == PPO_SCALE_GROUP ? deviation : of_batch) + GROUP_EPSILON);
+        }
         for (int64_t i = first; i < first + size; i++) {
             const struct episode *episode = &episodes->items[i];
             fill(episodes->advantages, episode, (episodes->returns[episode->first] - group.mean) * factor);
@@ -177,8 +186,9 @@ double advantage_mean_score(const struct episodes *episodes, const struct advant
     struct score_statistics statistics = {0};
     double sum = 0;
     score_statistics_add(&statistics, moments_of_scores(episodes), (double)episodes->count);
-    for (int64_t i = 0; i < episodes->count; i++)
+    for (int64_t i = 0; i < episodes->count; i++) {
         sum += final_score(&episodes->items[i], options, &statistics);
+    }
     return sum / (double)episodes->count;
 }
 
@@ -191,28 +201,32 @@ void advantage_compute(struct episodes *episodes, const struct advantage_options
     *summary = (struct advantage_summary){.score = scores.mean,
                                           .score_deviation = sqrt(scores.squares / (double)count),
                                           .groups = count / episodes->group_size};
-    if (options->use_score_norm)
+    if (options->use_score_norm) {
         score_statistics_add(statistics, scores, (double)count);
+    }
     set_rewards(episodes, options, kl_coef, statistics, summary);
     bool with_critic = options->estimator == PPO_ADVANTAGE_GAE;
     if (with_critic) {
-        if (options->whiten_rewards)
+        if (options->whiten_rewards) {
             whiten(episodes->rewards, tokens, true);
+        }
         generalised_advantages(episodes, options);
     } else {
         group_advantages(episodes, options, summary);
     }
     summary->advantage_deviation = sqrt(moments_of(episodes->advantages, tokens).squares / (double)tokens);
-    if (with_critic)
+    if (with_critic) {
         whiten(episodes->advantages, tokens, false);
+    }
 }
 
 double explained_variance(const struct episodes *episodes)
 {
     struct moments returns = moments_of(episodes->returns, episodes->token_count);
     double mean = 0, squares = 0;
-    for (int64_t t = 0; t < episodes->token_count; t++)
+    for (int64_t t = 0; t < episodes->token_count; t++) {
         mean += episodes->returns[t] - (double)episodes->values[t];
+    }
     mean /= (double)episodes->token_count;
     for (int64_t t = 0; t < episodes->token_count; t++) {
         double distance = episodes->returns[t] - (double)episodes->values[t] - mean;

@@ -57,8 +57,9 @@ static int64_t family_answers(const struct ppo_view *view, const int64_t *answer
     const struct episode *items = view->episodes->items;
     int64_t taken = 0;
     *tokens = prompt_length(view, answers[0]);
-    for (; taken < count && items[answers[taken]].prompt == items[answers[0]].prompt; taken++)
+    for (; taken < count && items[answers[taken]].prompt == items[answers[0]].prompt; taken++) {
         *tokens += items[answers[taken]].length;
+    }
     return taken;
 }
 
@@ -67,8 +68,9 @@ int64_t ppo_pass_answers(const struct ppo_view *view, const int64_t *answers, in
     int64_t taken = 0, tokens = 0, family_tokens;
     while (taken < count) {
         int64_t family = family_answers(view, answers + taken, count - taken, &family_tokens);
-        if (!batch_takes(&tokens, family_tokens, view->pass_tokens))
+        if (!batch_takes(&tokens, family_tokens, view->pass_tokens)) {
             break;
+        }
         taken += family;
     }
     return taken;
@@ -83,8 +85,9 @@ void ppo_pass_load(struct ppo_parts *parts, const struct ppo_view *view, const i
     for (int64_t i = 0; i < count; i++) {
         const struct episode *episode = &episodes->items[answers[i]];
         const struct prompt *prompt = view->prompts[episode->prompt];
-        if (i == 0 || episode->prompt != episodes->items[answers[i - 1]].prompt)
+        if (i == 0 || episode->prompt != episodes->items[answers[i - 1]].prompt) {
             parent = batch_append(batch, prompt->ids, NULL, prompt->count, -1, 0);
+        }
         batch_append(batch, episodes->tokens + episode->first, parts->trained, (int32_t)episode->length, parent, 0);
     }
     pass_load(parts->pass, batch);
@@ -93,9 +96,10 @@ void ppo_pass_load(struct ppo_parts *parts, const struct ppo_view *view, const i
 int64_t ppo_pass_texts(struct ppo_parts *parts, int64_t first, int64_t count)
 {
     int64_t taken = 0, tokens = 0;
-    while (taken < count &&
-           batch_takes(&tokens, ppo_data_ptx(&parts->data, first + taken)->length, parts->backend->traits.pass_tokens))
+    while (taken < count && batch_takes(&tokens, ppo_data_ptx(&parts->data, first + taken)->length,
+                                        parts->backend->traits.pass_tokens)) {
         taken++;
+    }
     return taken;
 }
 

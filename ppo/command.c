@@ -98,8 +98,9 @@ static int write_request(struct strbuf *line, const struct reward_request *reque
     strbuf_printf(line, "{\"id\": \"%s\", \"iteration\": %lld, \"index\": %lld", id, (long long)request->iteration,
                   (long long)request->index);
     put_text(line, "prompt", request->prompt, strlen(request->prompt));
-    if (request->messages)
+    if (request->messages) {
         strbuf_printf(line, ", \"messages\": %s", request->messages);
+    }
     put_text(line, "response", request->response, request->response_length);
     put_text(line, "completion", request->response, request->response_length);
     strbuf_puts(line, "}\n");
@@ -120,12 +121,15 @@ static int exchange(struct reward_command *command, struct request_round *round,
 {
     struct strbuf *line = &command->line;
     bool sending = round->sent < round->asked_count;
-    if (sending && round->line_sent == 0 && write_request(line, &round->requests[round->asked[round->sent]], err) != 0)
+    if (sending && round->line_sent == 0 &&
+        write_request(line, &round->requests[round->asked[round->sent]], err) != 0) {
         return -1;
+    }
     size_t left = sending ? line->length - round->line_sent : 0, written;
     if (program_exchange(&command->program, sending ? line->data + round->line_sent : NULL, left, &written, seconds,
-                         err) != 0)
+                         err) != 0) {
         return -1;
+    }
     round->line_sent += written;
     if (sending && round->line_sent == line->length) {
         round->line_sent = 0;
@@ -149,20 +153,22 @@ static int parse_json(const char *text, size_t length, const struct reward_reque
                       struct err *err)
 {
     json_t *value = json_read_text(text, length, "the line", err);
-    if (!value)
+    if (!value) {
         return -1;
+    }
     char id[ID_SIZE];
     bool object = json_is_object(value);
     const json_t *number = object ? json_object_get(value, "score") : value;
     const char *answered = object ? json_string_value(json_object_get(value, "id")) : NULL;
     request_id(id, request);
     int status = 0;
-    if (!json_is_number(number))
+    if (!json_is_number(number)) {
         status = err_set(err, "it has no number \"score\"");
-    else if (answered && strcmp(answered, id) != 0)
+    } else if (answered && strcmp(answered, id) != 0) {
         status = err_set(err, "the request in turn has the \"id\" \"%s\"", id);
-    else
+    } else {
         *score = json_number_value(number);
+    }
     json_decref(value);
     return status;
 }
@@ -172,17 +178,21 @@ static int parse_score(const char *line, size_t length, const struct reward_requ
                        struct err *err)
 {
     char word[64];
-    while (length > 0 && isspace((unsigned char)line[length - 1]))
+    while (length > 0 && isspace((unsigned char)line[length - 1])) {
         length--;
-    for (; length > 0 && isspace((unsigned char)*line); line++)
+    }
+    for (; length > 0 && isspace((unsigned char)*line); line++) {
         length--;
+    }
     if (length < sizeof word) {
         memcpy(word, line, length);
         word[length] = '\0';
-        if (number_parse(word, score))
+        if (number_parse(word, score)) {
             return 0;
-        if (is_not_finite(word))
+        }
+        if (is_not_finite(word)) {
             return err_set(err, "a score must be a finite number");
+        }
     }
     return parse_json(line, length, request, score, err);
 }
@@ -212,8 +222,9 @@ static int too_many(struct reward_command *command, const char *line, size_t len
     fail(command, err, strbuf_text(&what));
     strbuf_free(&what);
     struct err cause;
-    if (journal_forget(command->journal, &cause) != 0)
+    if (journal_forget(command->journal, &cause) != 0) {
         err_prefix(err, "%s", cause.text);
+    }
     return -1;
 }
 
@@ -224,12 +235,14 @@ static int take_answer(struct reward_command *command, struct request_round *rou
     const struct reward_request *request = &round->requests[number];
     struct err why;
     double *score = &round->scores[number];
-    if (parse_score(line, length, request, score, &why) != 0)
+    if (parse_score(line, length, request, score, &why) != 0) {
         return no_score(command, line, length, why.text, err);
+    }
     struct journal_entry entry = {
         .iteration = request->iteration, .index = request->index, .hash = round->hashes[number], .score = *score};
-    if (journal_append(command->journal, &entry, err) != 0)
+    if (journal_append(command->journal, &entry, err) != 0) {
         return -1;
+    }
     round->answered++;
     round->last_answer = clock_seconds();
     return 0;
@@ -241,15 +254,18 @@ static int take_answers(struct reward_command *command, struct request_round *ro
     size_t length;
     while (program_line(&command->program, &line, &length)) {
         command->lines++;
-        if (round->answered >= round->sent)
+        if (round->answered >= round->sent) {
             return too_many(command, line, length, err);
-        if (take_answer(command, round, line, length, err) != 0)
+        }
+        if (take_answer(command, round, line, length, err) != 0) {
             return -1;
+        }
     }
-    if (program_unread(&command->program) > REWARD_LINE_MAX)
+    if (program_unread(&command->program) > REWARD_LINE_MAX) {
         return fail(command, err,
                     "wrote a line of more than a MiB; make it write one score a line, and everything else to "
                     "standard error");
+    }
     return 0;
 }
 
@@ -286,8 +302,9 @@ static int check_silence(struct reward_command *command, struct err *err)
 {
     struct program *program = &command->program;
     size_t none;
-    if (program_exchange(program, NULL, 0, &none, 0, err) != 0)
+    if (program_exchange(program, NULL, 0, &none, 0, err) != 0) {
         return -1;
+    }
     size_t length = program_unread(program);
     return length > 0 ? too_many(command, program->answers.data + program->taken, length, err) : 0;
 }
@@ -295,20 +312,25 @@ static int check_silence(struct reward_command *command, struct err *err)
 static int ask(struct reward_command *command, struct request_round *round, struct err *err)
 {
     /* A program that writes two lines a request answered the last one of the call before too early. */
-    if (check_silence(command, err) != 0)
+    if (check_silence(command, err) != 0) {
         return -1;
+    }
     journal_mark(command->journal);
     round->last_answer = clock_seconds();
     while (round->answered < round->asked_count) {
         double deadline = round->last_answer + command->timeout;
-        if (exchange(command, round, deadline - clock_seconds(), err) != 0 || take_answers(command, round, err) != 0)
+        if (exchange(command, round, deadline - clock_seconds(), err) != 0 || take_answers(command, round, err) != 0) {
             return -1;
-        if (round->answered >= round->asked_count)
+        }
+        if (round->answered >= round->asked_count) {
             break;
-        if (command->program.output < 0)
+        }
+        if (command->program.output < 0) {
             return closed_its_output(command, round, err);
-        if (clock_seconds() >= round->last_answer + command->timeout)
+        }
+        if (clock_seconds() >= round->last_answer + command->timeout) {
             return stayed_silent(command, round, err);
+        }
     }
     return check_silence(command, err) == 0 ? journal_sync(command->journal, err) : -1;
 }
@@ -318,31 +340,37 @@ static int look_up(struct reward_command *command, struct request_round *round, 
 {
     round->hashes = mem_alloc(count, sizeof *round->hashes, err);
     round->asked = round->hashes ? mem_alloc(count, sizeof *round->asked, err) : NULL;
-    if (!round->asked)
+    if (!round->asked) {
         return -1;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct reward_request *request = &round->requests[i];
         round->hashes[i] = hash_of(command, request);
-        if (!journal_take(command->journal, request->iteration, request->index, round->hashes[i], &round->scores[i]))
+        if (!journal_take(command->journal, request->iteration, request->index, round->hashes[i], &round->scores[i])) {
             round->asked[round->asked_count++] = i;
+        }
     }
-    if (count > round->asked_count)
+    if (count > round->asked_count) {
         log_info("%zu of %zu answers were scored before this run was stopped: their scores are those in '%s'",
                  count - round->asked_count, count, command->journal_path);
+    }
     return 0;
 }
 
 int reward_command_score(struct reward_command *command, const struct reward_request *requests, size_t count,
                          double *scores, struct err *err)
 {
-    if (command->ended)
+    if (command->ended) {
         return err_set(err, "reward_command has failed before and is not asked again; mend it and start anew");
-    if (count == 0)
+    }
+    if (count == 0) {
         return 0;
+    }
     struct request_round round = {.requests = requests, .scores = scores};
     int status = look_up(command, &round, count, err);
-    if (status == 0 && round.asked_count > 0)
+    if (status == 0 && round.asked_count > 0) {
         status = ask(command, &round, err);
+    }
     if (status != 0) {
         command->ended = true;
         program_end(&command->program, 0);
@@ -357,8 +385,9 @@ int reward_command_score(struct reward_command *command, const struct reward_req
 int reward_command_open(struct reward_command **out, const struct reward_command_options *options, struct err *err)
 {
     struct reward_command *command = mem_alloc(1, sizeof *command, err);
-    if (!command)
+    if (!command) {
         return -1;
+    }
     command->timeout = options->timeout;
     command->text = mem_copy_string(options->command, strlen(options->command), err);
     command->journal_path = command->text ? mem_copy_string(options->journal, strlen(options->journal), err) : NULL;
@@ -375,18 +404,21 @@ int reward_command_open(struct reward_command **out, const struct reward_command
 
 void reward_command_close(struct reward_command *command)
 {
-    if (!command)
+    if (!command) {
         return;
+    }
     if (!command->ended) {
         char fate[PROGRAM_FATE_SIZE];
         program_end(&command->program, END_GRACE);
         program_fate(&command->program, fate);
-        if (program_unread(&command->program) > 0)
+        if (program_unread(&command->program) > 0) {
             log_warn("reward_command wrote more lines than it was asked for: some scores may be of other answers");
-        if (command->program.killed)
+        }
+        if (command->program.killed) {
             log_warn("reward_command did not end within %g seconds of the end of its input, and was ended", END_GRACE);
-        else if (command->program.status != 0)
+        } else if (command->program.status != 0) {
             log_warn("reward_command %s after all its answers", fate);
+        }
     }
     program_free(&command->program);
     journal_close(command->journal);

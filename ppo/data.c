@@ -31,8 +31,9 @@ static int push(struct ppo_prompts *prompts, const struct prompt *prompt, struct
 {
     const struct prompt **items =
         mem_grow((void *)prompts->items, &prompts->capacity, prompts->count + 1, sizeof *items, err);
-    if (!items)
+    if (!items) {
         return -1;
+    }
     prompts->items = items;
     items[prompts->count++] = prompt;
     return 0;
@@ -54,9 +55,11 @@ static int choose(const struct ppo_data *data, const struct prompt *items, size_
     for (size_t i = 0; i < count; i++) {
         int64_t copies = items[i].count <= longest ? copies_of(data->recipe, entry, &items[i]) : 0;
         *dropped += items[i].count > longest;
-        for (int64_t c = 0; c < copies; c++)
-            if (push(out, &items[i], err) != 0)
+        for (int64_t c = 0; c < copies; c++) {
+            if (push(out, &items[i], err) != 0) {
                 return -1;
+            }
+        }
     }
     return 0;
 }
@@ -68,14 +71,16 @@ static int load_entries(struct ppo_data *data, struct prompt_list **list, const 
     struct dataset_options options = dataset_options_of(data);
     for (size_t i = 0; i < entries->count; i++) {
         struct dataset_source source = source_of(&entries->items[i]);
-        if (prompt_list_load_source(list, &source, &options, err) != 0)
+        if (prompt_list_load_source(list, &source, &options, err) != 0) {
             return -1;
+        }
         ends[i] = (*list)->count;
     }
     for (size_t i = 0; i < entries->count; i++) {
         size_t first = i ? ends[i - 1] : 0;
-        if (choose(data, (*list)->items + first, ends[i] - first, &entries->items[i], out, dropped, err) != 0)
+        if (choose(data, (*list)->items + first, ends[i] - first, &entries->items[i], out, dropped, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -86,20 +91,24 @@ static int load_prompts(struct ppo_data *data, struct prompt_list **list, const 
     const struct recipe *recipe = data->recipe;
     size_t *ends = mem_alloc(entries->count, sizeof *ends, err);
     int64_t dropped = 0;
-    int rc = ends ? load_entries(data, list, entries, out, ends, &dropped, err) : -1;
+    int result = ends ? load_entries(data, list, entries, out, ends, &dropped, err) : -1;
     mem_free(ends);
-    if (rc != 0)
+    if (result != 0) {
         return err_prefix(err, "%s", what);
+    }
     log_info("%s: %zu prompts, the longest of %d tokens", what, (*list)->count, prompt_list_longest(*list));
-    if (dropped)
+    if (dropped) {
         log_info("  %lld of them leave no room for response_length in max_length and are left out", (long long)dropped);
-    if ((*list)->skipped)
+    }
+    if ((*list)->skipped) {
         log_warn("%lld bad records of %s were skipped", (long long)(*list)->skipped, what);
-    if (out->count == 0)
+    }
+    if (out->count == 0) {
         return err_set(err,
                        "%s: every prompt has more than max_length - response_length = %lld tokens, so none is left; "
                        "raise max_length",
                        what, (long long)(recipe->max_length - ppo_keys(recipe)->response_length));
+    }
     return 0;
 }
 
@@ -110,16 +119,18 @@ static int split(struct ppo_data *data, struct err *err)
     size_t all = data->train.count, kept = 0;
     for (size_t i = 0; i < all; i++) {
         const struct prompt *prompt = data->train.items[i];
-        if (random_uniform((uint64_t)recipe->seed, RANDOM_SPLIT, prompt->record, 0) >= recipe->eval_split)
+        if (random_uniform((uint64_t)recipe->seed, RANDOM_SPLIT, prompt->record, 0) >= recipe->eval_split) {
             data->train.items[kept++] = prompt;
-        else if (push(&data->eval, prompt, err) != 0)
+        } else if (push(&data->eval, prompt, err) != 0) {
             return -1;
+        }
     }
     data->train.count = kept;
-    if (kept == 0 || kept == all)
+    if (kept == 0 || kept == all) {
         return err_set(err,
                        "eval_split: %g of %zu prompts leaves nothing to %s; give another share, or an eval_dataset",
                        recipe->eval_split, all, kept ? "evaluate on" : "train on");
+    }
     return 0;
 }
 
@@ -128,19 +139,26 @@ static int load_samples(struct ppo_data *data, struct err *err)
     const struct recipe *recipe = data->recipe;
     struct dataset_options options = dataset_options_of(data);
     options.max_length = (int32_t)(recipe->max_length - ppo_keys(recipe)->response_length);
-    for (size_t i = 0; i < recipe->sample_prompts.count; i++)
-        if (prompt_list_add_text(&data->sample_list, recipe->sample_prompts.items[i], &options, err) != 0)
+    for (size_t i = 0; i < recipe->sample_prompts.count; i++) {
+        if (prompt_list_add_text(&data->sample_list, recipe->sample_prompts.items[i], &options, err) != 0) {
             return err_prefix(err, "sample_prompts");
+        }
+    }
     if (recipe->sample_prompts_file &&
-        prompt_list_load(&data->sample_list, recipe->sample_prompts_file, NULL, &options, err) != 0)
+        prompt_list_load(&data->sample_list, recipe->sample_prompts_file, NULL, &options, err) != 0) {
         return err_prefix(err, "sample_prompts_file");
-    for (size_t i = 0; data->sample_list && i < data->sample_list->count; i++)
-        if (push(&data->samples, &data->sample_list->items[i], err) != 0)
+    }
+    for (size_t i = 0; data->sample_list && i < data->sample_list->count; i++) {
+        if (push(&data->samples, &data->sample_list->items[i], err) != 0) {
             return -1;
+        }
+    }
     const struct ppo_prompts *others = data->eval.count ? &data->eval : &data->train;
-    for (size_t i = 0; !data->sample_list && i < others->count && data->samples.count < PPO_SAMPLES; i++)
-        if ((i == 0 || others->items[i] != others->items[i - 1]) && push(&data->samples, others->items[i], err) != 0)
+    for (size_t i = 0; !data->sample_list && i < others->count && data->samples.count < PPO_SAMPLES; i++) {
+        if ((i == 0 || others->items[i] != others->items[i - 1]) && push(&data->samples, others->items[i], err) != 0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -150,14 +168,17 @@ static int load_ptx(struct ppo_data *data, struct err *err)
     struct dataset_options options = dataset_options_of(data);
     options.max_length = (int32_t)data->recipe->max_length;
     struct dataset_source *sources = mem_alloc(entries->count, sizeof *sources, err);
-    if (!sources)
+    if (!sources) {
         return -1;
-    for (size_t i = 0; i < entries->count; i++)
+    }
+    for (size_t i = 0; i < entries->count; i++) {
         sources[i] = source_of(&entries->items[i]);
-    int rc = dataset_load(&data->ptx, sources, entries->count, &options, err);
+    }
+    int result = dataset_load(&data->ptx, sources, entries->count, &options, err);
     mem_free(sources);
-    if (rc != 0)
+    if (result != 0) {
         return err_prefix(err, "ptx_dataset");
+    }
     log_info("ptx_dataset: %zu examples, %lld trained tokens", data->ptx->count, (long long)data->ptx->trained_tokens);
     data->ptx_order = mem_alloc(data->ptx->count, sizeof *data->ptx_order, err);
     return data->ptx_order ? 0 : -1;
@@ -176,15 +197,19 @@ static int load_all(struct ppo_data *data, struct err *err)
 {
     const struct recipe *recipe = data->recipe;
     if (model_text_open(&data->text, recipe->model_name_or_path, recipe->chat_template, err) != 0 ||
-        load_prompts(data, &data->list, &recipe->dataset, &data->train, "dataset", err) != 0)
+        load_prompts(data, &data->list, &recipe->dataset, &data->train, "dataset", err) != 0) {
         return -1;
+    }
     if (recipe->eval_dataset.count &&
-        load_prompts(data, &data->eval_list, &recipe->eval_dataset, &data->eval, "eval_dataset", err) != 0)
+        load_prompts(data, &data->eval_list, &recipe->eval_dataset, &data->eval, "eval_dataset", err) != 0) {
         return -1;
-    if (recipe->eval_split > 0 && split(data, err) != 0)
+    }
+    if (recipe->eval_split > 0 && split(data, err) != 0) {
         return -1;
-    if (load_samples(data, err) != 0 || (ppo_keys(recipe)->ptx_dataset.count && load_ptx(data, err) != 0))
+    }
+    if (load_samples(data, err) != 0 || (ppo_keys(recipe)->ptx_dataset.count && load_ptx(data, err) != 0)) {
         return -1;
+    }
     data->order = mem_alloc(data->train.count, sizeof *data->order, err);
     data->epoch = data->ptx_epoch = -1;
     return data->order ? 0 : -1;
@@ -229,9 +254,11 @@ int32_t ppo_data_longest(const struct ppo_data *data)
     const struct ppo_prompts *kinds[PROMPT_KINDS];
     int32_t longest = 1;
     prompts_of(data, kinds);
-    for (int k = 0; k < PROMPT_KINDS; k++)
-        for (size_t i = 0; i < kinds[k]->count; i++)
+    for (int k = 0; k < PROMPT_KINDS; k++) {
+        for (size_t i = 0; i < kinds[k]->count; i++) {
             longest = max(longest, kinds[k]->items[i]->count);
+        }
+    }
     return longest;
 }
 
@@ -243,8 +270,9 @@ int32_t ppo_data_longest_answer(const struct ppo_data *data)
 
 static int32_t highest_of(const int32_t *ids, int32_t count, int32_t highest)
 {
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         highest = max(highest, ids[i]);
+    }
     return highest;
 }
 
@@ -253,11 +281,14 @@ int32_t ppo_data_highest_id(const struct ppo_data *data)
     const struct ppo_prompts *kinds[PROMPT_KINDS];
     int32_t highest = 0;
     prompts_of(data, kinds);
-    for (int k = 0; k < PROMPT_KINDS; k++)
-        for (size_t i = 0; i < kinds[k]->count; i++)
+    for (int k = 0; k < PROMPT_KINDS; k++) {
+        for (size_t i = 0; i < kinds[k]->count; i++) {
             highest = highest_of(kinds[k]->items[i]->ids, kinds[k]->items[i]->count, highest);
-    for (size_t i = 0; data->ptx && i < data->ptx->count; i++)
+        }
+    }
+    for (size_t i = 0; data->ptx && i < data->ptx->count; i++) {
         highest = highest_of(data->ptx->examples[i].ids, data->ptx->examples[i].length, highest);
+    }
     return highest;
 }
 
@@ -271,11 +302,13 @@ size_t ppo_data_size(const struct ppo_data *data)
     const struct ppo_prompts *kinds[PROMPT_KINDS];
     size_t size = list_size(data->list) + list_size(data->eval_list) + list_size(data->sample_list);
     size += data->train.count * sizeof *data->order;
-    if (data->ptx)
+    if (data->ptx) {
         size += data->ptx->bytes + data->ptx->count * sizeof *data->ptx_order;
+    }
     prompts_of(data, kinds);
-    for (int k = 0; k < PROMPT_KINDS; k++)
+    for (int k = 0; k < PROMPT_KINDS; k++) {
         size += kinds[k]->capacity * sizeof *kinds[k]->items;
+    }
     return size;
 }
 
@@ -302,11 +335,13 @@ static int64_t item_at(const struct recipe *recipe, int64_t *order, int64_t *ord
                        uint64_t what)
 {
     int64_t epoch = place / (int64_t)count, within = place % (int64_t)count;
-    if (!recipe->shuffle)
+    if (!recipe->shuffle) {
         return within;
-    if (epoch != *order_epoch)
+    }
+    if (epoch != *order_epoch) {
         random_permutation(order, count, random_u64((uint64_t)recipe->seed, RANDOM_MIX, what, 0), RANDOM_SHUFFLE,
                            (uint64_t)epoch);
+    }
     *order_epoch = epoch;
     return order[within];
 }

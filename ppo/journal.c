@@ -30,12 +30,15 @@ struct journal {
 
 static int compare_keys(const struct journal_entry *a, const struct journal_entry *b)
 {
-    if (a->iteration != b->iteration)
+    if (a->iteration != b->iteration) {
         return a->iteration < b->iteration ? -1 : 1;
-    if (a->index != b->index)
+    }
+    if (a->index != b->index) {
         return a->index < b->index ? -1 : 1;
-    if (a->hash.high != b->hash.high)
+    }
+    if (a->hash.high != b->hash.high) {
         return a->hash.high < b->hash.high ? -1 : 1;
+    }
     return a->hash.low < b->hash.low ? -1 : a->hash.low > b->hash.low;
 }
 
@@ -51,8 +54,9 @@ static int compare_known(const void *left, const void *right)
 static int parse_hash(const char *text, struct hash *hash)
 {
     char half[17] = {0};
-    if (strlen(text) != HASH_TEXT_SIZE - 1 || strspn(text, "0123456789abcdef") != HASH_TEXT_SIZE - 1)
+    if (strlen(text) != HASH_TEXT_SIZE - 1 || strspn(text, "0123456789abcdef") != HASH_TEXT_SIZE - 1) {
         return -1;
+    }
     memcpy(half, text, 16);
     hash->high = strtoull(half, NULL, 16);
     memcpy(half, text + 16, 16);
@@ -69,10 +73,12 @@ static int parse_entry(const char *line, size_t length, const char *where, struc
                 json_need_int(object, "index", &entry->index, INT64_MIN, INT64_MAX, where, err) == 0 &&
                 json_need_string(object, "hash", &hash, where, err) == 0;
     const json_t *score = json_object_get(object, "score");
-    if (read && (parse_hash(hash, &entry->hash) != 0 || !json_is_number(score)))
+    if (read && (parse_hash(hash, &entry->hash) != 0 || !json_is_number(score))) {
         read = err_set(err, "%s: \"hash\" must be 32 hexadecimal digits and \"score\" a number", where) == 0;
-    if (read)
+    }
+    if (read) {
         entry->score = json_number_value(score);
+    }
     json_decref(object);
     return read ? 0
                 : err_prefix(err, "cannot go on with the scores of this run; remove the line, or the file, whose "
@@ -81,11 +87,13 @@ static int parse_entry(const char *line, size_t length, const char *where, struc
 
 static int keep(struct journal *journal, const struct journal_entry *entry, struct err *err)
 {
-    if (journal->count >= ENTRIES_MAX)
+    if (journal->count >= ENTRIES_MAX) {
         return err_set(err, "'%s' has more than %zu entries; remove the file", journal->path, ENTRIES_MAX);
+    }
     struct known *grown = mem_grow(journal->known, &journal->capacity, journal->count + 1, sizeof *grown, err);
-    if (!grown)
+    if (!grown) {
         return -1;
+    }
     journal->known = grown;
     journal->known[journal->count] = (struct known){.entry = *entry, .order = journal->count};
     journal->count++;
@@ -100,16 +108,19 @@ static int read_lines(struct journal *journal, const struct file_map *map, int64
     int64_t number = 1;
     for (*whole = 0; *whole < map->size; *whole = (size_t)(newline - text) + 1, number++) {
         newline = memchr(text + *whole, '\n', map->size - *whole);
-        if (!newline)
+        if (!newline) {
             break;
+        }
         char where[PATH_MAX + 32];
         struct journal_entry entry = {0};
         snprintf(where, sizeof where, "%.*s:%lld", PATH_MAX, journal->path, (long long)number);
         size_t length = (size_t)(newline - text) - *whole;
-        if (parse_entry(text + *whole, length, where, &entry, err) != 0)
+        if (parse_entry(text + *whole, length, where, &entry, err) != 0) {
             return -1;
-        if (entry.iteration >= first_iteration && keep(journal, &entry, err) != 0)
+        }
+        if (entry.iteration >= first_iteration && keep(journal, &entry, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -118,32 +129,38 @@ static int read_journal(struct journal *journal, int64_t first_iteration, struct
 {
     struct file_map map;
     size_t whole;
-    if (file_map_open(&map, journal->path, err) != 0)
+    if (file_map_open(&map, journal->path, err) != 0) {
         return -1;
+    }
     int status = read_lines(journal, &map, first_iteration, &whole, err);
-    if (status == 0 && whole < map.size && ftruncate(journal->file, (off_t)whole) != 0)
+    if (status == 0 && whole < map.size && ftruncate(journal->file, (off_t)whole) != 0) {
         status = err_set_errno(err, "cannot cut the torn last line of '%s'", journal->path);
+    }
     file_map_close(&map);
-    if (journal->count > 0)
+    if (journal->count > 0) {
         qsort(journal->known, journal->count, sizeof *journal->known, compare_known);
+    }
     return status;
 }
 
 int journal_open(struct journal **out, const char *path, bool fresh, int64_t first_iteration, struct err *err)
 {
     struct journal *journal = mem_alloc(1, sizeof *journal, err);
-    if (!journal)
+    if (!journal) {
         return -1;
+    }
     journal->file = -1;
     journal->path = mem_copy_string(path, strlen(path), err);
     int status = journal->path ? 0 : -1;
     if (status == 0) {
         journal->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (fresh ? O_TRUNC : 0), 0666);
-        if (journal->file < 0)
+        if (journal->file < 0) {
             status = err_set_errno(err, "cannot open '%s' to keep scores", path);
+        }
     }
-    if (status == 0)
+    if (status == 0) {
         status = read_journal(journal, first_iteration, err);
+    }
     if (status != 0) {
         journal_close(journal);
         return -1;
@@ -155,10 +172,12 @@ int journal_open(struct journal **out, const char *path, bool fresh, int64_t fir
 
 void journal_close(struct journal *journal)
 {
-    if (!journal)
+    if (!journal) {
         return;
-    if (journal->file >= 0)
+    }
+    if (journal->file >= 0) {
         close(journal->file);
+    }
     mem_free(journal->path);
     mem_free(journal->known);
     mem_free(journal);
@@ -170,15 +189,17 @@ bool journal_take(struct journal *journal, int64_t iteration, int64_t index, str
     size_t low = 0, high = journal->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_keys(&journal->known[middle].entry, &wanted) < 0)
+        if (compare_keys(&journal->known[middle].entry, &wanted) < 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     for (; low < journal->count && compare_keys(&journal->known[low].entry, &wanted) == 0; low++) {
         struct known *known = &journal->known[low];
-        if (known->taken)
+        if (known->taken) {
             continue;
+        }
         known->taken = true;
         *score = known->entry.score;
         return true;
@@ -212,7 +233,8 @@ void journal_mark(struct journal *journal)
 
 int journal_forget(struct journal *journal, struct err *err)
 {
-    if (journal->mark < 0 || ftruncate(journal->file, journal->mark) != 0)
+    if (journal->mark < 0 || ftruncate(journal->file, journal->mark) != 0) {
         return err_set_errno(err, "cannot take the last scores out of '%s'; remove the file", journal->path);
+    }
     return 0;
 }

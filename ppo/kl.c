@@ -36,8 +36,9 @@ double kl_slope(enum ppo_kl_estimator estimator, double d)
 
 void kl_controller_update(struct kl_controller *controller, double kl, int64_t episodes)
 {
-    if (!controller->adaptive || !isfinite(kl))
+    if (!controller->adaptive || !isfinite(kl)) {
         return;
+    }
     double error = fmax(-0.2, fmin(0.2, kl / controller->target - 1));
     controller->kl_coef *= fmax(0, 1 + error * (double)episodes / controller->horizon);
 }

@@ -77,19 +77,24 @@ static int roll_out(struct ppo_loop *loop, int64_t iteration, struct rollout_sum
     struct scoring_occasion occasion = {.iteration = iteration};
     double moment = clock_seconds();
     struct ppo_asked asked = ask_iteration(loop, iteration);
-    if (rollout_sample(parts, &asked, (int32_t)ppo_keys(parts->recipe)->response_length, &loop->episodes, err) != 0)
+    if (rollout_sample(parts, &asked, (int32_t)ppo_keys(parts->recipe)->response_length, &loop->episodes, err) != 0) {
         return -1;
+    }
     sums->seconds[PPO_ROLLOUT] += lap(&moment);
-    if (scoring_score(&parts->scoring, loop->prompts, &loop->episodes, &occasion, err) != 0)
+    if (scoring_score(&parts->scoring, loop->prompts, &loop->episodes, &occasion, err) != 0) {
         return -1;
+    }
     sums->seconds[PPO_SCORING] += lap(&moment);
-    if (iteration == 0 && parts->roles.has_critic && parts->roles.critic_is_fresh && begin_critic(loop, err) != 0)
+    if (iteration == 0 && parts->roles.has_critic && parts->roles.critic_is_fresh && begin_critic(loop, err) != 0) {
         return -1;
-    if (rollout_measure(parts, loop->prompts, &loop->episodes, rollout, err) != 0)
+    }
+    if (rollout_measure(parts, loop->prompts, &loop->episodes, rollout, err) != 0) {
         return -1;
+    }
     sums->seconds[PPO_FORWARD] += lap(&moment);
-    if (!(rollout->token_kl < LOST_KL))
+    if (!(rollout->token_kl < LOST_KL)) {
         return lost(loop, iteration, "the KL to the reference", rollout->token_kl, err);
+    }
     return 0;
 }
 
@@ -106,12 +111,14 @@ static void count_rollout(struct ppo_loop *loop, const struct rollout_summary *r
     ppo_sums_add(sums, PPO_RESPONSE_LENGTH, summary->length);
     ppo_sums_add(sums, PPO_EOS_TOKENS, (double)summary->stopped);
     ppo_sums_add(sums, PPO_REFERENCE_PERPLEXITY, rollout->reference_perplexity);
-    if (loop->parts->roles.has_critic)
+    if (loop->parts->roles.has_critic) {
         ppo_sums_add(sums, PPO_EXPLAINED_VARIANCE, explained_variance(&loop->episodes));
-    else
+    } else {
         ppo_sums_add(sums, PPO_EQUAL_GROUPS, (double)summary->equal_groups / (double)summary->groups);
-    if (rollout->decode_drift > sums->decode_drift)
+    }
+    if (rollout->decode_drift > sums->decode_drift) {
         sums->decode_drift = rollout->decode_drift;
+    }
 }
 
 static void count_update(struct ppo_loop *loop, const struct update_summary *summary)
@@ -128,11 +135,13 @@ static void count_update(struct ppo_loop *loop, const struct update_summary *sum
         ppo_sums_add(sums, PPO_RATIO_VARIANCE, fmax(0, summary->ratio_squares / batches - ratio * ratio));
         ppo_sums_add(sums, PPO_UPDATES, (double)summary->updates);
     }
-    if (summary->updates > 0)
+    if (summary->updates > 0) {
         ppo_sums_add(sums, PPO_GRAD_NORM, summary->grad_norm / (double)summary->updates);
-    if (summary->texts > 0)
+    }
+    if (summary->texts > 0) {
         ppo_sums_add(sums, PPO_PTX_LOSS,
                      summary->ptx_loss / (double)summary->updates / ppo_keys(loop->parts->recipe)->ptx_coef);
+    }
     if (value_batches > 0) {
         ppo_sums_add(sums, PPO_VALUE_LOSS, summary->value_loss / value_batches);
         ppo_sums_add(sums, PPO_VALUE_CLIP_FRACTION, summary->value_clip_fraction / value_batches);
@@ -147,8 +156,9 @@ static void count_update(struct ppo_loop *loop, const struct update_summary *sum
 static int check_landing(const struct ppo_loop *loop, int64_t iteration, double score, struct err *err)
 {
     const struct recipe *recipe = loop->parts->recipe;
-    if (loop->leaps == 0 || score >= loop->score_before - loop->widest_spread / 2)
+    if (loop->leaps == 0 || score >= loop->score_before - loop->widest_spread / 2) {
         return 0;
+    }
     return err_set(
         err,
         "iteration %lld: the policy moved by more than %g nats a token at once (policy/approxkl_avg), and the "
@@ -168,8 +178,9 @@ static int check_leaps(struct ppo_loop *loop, int64_t iteration, const struct up
         loop->widest_spread = fmax(loop->widest_spread, before->score_deviation);
     }
     loop->leaps = moved > LEAP ? loop->leaps + 1 : 0;
-    if (loop->leaps > LEAPS_MOST || moved > LEAP_AT_ALL)
+    if (loop->leaps > LEAPS_MOST || moved > LEAP_AT_ALL) {
         return lost(loop, iteration, "the policy's move since the rollout (policy/approxkl_avg)", moved, err);
+    }
     return 0;
 }
 
@@ -182,21 +193,27 @@ static int train_step(void *context, int64_t iteration, struct loop_step *result
     struct update_summary update;
     const struct advantage_options options = ppo_advantage_options(ppo_keys(parts->recipe));
     const struct ppo_view view = {&loop->episodes, loop->prompts, parts->backend->traits.pass_tokens};
-    if (roll_out(loop, iteration, &rollout, err) != 0)
+    if (roll_out(loop, iteration, &rollout, err) != 0) {
         return -1;
+    }
     advantage_compute(&loop->episodes, &options, loop->controller.kl_coef, &loop->statistics, &advantages);
     count_rollout(loop, &rollout, &advantages);
-    if (check_landing(loop, iteration, advantages.score, err) != 0)
+    if (check_landing(loop, iteration, advantages.score, err) != 0) {
         return -1;
+    }
     double moment = clock_seconds();
-    if (update_run(parts, &loop->steps, &view, iteration, loop->controller.kl_coef, &update, err) != 0)
+    if (update_run(parts, &loop->steps, &view, iteration, loop->controller.kl_coef, &update, err) != 0) {
         return -1;
+    }
     loop->sums.seconds[PPO_UPDATE] += lap(&moment);
     count_update(loop, &update);
-    if (check_leaps(loop, iteration, &update, &advantages, err) != 0)
+    if (check_leaps(loop, iteration, &update, &advantages, err) != 0) {
         return -1;
-    if (iteration >= ppo_keys(parts->recipe)->critic_warmup_steps) /* before, the policy stays where its reference is */
+    }
+    if (iteration >=
+        ppo_keys(parts->recipe)->critic_warmup_steps) { /* before, the policy stays where its reference is */
         kl_controller_update(&loop->controller, advantages.kl, loop->episodes.count);
+    }
     *result = (struct loop_step){
         .loss = update.loss,
         .grad_norm = update.grad_norm,
@@ -231,8 +248,9 @@ static int answer(struct ppo_loop *loop, const struct ppo_prompts *prompts, int6
         loop->keys[i] = random_u64(prompts->items[i]->record, RANDOM_MIX, i, 2);
     }
     struct ppo_asked asked = {loop->prompts, loop->keys, (int64_t)prompts->count};
-    if (rollout_sample(parts, &asked, (int32_t)most, &loop->looks, err) != 0)
+    if (rollout_sample(parts, &asked, (int32_t)most, &loop->looks, err) != 0) {
         return -1;
+    }
     return scoring_score(&parts->scoring, loop->prompts, &loop->looks, &occasion, err);
 }
 
@@ -242,8 +260,9 @@ static int evaluate_prompts(struct ppo_loop *loop, double *error, struct err *er
     const struct recipe *recipe = loop->parts->recipe;
     int64_t step = loop->steps.run->state.step, ended = 0, tokens = 0;
     double start = clock_seconds(), sum = 0;
-    if (answer(loop, &loop->parts->data.eval, ppo_keys(recipe)->response_length, loop->episodes.capacity, err) != 0)
+    if (answer(loop, &loop->parts->data.eval, ppo_keys(recipe)->response_length, loop->episodes.capacity, err) != 0) {
         return -1;
+    }
     double count = (double)loop->looks.count;
     for (int64_t i = 0; i < loop->looks.count; i++) {
         sum += loop->looks.items[i].score;
@@ -266,12 +285,12 @@ static int write_samples(struct ppo_loop *loop, struct err *err)
     struct run *run = loop->steps.run;
     int64_t first_index = loop->episodes.capacity + (int64_t)data->eval.count;
     struct strbuf words = {0};
-    int rc = answer(loop, &data->samples, loop->parts->recipe->sample_max_new_tokens, first_index, err);
-    for (size_t i = 0; rc == 0 && i < data->samples.count; i++) {
+    int result = answer(loop, &data->samples, loop->parts->recipe->sample_max_new_tokens, first_index, err);
+    for (size_t i = 0; result == 0 && i < data->samples.count; i++) {
         double score = loop->looks.items[i].score;
         strbuf_clear(&words);
         if (scoring_words(&loop->parts->scoring, &loop->looks, (int64_t)i, &words, err) != 0) {
-            rc = -1;
+            result = -1;
             break;
         }
         log_info("  > %s\n    %s\n    score %.3f", data->samples.items[i]->text, strbuf_text(&words), score);
@@ -279,17 +298,18 @@ static int write_samples(struct ppo_loop *loop, struct err *err)
         metrics_text(run->samples, "prompt", data->samples.items[i]->text);
         metrics_text(run->samples, "answer", strbuf_text(&words));
         metrics_real(run->samples, "score", score);
-        rc = metrics_end(run->samples, err);
+        result = metrics_end(run->samples, err);
     }
     strbuf_free(&words);
-    return rc;
+    return result;
 }
 
 static int evaluate(void *context, double *error, struct err *err)
 {
     struct ppo_loop *loop = context;
-    if (loop->parts->data.eval.count && evaluate_prompts(loop, error, err) != 0)
+    if (loop->parts->data.eval.count && evaluate_prompts(loop, error, err) != 0) {
         return -1;
+    }
     return write_samples(loop, err);
 }
 
@@ -304,8 +324,9 @@ struct loop_stage ppo_loop_stage(struct ppo_loop *loop)
 int ppo_loop_set_critic_offset(struct ppo_loop *loop, struct err *err)
 {
     struct ppo_roles *roles = &loop->parts->roles;
-    if (!roles->has_critic || !roles->critic_is_fresh)
+    if (!roles->has_critic || !roles->critic_is_fresh) {
         return 0;
+    }
     return trainable_scale_score(&roles->critic, 1, loop->critic_offset - trainable_score(&roles->critic)->offset, err);
 }
 

@@ -7,8 +7,9 @@
 static int64_t tokens_of(const struct episodes *episodes, const int64_t *answers, int64_t count)
 {
     int64_t tokens = 0;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         tokens += episodes->items[answers[i]].length;
+    }
     return tokens;
 }
 
@@ -74,8 +75,9 @@ void policy_loss_add(struct policy_loss *loss, int64_t answer, const float *logp
             loss->entropies += (double)entropies[i];
             loss->entropy_term -= weight * options->entropy_coef * (double)entropies[i];
         }
-        if (dentropies)
+        if (dentropies) {
             dentropies[i] = (float)(-weight * options->entropy_coef);
+        }
     }
     loss->answers_added++;
     loss->tokens_added += episode->length;
@@ -99,10 +101,12 @@ enum update_verdict policy_loss_verdict(const struct policy_loss *loss)
     assert(loss->answers_added == loss->answers);
     const struct policy_loss_options *options = &loss->options;
     struct policy_statistics statistics = policy_loss_statistics(loss);
-    if (options->target_kl > 0 && statistics.approx_kl > options->target_kl)
+    if (options->target_kl > 0 && statistics.approx_kl > options->target_kl) {
         return UPDATE_STOP;
-    if (options->ratio_threshold > 0 && statistics.ratio > options->ratio_threshold)
+    }
+    if (options->ratio_threshold > 0 && statistics.ratio > options->ratio_threshold) {
         return UPDATE_SKIP;
+    }
     return UPDATE_STEP;
 }
 

@@ -61,9 +61,10 @@ static int generate(struct ppo_parts *parts, const struct ppo_asked *asked, stru
 {
     const struct recipe *recipe = parts->recipe;
     struct stop_tokens stop_tokens = stop_tokens_of(&parts->roles.policy.model->config, &parts->data.text);
-    for (int64_t i = 0; i < asked->count; i++)
+    for (int64_t i = 0; i < asked->count; i++) {
         requests[i] = (struct generate_request){asked->prompts[i]->ids, asked->prompts[i]->count,
                                                 (int32_t)arrivals->group_size, asked->keys[i]};
+    }
     struct generate_options options = {
         .sampling = {.temperature = (float)ppo_keys(recipe)->temperature,
                      .top_k = (int32_t)ppo_keys(recipe)->top_k,
@@ -96,17 +97,19 @@ int rollout_sample(struct ppo_parts *parts, const struct ppo_asked *asked, int32
     arrivals.logprobs = mem_alloc(tokens, sizeof *arrivals.logprobs, err);
     arrivals.lengths = mem_alloc(count, sizeof *arrivals.lengths, err);
     arrivals.stopped = mem_alloc(count, sizeof *arrivals.stopped, err);
-    int rc = requests && arrivals.ids && arrivals.logprobs && arrivals.lengths && arrivals.stopped ? 0 : -1;
-    if (rc == 0)
-        rc = generate(parts, asked, requests, &arrivals, err);
-    if (rc == 0)
+    int result = requests && arrivals.ids && arrivals.logprobs && arrivals.lengths && arrivals.stopped ? 0 : -1;
+    if (result == 0) {
+        result = generate(parts, asked, requests, &arrivals, err);
+    }
+    if (result == 0) {
         append_all(&arrivals, count, episodes);
+    }
     mem_free(requests);
     mem_free(arrivals.ids);
     mem_free(arrivals.logprobs);
     mem_free(arrivals.lengths);
     mem_free(arrivals.stopped);
-    return rc;
+    return result;
 }
 
 /* ---- what the roles make of the answers ---- */
@@ -127,10 +130,12 @@ static int measure_pass(struct ppo_parts *parts, struct episodes *episodes, int6
     struct ppo_roles *roles = &parts->roles;
     if (predict(parts, roles->policy.model, roles->policy.overlay, episodes->old_logprobs + first, err) != 0 ||
         predict(parts, roles->reference_model, ppo_roles_reference_overlay(roles), episodes->reference_logprobs + first,
-                err) != 0)
+                err) != 0) {
         return -1;
-    if (!roles->has_critic)
+    }
+    if (!roles->has_critic) {
         return 0;
+    }
     pass_use(parts->pass, roles->critic.model);
     pass_forward(parts->pass, roles->critic.overlay, false);
     return pass_score(parts->pass, trainable_score(&roles->critic), episodes->values + first, err);
@@ -144,8 +149,9 @@ static void summarise(const struct episodes *episodes, struct rollout_summary *s
         double drift = fabs(old - (double)episodes->sampled_logprobs[t]);
         entropy -= old;
         reference -= (double)episodes->reference_logprobs[t];
-        if (!(drift <= summary->decode_drift))
+        if (!(drift <= summary->decode_drift)) {
             summary->decode_drift = drift;
+        }
     }
     summary->entropy = entropy / (double)episodes->count;
     summary->reference_perplexity = exp(reference / (double)episodes->token_count);
@@ -158,19 +164,21 @@ int rollout_measure(struct ppo_parts *parts, const struct prompt *const *prompts
     const struct ppo_view view = {episodes, prompts, parts->backend->traits.pass_tokens};
     int64_t most = ppo_piece_answers(parts->recipe);
     int64_t *answers = mem_alloc((size_t)episodes->count, sizeof *answers, err);
-    int rc = answers ? 0 : -1;
+    int result = answers ? 0 : -1;
     *summary = (struct rollout_summary){0};
-    for (int64_t i = 0; rc == 0 && i < episodes->count; i++)
+    for (int64_t i = 0; result == 0 && i < episodes->count; i++) {
         answers[i] = i;
-    for (int64_t i = 0, taken; rc == 0 && i < episodes->count; i += taken) {
+    }
+    for (int64_t i = 0, taken; result == 0 && i < episodes->count; i += taken) {
         int64_t left = episodes->count - i;
         taken = ppo_pass_answers(&view, answers + i, left < most ? left : most);
         ppo_pass_load(parts, &view, answers + i, taken);
-        rc = measure_pass(parts, episodes, episodes->items[i].first, err);
+        result = measure_pass(parts, episodes, episodes->items[i].first, err);
         summary->tokens += parts->batch.tokens;
     }
     mem_free(answers);
-    if (rc == 0)
+    if (result == 0) {
         summarise(episodes, summary);
-    return rc;
+    }
+    return result;
 }

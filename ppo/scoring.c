@@ -34,16 +34,19 @@ static int ask_command(struct scoring *scoring, const struct prompt *const *prom
     size_t count = (size_t)episodes->count;
     struct reward_request *requests = mem_alloc(count, sizeof *requests, err);
     double *scores = requests ? mem_alloc(count, sizeof *scores, err) : NULL;
-    int rc = scores ? 0 : -1;
-    for (size_t i = 0; rc == 0 && i < count; i++)
+    int result = scores ? 0 : -1;
+    for (size_t i = 0; result == 0 && i < count; i++) {
         requests[i] = request_of(episodes, prompts, occasion, (int64_t)i, &words[i]);
-    if (rc == 0)
-        rc = reward_command_score(scoring->command, requests, count, scores, err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
+    }
+    if (result == 0) {
+        result = reward_command_score(scoring->command, requests, count, scores, err);
+    }
+    for (size_t i = 0; result == 0 && i < count; i++) {
         episodes->items[i].score = scores[i];
+    }
     mem_free(requests);
     mem_free(scores);
-    return rc;
+    return result;
 }
 
 /* ---- either ---- */
@@ -77,8 +80,9 @@ int scoring_start(struct scoring *scoring, struct pass *pass, const struct answe
 
 void scoring_close(struct scoring *scoring)
 {
-    if (scoring->has_reward_model)
+    if (scoring->has_reward_model) {
         reward_model_close(&scoring->reward_model);
+    }
     reward_command_close(scoring->command);
     *scoring = (struct scoring){0};
 }
@@ -87,17 +91,21 @@ int scoring_score(struct scoring *scoring, const struct prompt *const *prompts, 
                   const struct scoring_occasion *occasion, struct err *err)
 {
     size_t count = (size_t)episodes->count;
-    if (scoring->has_reward_model && !scoring->reward_model.anew)
+    if (scoring->has_reward_model && !scoring->reward_model.anew) {
         return reward_model_score(&scoring->reward_model, prompts, episodes, NULL, err);
+    }
     struct strbuf *words = mem_alloc(count, sizeof *words, err);
-    int rc = words ? 0 : -1;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = scoring_words(scoring, episodes, (int64_t)i, &words[i], err);
-    if (rc == 0)
-        rc = scoring->has_reward_model ? reward_model_score(&scoring->reward_model, prompts, episodes, words, err)
-                                       : ask_command(scoring, prompts, episodes, words, occasion, err);
-    for (size_t i = 0; words && i < count; i++)
+    int result = words ? 0 : -1;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = scoring_words(scoring, episodes, (int64_t)i, &words[i], err);
+    }
+    if (result == 0) {
+        result = scoring->has_reward_model ? reward_model_score(&scoring->reward_model, prompts, episodes, words, err)
+                                           : ask_command(scoring, prompts, episodes, words, occasion, err);
+    }
+    for (size_t i = 0; words && i < count; i++) {
         strbuf_free(&words[i]);
+    }
     mem_free(words);
-    return rc;
+    return result;
 }

@@ -43,20 +43,24 @@ static const char *const phases[PPO_PHASE_COUNT] = {
 
 void ppo_sums_add(struct ppo_sums *sums, enum ppo_metric metric, double value)
 {
-    if (!isfinite(value))
+    if (!isfinite(value)) {
         return;
+    }
     sums->sums[metric] += value;
     sums->counts[metric]++;
 }
 
 void ppo_sums_record(struct ppo_sums *sums, struct metrics *metrics)
 {
-    for (int m = 0; m < PPO_METRIC_COUNT; m++)
-        if (sums->counts[m] > 0)
+    for (int m = 0; m < PPO_METRIC_COUNT; m++) {
+        if (sums->counts[m] > 0) {
             metrics_real(metrics, names[m].metric, sums->sums[m] / sums->counts[m]);
+        }
+    }
     metrics_real(metrics, "val/decode_drift", sums->decode_drift);
-    for (int p = 0; p < PPO_PHASE_COUNT; p++)
+    for (int p = 0; p < PPO_PHASE_COUNT; p++) {
         metrics_timing(metrics, phases[p], sums->seconds[p]);
+    }
     *sums = (struct ppo_sums){0};
 }
 

@@ -37,8 +37,9 @@ static int over_passes(struct updater *updater, const struct mini_batch *mini_ba
         taken = ppo_pass_answers(updater->view, answers, (end < mini_batch->count ? end : mini_batch->count) - first);
         ppo_pass_load(updater->parts, updater->view, answers, taken);
         updater->summary->tokens += updater->parts->batch.tokens;
-        if (work(updater, answers, taken, err) != 0)
+        if (work(updater, answers, taken, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -52,8 +53,9 @@ static int policy_pass(struct updater *updater, const int64_t *answers, int64_t 
     float inverse_temperature = (float)(1 / ppo_keys(parts->recipe)->temperature);
     pass_use(parts->pass, policy->model);
     pass_forward(parts->pass, policy->overlay, true);
-    if (pass_predict(parts->pass, policy->overlay, inverse_temperature, &out, err) != 0)
+    if (pass_predict(parts->pass, policy->overlay, inverse_temperature, &out, err) != 0) {
         return -1;
+    }
     int64_t place = 0;
     for (int64_t i = 0; i < count; i++) {
         policy_loss_add(&updater->policy, answers[i], numbers->logprobs + place, numbers->entropies + place,
@@ -73,8 +75,9 @@ static int critic_pass(struct updater *updater, const int64_t *answers, int64_t 
     float *values = parts->numbers.logprobs, *slopes = parts->numbers.dlogprobs;
     pass_use(parts->pass, critic->model);
     pass_forward(parts->pass, critic->overlay, true);
-    if (pass_score(parts->pass, head, values, err) != 0)
+    if (pass_score(parts->pass, head, values, err) != 0) {
         return -1;
+    }
     int64_t place = 0;
     for (int64_t i = 0; i < count; i++) {
         value_loss_add(&updater->value, answers[i], values + place, slopes + place);
@@ -97,16 +100,18 @@ static int add_texts(struct updater *updater, int64_t count, double *loss, struc
                         ppo_keys(recipe)->num_generations +
                     updater->summary->texts;
     int64_t trained = 0;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         trained += ppo_data_ptx(&parts->data, first + i)->trained_count;
+    }
     for (int64_t i = 0, taken; i < count; i += taken) {
         taken = ppo_pass_texts(parts, first + i, count - i);
         ppo_pass_load_texts(parts, first + i, taken);
         updater->summary->tokens += parts->batch.tokens;
         pass_use(parts->pass, policy->model);
         pass_forward(parts->pass, policy->overlay, true);
-        if (pass_predict(parts->pass, policy->overlay, 1, &out, err) != 0)
+        if (pass_predict(parts->pass, policy->overlay, 1, &out, err) != 0) {
             return -1;
+        }
         *loss += ptx_loss_add(ppo_keys(recipe)->ptx_coef, trained, out.logprob, parts->batch.prediction_count,
                               parts->numbers.dlogprobs);
         pass_backward(parts->pass, policy->overlay, 1, parts->numbers.dlogprobs, NULL);
@@ -119,8 +124,9 @@ static int add_texts(struct updater *updater, int64_t count, double *loss, struc
 static int take_step(struct updater *updater, struct optimizer *optimizer, double loss, double *norms, struct err *err)
 {
     struct loop_step step = {0};
-    if (loop_update(updater->loop, optimizer, loss, &step, err) != 0)
+    if (loop_update(updater->loop, optimizer, loss, &step, err) != 0) {
         return -1;
+    }
     updater->summary->rate = step.rate;
     updater->summary->finite = updater->summary->finite && step.applied;
     *norms += step.grad_norm;
@@ -147,16 +153,19 @@ static int train_policy(struct updater *updater, const struct mini_batch *mini_b
     optimizer_clear_gradients(parts->policy_optimizer);
     struct policy_loss_options options = ppo_policy_loss_options(ppo_keys(parts->recipe), updater->kl_coef);
     policy_loss_begin(&updater->policy, &options, updater->view->episodes, mini_batch->answers, mini_batch->count);
-    if (over_passes(updater, mini_batch, policy_pass, err) != 0)
+    if (over_passes(updater, mini_batch, policy_pass, err) != 0) {
         return -1;
+    }
     struct policy_statistics statistics = policy_loss_statistics(&updater->policy);
     add_policy_statistics(summary, &statistics);
     *verdict = policy_loss_verdict(&updater->policy);
-    if (*verdict != UPDATE_STEP)
+    if (*verdict != UPDATE_STEP) {
         return 0;
+    }
     double texts = 0;
-    if (parts->data.ptx && add_texts(updater, mini_batch->count, &texts, err) != 0)
+    if (parts->data.ptx && add_texts(updater, mini_batch->count, &texts, err) != 0) {
         return -1;
+    }
     summary->ptx_loss += texts;
     summary->loss += statistics.loss + texts;
     summary->updates++;
@@ -170,8 +179,9 @@ static int train_critic(struct updater *updater, const struct mini_batch *mini_b
     optimizer_clear_gradients(parts->critic_optimizer);
     struct value_loss_options options = ppo_value_loss_options(ppo_keys(parts->recipe));
     value_loss_begin(&updater->value, &options, updater->view->episodes, mini_batch->answers, mini_batch->count);
-    if (over_passes(updater, mini_batch, critic_pass, err) != 0)
+    if (over_passes(updater, mini_batch, critic_pass, err) != 0) {
         return -1;
+    }
     double loss = value_loss_mean(&updater->value);
     summary->value_loss += loss;
     summary->value_clip_fraction += value_loss_clip_fraction(&updater->value);
@@ -185,12 +195,14 @@ static int train(struct updater *updater, const struct mini_batch *mini_batch, s
     const struct recipe *recipe = updater->parts->recipe;
     enum update_verdict verdict = UPDATE_STEP;
     bool warming_up = updater->parts->roles.has_critic && updater->iteration < ppo_keys(recipe)->critic_warmup_steps;
-    if (!warming_up && train_policy(updater, mini_batch, &verdict, err) != 0)
+    if (!warming_up && train_policy(updater, mini_batch, &verdict, err) != 0) {
         return -1;
+    }
     updater->summary->skipped += verdict == UPDATE_SKIP;
     updater->summary->stopped = verdict == UPDATE_STOP;
-    if (verdict != UPDATE_STEP || !updater->parts->roles.has_critic)
+    if (verdict != UPDATE_STEP || !updater->parts->roles.has_critic) {
         return 0;
+    }
     return train_critic(updater, mini_batch, err);
 }
 
@@ -203,9 +215,11 @@ static void order_answers(const struct updater *updater, int64_t epoch, int64_t 
     int64_t group = episodes->group_size, count = episodes->count / group;
     uint64_t seed = random_u64((uint64_t)updater->parts->recipe->seed, RANDOM_MIX, 3, (uint64_t)updater->iteration);
     random_permutation(prompts, (size_t)count, seed, RANDOM_SHUFFLE, (uint64_t)epoch);
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t s = 0; s < group; s++)
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t s = 0; s < group; s++) {
             answers[i * group + s] = prompts[i] * group + s;
+        }
+    }
 }
 
 static int train_epoch(struct updater *updater, const int64_t *answers, struct err *err)
@@ -216,8 +230,9 @@ static int train_epoch(struct updater *updater, const int64_t *answers, struct e
     for (int64_t m = 0; m < parts && !updater->summary->stopped; m++) {
         int64_t first = m * units / parts * unit, end = (m + 1) * units / parts * unit;
         struct mini_batch mini_batch = {answers + first, end - first};
-        if (train(updater, &mini_batch, err) != 0)
+        if (train(updater, &mini_batch, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -230,15 +245,17 @@ int update_run(struct ppo_parts *parts, struct loop *loop, const struct ppo_view
     size_t count = (size_t)view->episodes->count;
     int64_t *answers = mem_alloc(count, sizeof *answers, err);
     int64_t *prompts = answers ? mem_alloc(count, sizeof *prompts, err) : NULL;
-    int rc = prompts ? 0 : -1;
+    int result = prompts ? 0 : -1;
     *summary = (struct update_summary){.finite = true};
-    for (int64_t epoch = 0; rc == 0 && epoch < ppo_keys(parts->recipe)->num_ppo_epochs && !summary->stopped; epoch++) {
+    for (int64_t epoch = 0; result == 0 && epoch < ppo_keys(parts->recipe)->num_ppo_epochs && !summary->stopped;
+         epoch++) {
         order_answers(&updater, epoch, prompts, answers);
-        rc = train_epoch(&updater, answers, err);
+        result = train_epoch(&updater, answers, err);
     }
-    if (summary->updates + summary->value_batches > 0)
+    if (summary->updates + summary->value_batches > 0) {
         summary->loss /= (double)(summary->updates > 0 ? summary->updates : summary->value_batches);
+    }
     mem_free(answers);
     mem_free(prompts);
-    return rc;
+    return result;
 }

@@ -14,9 +14,11 @@ static double nice_step(double size)
 {
     double power = pow(10, floor(log10(size)));
     const double steps[] = {1, 2, 5};
-    for (int i = 0; i < 3; i++)
-        if (steps[i] * power >= size * (1 - 1e-9))
+    for (int i = 0; i < 3; i++) {
+        if (steps[i] * power >= size * (1 - 1e-9)) {
             return steps[i] * power;
+        }
+    }
     return 10 * power;
 }
 
@@ -34,8 +36,9 @@ static double times(double count, double step)
 static void linear_ticks(struct axis *axis, int wanted, unsigned how)
 {
     double step = nice_step((axis->high - axis->low) / wanted);
-    if ((how & AXIS_WHOLE) && step < 1)
+    if ((how & AXIS_WHOLE) && step < 1) {
         step = 1;
+    }
     double first = floor(axis->low / step + 1e-9), last = ceil(axis->high / step - 1e-9);
     if (how & AXIS_EXACT) {
         first = ceil(axis->low / step - 1e-9);
@@ -44,8 +47,9 @@ static void linear_ticks(struct axis *axis, int wanted, unsigned how)
         axis->low = times(first, step);
         axis->high = times(last, step);
     }
-    for (double tick = first; tick <= last && axis->tick_count < AXIS_TICKS_MAX; tick++)
+    for (double tick = first; tick <= last && axis->tick_count < AXIS_TICKS_MAX; tick++) {
         axis->ticks[axis->tick_count++] = times(tick, step);
+    }
 }
 
 /* Powers of ten, or where those are few, 2 and 5 times them as well. */
@@ -57,8 +61,10 @@ static void log_ticks(struct axis *axis, int wanted)
     for (int power = (int)floor(log10(axis->low)); pow(10, power) <= axis->high; power += max(every, 1)) {
         for (int i = 0; i < parts; i++) {
             double tick = within[i] * pow(10, power);
-            if (tick >= axis->low * (1 - 1e-9) && tick <= axis->high * (1 + 1e-9) && axis->tick_count < AXIS_TICKS_MAX)
+            if (tick >= axis->low * (1 - 1e-9) && tick <= axis->high * (1 + 1e-9) &&
+                axis->tick_count < AXIS_TICKS_MAX) {
                 axis->ticks[axis->tick_count++] = tick;
+            }
         }
     }
 }
@@ -89,8 +95,9 @@ struct axis axis_fit(double low, double high, int wanted, unsigned how)
 
 double axis_place(const struct axis *axis, double value)
 {
-    if (axis->log)
+    if (axis->log) {
         return log(value / axis->low) / log(axis->high / axis->low);
+    }
     return (value - axis->low) / (axis->high - axis->low);
 }
 
@@ -98,15 +105,18 @@ double axis_place(const struct axis *axis, double value)
 static void tidy_exponent(char *text)
 {
     char *exponent = strchr(text, 'e');
-    if (!exponent)
+    if (!exponent) {
         return;
+    }
     char *to = exponent + 1, *from = exponent + 1;
-    if (*from == '+')
+    if (*from == '+') {
         from++;
-    else if (*from == '-')
+    } else if (*from == '-') {
         *to++ = *from++;
-    while (from[0] == '0' && from[1])
+    }
+    while (from[0] == '0' && from[1]) {
         from++;
+    }
     memmove(to, from, strlen(from) + 1);
 }
 
@@ -133,8 +143,9 @@ void axis_label(char out[AXIS_LABEL_SIZE], const struct axis *axis, double tick)
         tidy_exponent(out);
     } else if (size >= 1e4) {
         size_t i = 0;
-        while (units[i].size > size)
+        while (units[i].size > size) {
             i++;
+        }
         snprintf(out, AXIS_LABEL_SIZE, "%.*f%s", decimals_of(step / units[i].size), tick / units[i].size,
                  units[i].letter);
     } else {

@@ -52,10 +52,12 @@ static void put_coordinate(struct strbuf *out, double value)
 {
     char text[32];
     int length = snprintf(text, sizeof text, "%.3f", value);
-    while (text[length - 1] == '0')
+    while (text[length - 1] == '0') {
         length--;
-    if (text[length - 1] == '.')
+    }
+    if (text[length - 1] == '.') {
         length--;
+    }
     strbuf_append(out, text, (size_t)length);
 }
 
@@ -75,8 +77,9 @@ struct range {
 
 static void widen(struct range *range, double value)
 {
-    if (!isfinite(value))
+    if (!isfinite(value)) {
         return;
+    }
     range->low = fmin(range->low, value);
     range->high = fmax(range->high, value);
 }
@@ -90,10 +93,13 @@ static bool is_empty(const struct range *range)
 static double stack_height(const struct chart *chart, size_t series_count, double x)
 {
     double height = 0;
-    for (size_t s = 0; s < series_count; s++)
-        for (size_t i = 0; i < chart->series[s].curve->count; i++)
-            if (chart->series[s].curve->points[i].x == x && isfinite(chart->series[s].curve->points[i].y))
+    for (size_t s = 0; s < series_count; s++) {
+        for (size_t i = 0; i < chart->series[s].curve->count; i++) {
+            if (chart->series[s].curve->points[i].x == x && isfinite(chart->series[s].curve->points[i].y)) {
                 height += chart->series[s].curve->points[i].y;
+            }
+        }
+    }
     return height;
 }
 
@@ -104,13 +110,15 @@ static void find_ranges(const struct chart *chart, struct range *x, struct range
         for (size_t i = 0; i < curve->count; i++) {
             const struct curve_point *point = &curve->points[i];
             widen(x, point->x);
-            if (!isfinite(point->y))
+            if (!isfinite(point->y)) {
                 continue;
+            }
             widen(y, point->y);
             widen(y, point->low);
             widen(y, point->high);
-            if (chart->stacked)
+            if (chart->stacked) {
                 widen(y, stack_height(chart, chart->count, point->x));
+            }
         }
     }
 }
@@ -123,8 +131,9 @@ static double bar_distance(const struct chart *chart)
         const struct curve *curve = chart->series[s].curve;
         for (size_t i = 1; chart->series[s].mark == CHART_BARS && i < curve->count; i++) {
             double distance = fabs(curve->points[i].x - curve->points[i - 1].x);
-            if (distance > 0)
+            if (distance > 0) {
                 least = fmin(least, distance);
+            }
         }
     }
     return isfinite(least) ? least : 1;
@@ -137,14 +146,16 @@ static bool fit_axes(struct drawing *drawing)
     struct range x = {INFINITY, -INFINITY}, y = x;
     bool bars = false, points = false, whole = true;
     find_ranges(chart, &x, &y);
-    if (is_empty(&x) || is_empty(&y))
+    if (is_empty(&x) || is_empty(&y)) {
         return false;
+    }
     for (size_t s = 0; s < chart->count; s++) {
         bars |= chart->series[s].mark == CHART_BARS;
         points |= chart->series[s].mark == CHART_POINTS;
         drawing->bar_series += chart->series[s].mark == CHART_BARS;
-        for (size_t i = 0; whole && i < chart->series[s].curve->count; i++)
+        for (size_t i = 0; whole && i < chart->series[s].curve->count; i++) {
             whole = chart->series[s].curve->points[i].x == trunc(chart->series[s].curve->points[i].x);
+        }
     }
     double distance = bars ? bar_distance(chart) : 1;
     if (chart->categories) {
@@ -191,11 +202,13 @@ static void draw_categories(struct drawing *drawing)
     const struct chart *chart = drawing->chart;
     double space = (double)(RIGHT - LEFT) / (double)chart->category_count / LETTER;
     size_t longest = 1, every = 1;
-    for (size_t i = 0; i < chart->category_count; i++)
+    for (size_t i = 0; i < chart->category_count; i++) {
         longest = max(longest, strlen(chart->categories[i]));
+    }
     longest = min(longest, LABEL_MAX);
-    if (space < (double)longest + 1 && space < 8)
+    if (space < (double)longest + 1 && space < 8) {
         every = (size_t)ceil((double)(longest + 1) / space);
+    }
     for (size_t i = 0; i < chart->category_count; i += every) {
         const char *name = chart->categories[i];
         size_t fits = (size_t)(space * (double)every), length = strlen(name);
@@ -216,8 +229,9 @@ static void draw_whiskers(struct drawing *drawing, const struct curve *curve, do
     strbuf_puts(drawing->out, "<path class=\"whisker\" d=\"");
     for (size_t i = 0; i < curve->count; i++) {
         const struct curve_point *point = &curve->points[i];
-        if (!isfinite(point->y) || !isfinite(point->low) || !isfinite(point->high))
+        if (!isfinite(point->y) || !isfinite(point->low) || !isfinite(point->high)) {
             continue;
+        }
         double x = place_x(drawing, point->x) + shift;
         put_point(drawing->out, "M", x, place_y(drawing, point->low));
         strbuf_puts(drawing->out, "V");
@@ -228,9 +242,11 @@ static void draw_whiskers(struct drawing *drawing, const struct curve *curve, do
 
 static bool has_bounds(const struct curve *curve)
 {
-    for (size_t i = 0; i < curve->count; i++)
-        if (isfinite(curve->points[i].low) && isfinite(curve->points[i].high))
+    for (size_t i = 0; i < curve->count; i++) {
+        if (isfinite(curve->points[i].low) && isfinite(curve->points[i].high)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -239,11 +255,14 @@ static void draw_band(struct drawing *drawing, const struct curve *curve)
 {
     strbuf_puts(drawing->out, "<path class=\"band\" d=\"");
     for (size_t from = 0, to; from < curve->count; from = to + 1) {
-        for (to = from; to < curve->count && isfinite(curve->points[to].low) && isfinite(curve->points[to].high); to++)
+        for (to = from; to < curve->count && isfinite(curve->points[to].low) && isfinite(curve->points[to].high);
+             to++) {
             put_point(drawing->out, to == from ? "M" : "L", place_x(drawing, curve->points[to].x),
                       place_y(drawing, curve->points[to].high));
-        for (size_t i = to; i-- > from;)
+        }
+        for (size_t i = to; i-- > from;) {
             put_point(drawing->out, "L", place_x(drawing, curve->points[i].x), place_y(drawing, curve->points[i].low));
+        }
         strbuf_puts(drawing->out, to > from ? "Z" : "");
     }
     strbuf_puts(drawing->out, "\"/>\n");
@@ -258,13 +277,15 @@ static bool is_gap(const struct curve *curve, size_t i)
 static void put_path(struct drawing *drawing, const struct curve *curve, enum chart_mark mark)
 {
     for (size_t i = 0; i < curve->count; i++) {
-        if (is_gap(curve, i))
+        if (is_gap(curve, i)) {
             continue;
+        }
         bool first = mark == CHART_POINTS || i == 0 || is_gap(curve, i - 1);
         put_point(drawing->out, first ? "M" : "L", place_x(drawing, curve->points[i].x),
                   place_y(drawing, curve->points[i].y));
-        if (first && (mark == CHART_POINTS || is_gap(curve, i + 1)))
+        if (first && (mark == CHART_POINTS || is_gap(curve, i + 1))) {
             strbuf_puts(drawing->out, "h0");
+        }
     }
 }
 
@@ -283,8 +304,9 @@ static void draw_bars(struct drawing *drawing, size_t index, size_t bar_index)
     double shift = chart->stacked ? 0 : ((double)bar_index + 0.5) * width - drawing->bar_width / 2;
     for (size_t i = 0; i < series->curve->count; i++) {
         const struct curve_point *point = &series->curve->points[i];
-        if (!isfinite(point->y))
+        if (!isfinite(point->y)) {
             continue;
+        }
         double base = chart->stacked ? stack_height(chart, index, point->x) : 0;
         double one = place_y(drawing, base), other = place_y(drawing, base + point->y);
         char value[AXIS_LABEL_SIZE];
@@ -301,20 +323,23 @@ static void draw_bars(struct drawing *drawing, size_t index, size_t bar_index)
         html_puts(drawing->out, series->name);
         strbuf_printf(drawing->out, ": %s</title></rect>\n", value);
     }
-    if (!chart->stacked && has_bounds(series->curve))
+    if (!chart->stacked && has_bounds(series->curve)) {
         draw_whiskers(drawing, series->curve, shift);
+    }
 }
 
 static int draw_line(struct drawing *drawing, const struct chart_series *series, struct err *err)
 {
     struct curve thin = {0}, mean = {0};
     size_t window = series->smooth ? chart_window(series->curve->count) : 0;
-    int rc = curve_thin(&thin, series->curve, CURVE_DRAWN_POINTS, err);
-    if (rc == 0 && window)
-        rc = curve_smooth(&mean, series->curve, window, CURVE_DRAWN_POINTS / 4, err);
-    if (rc == 0) {
-        if (has_bounds(&thin))
+    int result = curve_thin(&thin, series->curve, CURVE_DRAWN_POINTS, err);
+    if (result == 0 && window) {
+        result = curve_smooth(&mean, series->curve, window, CURVE_DRAWN_POINTS / 4, err);
+    }
+    if (result == 0) {
+        if (has_bounds(&thin)) {
             draw_band(drawing, &thin);
+        }
         begin_path(drawing, series, window ? "line faint" : "line");
         put_path(drawing, &thin, CHART_LINE);
         strbuf_puts(drawing->out, "\"/>\n");
@@ -326,13 +351,14 @@ static int draw_line(struct drawing *drawing, const struct chart_series *series,
     }
     curve_free(&thin);
     curve_free(&mean);
-    return rc;
+    return result;
 }
 
 static void draw_points(struct drawing *drawing, const struct chart_series *series)
 {
-    if (has_bounds(series->curve))
+    if (has_bounds(series->curve)) {
         draw_whiskers(drawing, series->curve, 0);
+    }
     begin_path(drawing, series, "dots");
     put_path(drawing, series->curve, CHART_POINTS);
     strbuf_puts(drawing->out, "\"/>\n");
@@ -341,21 +367,22 @@ static void draw_points(struct drawing *drawing, const struct chart_series *seri
 static int draw_series(struct drawing *drawing, struct err *err)
 {
     size_t bar_index = 0;
-    int rc = 0;
-    for (size_t s = 0; rc == 0 && s < drawing->chart->count; s++) {
+    int result = 0;
+    for (size_t s = 0; result == 0 && s < drawing->chart->count; s++) {
         const struct chart_series *series = &drawing->chart->series[s];
         strbuf_puts(drawing->out, "<g class=\"");
         chart_colour_class(drawing->out, series->colour);
         strbuf_puts(drawing->out, "\">\n");
-        if (series->mark == CHART_BARS)
+        if (series->mark == CHART_BARS) {
             draw_bars(drawing, s, bar_index++);
-        else if (series->mark == CHART_POINTS)
+        } else if (series->mark == CHART_POINTS) {
             draw_points(drawing, series);
-        else
-            rc = draw_line(drawing, series, err);
+        } else {
+            result = draw_line(drawing, series, err);
+        }
         strbuf_puts(drawing->out, "</g>\n");
     }
-    return rc;
+    return result;
 }
 
 /* ---- the whole ---- */
@@ -381,36 +408,38 @@ int chart_draw(struct strbuf *out, const struct chart *chart, struct err *err)
     }
     begin_svg(&drawing);
     draw_y_axis(&drawing);
-    if (chart->categories)
+    if (chart->categories) {
         draw_categories(&drawing);
-    else
+    } else {
         draw_x_axis(&drawing);
+    }
     strbuf_printf(out, "<text class=\"end name\" x=\"%d\" y=\"%d\">", RIGHT, BOTTOM + 32);
     html_puts(out, chart->x_label);
     strbuf_puts(out, "</text>\n");
-    int rc = draw_series(&drawing, err);
+    int result = draw_series(&drawing, err);
     strbuf_puts(out, "</svg>\n");
-    return rc;
+    return result;
 }
 
 int chart_spark(struct strbuf *out, const struct curve *curve, struct err *err)
 {
     struct curve thin = {0};
     struct range x = {INFINITY, -INFINITY}, y = x;
-    int rc = curve_thin(&thin, curve, 100, err);
+    int result = curve_thin(&thin, curve, 100, err);
     for (size_t i = 0; i < thin.count; i++) {
         widen(&x, thin.points[i].x);
         widen(&y, thin.points[i].y);
     }
-    if (rc == 0 && !is_empty(&y) && x.high > x.low) {
+    if (result == 0 && !is_empty(&y) && x.high > x.low) {
         double height = y.high > y.low ? y.high - y.low : 1;
         bool first = true;
         strbuf_puts(out,
                     "<svg class=\"spark\" viewBox=\"0 0 100 24\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
                     "<path d=\"");
         for (size_t i = 0; i < thin.count; i++) {
-            if (isnan(thin.points[i].y))
+            if (isnan(thin.points[i].y)) {
                 continue;
+            }
             put_point(out, first ? "M" : "L", 100 * (thin.points[i].x - x.low) / (x.high - x.low),
                       22 - 20 * (thin.points[i].y - y.low) / height);
             first = false;
@@ -418,5 +447,5 @@ int chart_spark(struct strbuf *out, const struct curve *curve, struct err *err)
         strbuf_puts(out, "\"/></svg>");
     }
     curve_free(&thin);
-    return rc;
+    return result;
 }

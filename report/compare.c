@@ -23,16 +23,21 @@ static int read_runs(struct run_comparison *comparison, const char *const *folde
     comparison->count = count;
     comparison->runs = mem_alloc(count, sizeof *comparison->runs, err);
     comparison->names = comparison->runs ? mem_alloc(count, sizeof *comparison->names, err) : NULL;
-    if (!comparison->names)
+    if (!comparison->names) {
         return -1;
-    for (; comparison->read < count; comparison->read++)
-        if (report_data_read(&comparison->runs[comparison->read], folders[comparison->read], stages, err) != 0)
+    }
+    for (; comparison->read < count; comparison->read++) {
+        if (report_data_read(&comparison->runs[comparison->read], folders[comparison->read], stages, err) != 0) {
             return -1;
+        }
+    }
     for (size_t i = 0; i < count; i++) {
         comparison->names[i] = comparison->runs[i].name;
-        for (size_t j = 0; j < count; j++)
-            if (j != i && strcmp(comparison->runs[i].name, comparison->runs[j].name) == 0)
+        for (size_t j = 0; j < count; j++) {
+            if (j != i && strcmp(comparison->runs[i].name, comparison->runs[j].name) == 0) {
                 comparison->names[i] = comparison->runs[i].folder;
+            }
+        }
     }
     return 0;
 }
@@ -40,30 +45,36 @@ static int read_runs(struct run_comparison *comparison, const char *const *folde
 /* Whether a run before the n-th one measured `name`. */
 static bool measured_before(const struct run_comparison *comparison, size_t n, const char *name)
 {
-    for (size_t r = 0; r < n; r++)
-        if (report_data_series(&comparison->runs[r], name))
+    for (size_t r = 0; r < n; r++) {
+        if (report_data_series(&comparison->runs[r], name)) {
             return true;
+        }
+    }
     return false;
 }
 
 static int list_metrics(struct run_comparison *comparison, struct err *err)
 {
     size_t most = comparison->table.count;
-    for (size_t r = 0; r < comparison->count; r++)
+    for (size_t r = 0; r < comparison->count; r++) {
         most += comparison->runs[r].series_count;
+    }
     comparison->metrics = mem_alloc(most, sizeof *comparison->metrics, err);
-    if (!comparison->metrics)
+    if (!comparison->metrics) {
         return -1;
+    }
     for (size_t i = 0; i < comparison->table.count; i++) {
         const char *name = comparison->table.metrics[i].name->name;
-        if (measured_before(comparison, comparison->count, name))
+        if (measured_before(comparison, comparison->count, name)) {
             comparison->metrics[comparison->metric_count++] = name;
+        }
     }
     for (size_t r = 0; r < comparison->count; r++) {
         for (size_t i = 0; i < comparison->runs[r].series_count; i++) {
             const char *name = comparison->runs[r].series[i].name;
-            if (!metric_find(&comparison->table, name) && !measured_before(comparison, r, name))
+            if (!metric_find(&comparison->table, name) && !measured_before(comparison, r, name)) {
                 comparison->metrics[comparison->metric_count++] = name;
+            }
         }
     }
     return 0;
@@ -72,19 +83,23 @@ static int list_metrics(struct run_comparison *comparison, struct err *err)
 static int list_keys(struct run_comparison *comparison, struct err *err)
 {
     size_t most = 1;
-    for (size_t r = 0; r < comparison->count; r++)
+    for (size_t r = 0; r < comparison->count; r++) {
         most += comparison->runs[r].recipe.count;
+    }
     comparison->keys = mem_alloc(most, sizeof *comparison->keys, err);
-    if (!comparison->keys)
+    if (!comparison->keys) {
         return -1;
+    }
     for (size_t r = 0; r < comparison->count; r++) {
         for (size_t i = 0; i < comparison->runs[r].recipe.count; i++) {
             const char *name = comparison->runs[r].recipe.keys[i].name;
             bool known = false;
-            for (size_t before = 0; !known && before < r; before++)
+            for (size_t before = 0; !known && before < r; before++) {
                 known = report_recipe_has(&comparison->runs[before].recipe, name);
-            if (!known)
+            }
+            if (!known) {
                 comparison->keys[comparison->key_count++] = name;
+            }
         }
     }
     return 0;
@@ -92,8 +107,9 @@ static int list_keys(struct run_comparison *comparison, struct err *err)
 
 static void free_comparison(struct run_comparison *comparison)
 {
-    for (size_t i = 0; i < comparison->read; i++)
+    for (size_t i = 0; i < comparison->read; i++) {
         report_data_free(&comparison->runs[i]);
+    }
     mem_free(comparison->runs);
     mem_free(comparison->names);
     mem_free(comparison->metrics);
@@ -117,10 +133,11 @@ static void put_run_heads(struct strbuf *out, const struct run_comparison *compa
 static void put_result(struct strbuf *out, const struct report_data *run, const char *name)
 {
     const struct report_series *series = report_data_series(run, name);
-    if (metric_phase(name) && series)
+    if (metric_phase(name) && series) {
         html_seconds(out, curve_sum(&series->curve));
-    else
+    } else {
         html_number(out, report_data_last(run, name));
+    }
 }
 
 static void add_results(struct html_page *page, const struct run_comparison *comparison)
@@ -168,14 +185,17 @@ static void add_differences(struct html_page *page, const struct run_comparison 
         const char *key = comparison->keys[i];
         bool differs = false;
         for (size_t a = 0, b = 1; b < comparison->count; b++) {
-            if (comparison->runs[b].recipe.count == 0)
+            if (comparison->runs[b].recipe.count == 0) {
                 continue; /* its recipe is not there: nothing is known */
-            if (comparison->runs[a].recipe.count > 0)
+            }
+            if (comparison->runs[a].recipe.count > 0) {
                 differs |= strcmp(value_of(comparison, a, key), value_of(comparison, b, key)) != 0;
+            }
             a = b;
         }
-        if (!differs)
+        if (!differs) {
             continue;
+        }
         if (!any) {
             strbuf_puts(out, "<table class=\"wide\"><tr><th>key</th>");
             put_run_heads(out, comparison, "");
@@ -207,33 +227,35 @@ static int put_curves(struct strbuf *out, const struct run_comparison *compariso
                           .y_how = report_axis_how(panel ? panel->scale : METRIC_LINEAR)};
     for (size_t r = 0; r < comparison->count; r++) {
         const struct report_series *found = report_data_series(&comparison->runs[r], name);
-        if (found)
+        if (found) {
             series[chart.count++] = (struct chart_series){
                 .name = comparison->names[r], .curve = &found->curve, .colour = r, .smooth = true};
+        }
     }
     strbuf_puts(out, "<figure>\n<figcaption><h3>");
     html_puts(out, name);
     strbuf_printf(out, " <span class=\"unit\">%s</span></h3></figcaption>\n", panel ? panel->unit : "");
     report_put_legend(out, &chart);
-    int rc = chart_draw(out, &chart, err);
+    int result = chart_draw(out, &chart, err);
     strbuf_printf(out, "<p class=\"why\">%s</p>\n</figure>\n",
                   metric && metric->name->sentence ? metric->name->sentence : "");
-    return rc;
+    return result;
 }
 
 static int add_curves(struct html_page *page, const struct run_comparison *comparison, struct err *err)
 {
-    int rc = 0;
+    int result = 0;
     html_begin_section(page, "Curves");
     strbuf_puts(&page->body, "<div class=\"grid panels\">\n");
-    for (size_t i = 0; rc == 0 && i < comparison->metric_count; i++) {
+    for (size_t i = 0; result == 0 && i < comparison->metric_count; i++) {
         const struct metric *metric = metric_find(&comparison->table, comparison->metrics[i]);
-        if (!metric || metric->name->role == METRIC_CURVE) /* bounds are in the table */
-            rc = put_curves(&page->body, comparison, comparison->metrics[i], err);
+        if (!metric || metric->name->role == METRIC_CURVE) { /* bounds are in the table */
+            result = put_curves(&page->body, comparison, comparison->metrics[i], err);
+        }
     }
     strbuf_puts(&page->body, "</div>\n");
     html_end_section(page);
-    return rc;
+    return result;
 }
 
 static void put_head(struct strbuf *out, const struct run_comparison *comparison, const char *title)
@@ -254,23 +276,27 @@ int report_compare(const char *const *folders, size_t count, const char *path, c
 {
     struct run_comparison comparison = {0};
     struct html_page page = {0};
-    if (count < 2 || count > REPORT_RUNS_MAX)
+    if (count < 2 || count > REPORT_RUNS_MAX) {
         return err_set(err, "a comparison is made of 2 to %zu runs, not of %zu", REPORT_RUNS_MAX, count);
+    }
     metric_table_make(&comparison.table, stages);
-    int rc = read_runs(&comparison, folders, count, stages, err);
-    if (rc == 0)
-        rc = list_metrics(&comparison, err) == 0 ? list_keys(&comparison, err) : -1;
-    if (rc == 0) {
+    int result = read_runs(&comparison, folders, count, stages, err);
+    if (result == 0) {
+        result = list_metrics(&comparison, err) == 0 ? list_keys(&comparison, err) : -1;
+    }
+    if (result == 0) {
         put_head(&page.head, &comparison, "Runs compared");
         add_differences(&page, &comparison);
         add_results(&page, &comparison);
-        rc = add_curves(&page, &comparison, err);
+        result = add_curves(&page, &comparison, err);
     }
-    if (rc == 0)
-        rc = html_write_page(path, "Runs compared", &page, err);
-    if (rc != 0)
+    if (result == 0) {
+        result = html_write_page(path, "Runs compared", &page, err);
+    }
+    if (result != 0) {
         err_prefix(err, "cannot compare the runs");
+    }
     html_free_page(&page);
     free_comparison(&comparison);
-    return rc;
+    return result;
 }

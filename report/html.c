@@ -45,18 +45,20 @@ void html_text(struct strbuf *out, const char *text, size_t length, size_t most)
         int code;
         size_t size = utf8_read(text + at, length - at, &code);
         const char *entity = entity_of(code);
-        if (entity)
+        if (entity) {
             strbuf_puts(out, entity);
-        else if (code < 0)
+        } else if (code < 0) {
             strbuf_put_utf8(out, UTF8_REPLACEMENT);
-        else if (is_hidden(code))
+        } else if (is_hidden(code)) {
             strbuf_printf(out, "‹U+%04X›", (unsigned)code);
-        else
+        } else {
             strbuf_append(out, text + at, size);
+        }
         at += size;
     }
-    if (at < length)
+    if (at < length) {
         strbuf_printf(out, " … (%zu bytes more)", length - at);
+    }
 }
 
 void html_puts(struct strbuf *out, const char *text)
@@ -79,8 +81,9 @@ int html_json(struct strbuf *out, const json_t *value, size_t most, struct err *
         html_number(out, json_number_value(value));
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY);
-        if (!text)
+        if (!text) {
             return err_set(err, "out of memory while writing JSON");
+        }
         html_text(out, text, strlen(text), most);
         mem_free(text);
     }
@@ -101,12 +104,13 @@ void html_bytes(struct strbuf *out, double bytes)
 void html_seconds(struct strbuf *out, double seconds)
 {
     long long whole = llround(seconds);
-    if (seconds < 60)
+    if (seconds < 60) {
         strbuf_printf(out, seconds < 10 ? "%.2f s" : "%.1f s", seconds);
-    else if (whole < 3600)
+    } else if (whole < 3600) {
         strbuf_printf(out, "%lld min %02lld s", whole / 60, whole % 60);
-    else
+    } else {
         strbuf_printf(out, "%lld h %02lld min", whole / 3600, whole / 60 % 60);
+    }
 }
 
 /* ---- the page ---- */
@@ -156,21 +160,22 @@ static void put_frame(struct strbuf *out, const char *title, const struct strbuf
 int html_write_page(const char *path, const char *title, const struct html_page *page, struct err *err)
 {
     struct strbuf content = {0}, whole = {0};
-    int rc =
+    int result =
         strbuf_check(&page->head, err) != 0 || strbuf_check(&page->nav, err) != 0 ? -1 : strbuf_check(&page->body, err);
-    if (rc == 0) {
+    if (result == 0) {
         put_content(&content, page);
-        rc = strbuf_check(&content, err);
+        result = strbuf_check(&content, err);
     }
-    if (rc == 0) {
+    if (result == 0) {
         put_frame(&whole, title, &content);
-        rc = strbuf_check(&whole, err);
+        result = strbuf_check(&whole, err);
     }
-    if (rc == 0)
-        rc = file_write_whole(path, whole.data, whole.length, err);
+    if (result == 0) {
+        result = file_write_whole(path, whole.data, whole.length, err);
+    }
     strbuf_free(&content);
     strbuf_free(&whole);
-    return rc;
+    return result;
 }
 
 void html_free_page(struct html_page *page)

@@ -68,17 +68,20 @@ static const struct metric_panel common_panels[] = {
 
 static bool is_common(const char *section)
 {
-    for (const struct metric_panel *panel = common_panels; panel->title; panel++)
-        if (strcmp(panel->section, section) == 0)
+    for (const struct metric_panel *panel = common_panels; panel->title; panel++) {
+        if (strcmp(panel->section, section) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
 static size_t find_panel(const struct metric_table *table, const char *title)
 {
     size_t i = 0;
-    while (i < table->panel_count && strcmp(table->panels[i]->title, title) != 0)
+    while (i < table->panel_count && strcmp(table->panels[i]->title, title) != 0) {
         i++;
+    }
     return i;
 }
 
@@ -91,16 +94,18 @@ static size_t place_of(const struct metric_table *table, const struct metric_pan
         return at;
     }
     size_t at = table->panel_count;
-    while (at > 0 && strcmp(table->panels[at - 1]->section, panel->section) != 0)
+    while (at > 0 && strcmp(table->panels[at - 1]->section, panel->section) != 0) {
         at--;
+    }
     return at > 0 ? at : table->panel_count;
 }
 
 /* Puts the panel where it goes; one with the title of another adds its names to that one. */
 static void add_panel(struct metric_table *table, const struct metric_panel *panel)
 {
-    if (find_panel(table, panel->title) < table->panel_count)
+    if (find_panel(table, panel->title) < table->panel_count) {
         return;
+    }
     assert(table->panel_count < METRIC_PANELS_MAX);
     size_t at = place_of(table, panel);
     memmove(&table->panels[at + 1], &table->panels[at], (table->panel_count - at) * sizeof *table->panels);
@@ -112,11 +117,13 @@ static void add_panel(struct metric_table *table, const struct metric_panel *pan
 static void add_names(struct metric_table *table, size_t number, const struct metric_panel *panels)
 {
     for (const struct metric_panel *panel = panels; panel->title; panel++) {
-        if (strcmp(panel->title, table->panels[number]->title) != 0)
+        if (strcmp(panel->title, table->panels[number]->title) != 0) {
             continue;
+        }
         for (size_t i = 0; i < METRIC_NAMES_MAX && panel->names[i].name; i++) {
-            if (metric_find(table, panel->names[i].name))
+            if (metric_find(table, panel->names[i].name)) {
                 continue;
+            }
             assert(table->count < METRICS_MAX);
             table->metrics[table->count++] = (struct metric){&panel->names[i], table->panels[number], number};
         }
@@ -126,27 +133,36 @@ static void add_names(struct metric_table *table, size_t number, const struct me
 void metric_table_make(struct metric_table *table, const struct recipe_stages *stages)
 {
     *table = (struct metric_table){0};
-    for (size_t i = 0; i < stages->count; i++)
-        for (const struct metric_panel *panel = stages->items[i]->panels; panel->title; panel++)
-            if (panel->section && !is_common(panel->section))
+    for (size_t i = 0; i < stages->count; i++) {
+        for (const struct metric_panel *panel = stages->items[i]->panels; panel->title; panel++) {
+            if (panel->section && !is_common(panel->section)) {
                 add_panel(table, panel);
-    for (const struct metric_panel *panel = common_panels; panel->title; panel++)
+            }
+        }
+    }
+    for (const struct metric_panel *panel = common_panels; panel->title; panel++) {
         add_panel(table, panel);
-    for (size_t i = 0; i < stages->count; i++)
-        for (const struct metric_panel *panel = stages->items[i]->panels; panel->title; panel++)
+    }
+    for (size_t i = 0; i < stages->count; i++) {
+        for (const struct metric_panel *panel = stages->items[i]->panels; panel->title; panel++) {
             add_panel(table, panel);
+        }
+    }
     for (size_t number = 0; number < table->panel_count; number++) {
         add_names(table, number, common_panels);
-        for (size_t i = 0; i < stages->count; i++)
+        for (size_t i = 0; i < stages->count; i++) {
             add_names(table, number, stages->items[i]->panels);
+        }
     }
 }
 
 const struct metric *metric_find(const struct metric_table *table, const char *name)
 {
-    for (size_t i = 0; i < table->count; i++)
-        if (strcmp(table->metrics[i].name->name, name) == 0)
+    for (size_t i = 0; i < table->count; i++) {
+        if (strcmp(table->metrics[i].name->name, name) == 0) {
             return &table->metrics[i];
+        }
+    }
     return NULL;
 }
 

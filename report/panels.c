@@ -19,8 +19,9 @@ unsigned report_axis_how(enum metric_scale scale)
 static void put_extreme(struct strbuf *out, const struct curve_point *point)
 {
     strbuf_puts(out, "<td");
-    if (point)
+    if (point) {
         strbuf_printf(out, " title=\"at step %.0f\"", point->x);
+    }
     strbuf_putc(out, '>');
     html_number(out, point ? point->y : NAN);
     strbuf_puts(out, "</td>");
@@ -49,11 +50,13 @@ void report_put_legend(struct strbuf *out, const struct chart *chart)
         window = max(window, own);
     }
     strbuf_puts(out, "<table class=\"legend\"><tr><th>");
-    if (window)
+    if (window) {
         strbuf_printf(out, "means of %zu records", window);
+    }
     strbuf_puts(out, "</th><th>last</th><th>lowest</th><th>highest</th></tr>\n");
-    for (size_t i = 0; i < chart->count; i++)
+    for (size_t i = 0; i < chart->count; i++) {
         put_legend_row(out, &chart->series[i]);
+    }
     strbuf_puts(out, "</table>\n");
 }
 
@@ -72,8 +75,9 @@ static const struct report_series *find_bound(const struct report_data *data, co
 {
     for (size_t i = 0; i < data->metrics.count; i++) {
         const struct metric_name *bound = data->metrics.metrics[i].name;
-        if (bound->role == role && strcmp(bound->of, name) == 0)
+        if (bound->role == role && strcmp(bound->of, name) == 0) {
             return report_data_series(data, bound->name);
+        }
     }
     return NULL;
 }
@@ -89,12 +93,15 @@ static void join_bound(struct curve *curve, const struct report_series *bound, b
 {
     size_t at = 0;
     for (size_t i = 0; i < curve->count; i++) {
-        while (at < bound->curve.count && bound->curve.points[at].x < curve->points[i].x)
+        while (at < bound->curve.count && bound->curve.points[at].x < curve->points[i].x) {
             at++;
-        if (at == bound->curve.count)
+        }
+        if (at == bound->curve.count) {
             return;
-        if (bound->curve.points[at].x != curve->points[i].x)
+        }
+        if (bound->curve.points[at].x != curve->points[i].x) {
             continue;
+        }
         *(high ? &curve->points[i].high : &curve->points[i].low) = bound->curve.points[at].y;
     }
 }
@@ -105,9 +112,11 @@ static int make_bounded(struct bounded *out, const struct report_data *data, con
     const struct report_series *low = find_bound(data, series->name, METRIC_LOW);
     const struct report_series *high = find_bound(data, series->name, METRIC_HIGH);
     *out = (struct bounded){.metric = metric_find(&data->metrics, series->name), .name = series->name};
-    for (size_t i = 0; i < series->curve.count; i++)
-        if (curve_add(&out->curve, series->curve.points[i], err) != 0)
+    for (size_t i = 0; i < series->curve.count; i++) {
+        if (curve_add(&out->curve, series->curve.points[i], err) != 0) {
             return -1;
+        }
+    }
     out->has_bounds = low && high;
     if (out->has_bounds) {
         join_bound(&out->curve, low, false);
@@ -120,8 +129,9 @@ static void put_panel_head(struct strbuf *out, const char *title, const char *un
 {
     strbuf_puts(out, "<figure>\n<figcaption><h3>");
     html_puts(out, title);
-    if (*unit)
+    if (*unit) {
         strbuf_printf(out, " <span class=\"unit\">%s</span>", unit);
+    }
     strbuf_puts(out, "</h3></figcaption>\n");
 }
 
@@ -132,17 +142,21 @@ static int put_panel(struct strbuf *out, const char *title, const char *unit, en
     struct chart_series series[PANEL_CURVES_MAX];
     struct chart chart = {
         .title = title, .x_label = "step", .series = series, .count = count, .y_how = report_axis_how(scale)};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         series[i] = (struct chart_series){
             .name = curves[i].name, .curve = &curves[i].curve, .colour = i, .smooth = !curves[i].has_bounds};
+    }
     put_panel_head(out, title, unit);
     report_put_legend(out, &chart);
-    if (chart_draw(out, &chart, err) != 0)
+    if (chart_draw(out, &chart, err) != 0) {
         return -1;
+    }
     strbuf_puts(out, "<div>\n");
-    for (size_t i = 0; i < count; i++)
-        if (curves[i].metric && curves[i].metric->name->sentence)
+    for (size_t i = 0; i < count; i++) {
+        if (curves[i].metric && curves[i].metric->name->sentence) {
             strbuf_printf(out, "<p class=\"why\"><b>%s</b> %s</p>\n", curves[i].name, curves[i].metric->name->sentence);
+        }
+    }
     strbuf_puts(out, "</div>\n</figure>\n");
     return 0;
 }
@@ -152,28 +166,30 @@ static int add_known_panel(struct html_page *page, const struct report_data *dat
 {
     struct bounded curves[PANEL_CURVES_MAX];
     size_t count = 0;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < data->metrics.count; i++) {
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < data->metrics.count; i++) {
         const struct metric *metric = &data->metrics.metrics[i];
         const struct report_series *series =
             metric->number == panel ? report_data_series(data, metric->name->name) : NULL;
-        if (!series || !has_curve(data, metric->name))
+        if (!series || !has_curve(data, metric->name)) {
             continue;
+        }
         assert(count < PANEL_CURVES_MAX);
-        rc = make_bounded(&curves[count++], data, series, err);
+        result = make_bounded(&curves[count++], data, series, err);
     }
     const struct metric_panel *about = data->metrics.panels[panel];
-    if (rc == 0 && count > 0) {
+    if (result == 0 && count > 0) {
         if (!*any) {
             html_begin_section(page, about->section);
             strbuf_puts(&page->body, "<div class=\"grid panels\">\n");
         }
         *any = true;
-        rc = put_panel(&page->body, about->title, about->unit, about->scale, curves, count, err);
+        result = put_panel(&page->body, about->title, about->unit, about->scale, curves, count, err);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         curve_free(&curves[i].curve);
-    return rc;
+    }
+    return result;
 }
 
 static void end_grid(struct html_page *page)
@@ -188,19 +204,22 @@ static int add_other_panels(struct html_page *page, const struct report_data *da
     bool any = false;
     for (size_t i = 0; i < data->series_count; i++) {
         const struct report_series *series = &data->series[i];
-        if (metric_find(&data->metrics, series->name) || metric_phase(series->name))
+        if (metric_find(&data->metrics, series->name) || metric_phase(series->name)) {
             continue;
+        }
         if (!any) {
             html_begin_section(page, "Other numbers");
             strbuf_puts(&page->body, "<div class=\"grid panels\">\n");
         }
         any = true;
         const struct bounded curve = {.name = series->name, .curve = series->curve};
-        if (put_panel(&page->body, series->name, "", METRIC_LINEAR, &curve, 1, err) != 0)
+        if (put_panel(&page->body, series->name, "", METRIC_LINEAR, &curve, 1, err) != 0) {
             return -1;
+        }
     }
-    if (any)
+    if (any) {
         end_grid(page);
+    }
     return 0;
 }
 
@@ -210,11 +229,14 @@ int report_add_panels(struct html_page *page, const struct report_data *data, st
     for (size_t panel = 0, next; panel < table->panel_count; panel = next) {
         const char *section = table->panels[panel]->section;
         bool any = false;
-        for (next = panel; next < table->panel_count && strcmp(table->panels[next]->section, section) == 0; next++)
-            if (add_known_panel(page, data, next, &any, err) != 0)
+        for (next = panel; next < table->panel_count && strcmp(table->panels[next]->section, section) == 0; next++) {
+            if (add_known_panel(page, data, next, &any, err) != 0) {
                 return -1;
-        if (any)
+            }
+        }
+        if (any) {
             end_grid(page);
+        }
     }
     return add_other_panels(page, data, err);
 }
@@ -241,8 +263,9 @@ static int put_tile(struct strbuf *out, const struct report_data *data, const st
         strbuf_printf(out, " at step %.0f", first->x);
     }
     strbuf_puts(out, "</span>");
-    if (chart_spark(out, &series->curve, err) != 0)
+    if (chart_spark(out, &series->curve, err) != 0) {
         return -1;
+    }
     strbuf_puts(out, "</div>\n");
     return 0;
 }
@@ -253,11 +276,13 @@ int report_add_tiles(struct html_page *page, const struct report_data *data, str
     for (size_t i = 0; i < data->metrics.count && count < TILES_MAX; i++) {
         const struct metric *metric = &data->metrics.metrics[i];
         const struct report_series *series = report_data_series(data, metric->name->name);
-        if (metric->name->headline == METRIC_NO_HEADLINE || !series || !curve_last(&series->curve))
+        if (metric->name->headline == METRIC_NO_HEADLINE || !series || !curve_last(&series->curve)) {
             continue;
+        }
         strbuf_puts(&page->body, count++ == 0 ? "<div class=\"tiles\">\n" : "");
-        if (put_tile(&page->body, data, metric, series, err) != 0)
+        if (put_tile(&page->body, data, metric, series, err) != 0) {
             return -1;
+        }
     }
     strbuf_puts(&page->body, count ? "</div>\n" : "");
     return 0;

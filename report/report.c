@@ -14,8 +14,9 @@ static int make_title(struct strbuf *out, const struct report_data *data, struct
     strbuf_puts(out, stage ? stage->title : "Run");
     if (model) {
         char *name = report_base_name(model, err);
-        if (!name)
+        if (!name) {
             return -1;
+        }
         strbuf_printf(out, " %s %s", stage ? stage->title_joint : "of", name);
         mem_free(name);
     }
@@ -64,8 +65,9 @@ static int add_all(struct html_page *page, const struct report_data *data, struc
     put_summary(&page->head, data);
     if (report_add_tiles(page, data, err) != 0 || report_add_panels(page, data, err) != 0 ||
         report_add_figures(page, data, err) != 0 || report_add_samples(page, data, err) != 0 ||
-        report_add_time(page, data, err) != 0 || report_add_memory(page, data, err) != 0)
+        report_add_time(page, data, err) != 0 || report_add_memory(page, data, err) != 0) {
         return -1;
+    }
     report_add_recipe(page, data);
     strbuf_puts(&page->body, "<footer>Made by attune " ATTUNE_VERSION " from the files of this folder; attune report "
                              "makes it again.</footer>\n");
@@ -75,25 +77,28 @@ static int add_all(struct html_page *page, const struct report_data *data, struc
 int report_write(const char *folder, const struct recipe_stages *stages, struct err *err)
 {
     struct report_data data;
-    if (report_data_read(&data, folder, stages, err) != 0)
+    if (report_data_read(&data, folder, stages, err) != 0) {
         return err_prefix(err, "cannot make the report");
+    }
     struct html_page page = {0};
     struct strbuf title = {0};
     char *path = file_join(folder, REPORT_FILE, err);
-    int rc = path ? make_title(&title, &data, err) : -1;
-    if (rc == 0) {
+    int result = path ? make_title(&title, &data, err) : -1;
+    if (result == 0) {
         strbuf_puts(&page.head, "<h1>");
         html_puts(&page.head, title.data);
         strbuf_puts(&page.head, "</h1>\n");
-        rc = add_all(&page, &data, err);
+        result = add_all(&page, &data, err);
     }
-    if (rc == 0)
-        rc = html_write_page(path, title.data, &page, err);
-    if (rc != 0)
+    if (result == 0) {
+        result = html_write_page(path, title.data, &page, err);
+    }
+    if (result != 0) {
         err_prefix(err, "cannot make the report");
+    }
     html_free_page(&page);
     strbuf_free(&title);
     mem_free(path);
     report_data_free(&data);
-    return rc;
+    return result;
 }

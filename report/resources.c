@@ -36,24 +36,31 @@ static int find_phases(struct phases *phases, const struct report_data *data, st
 {
     size_t points = 0, kept = 0;
     for (size_t i = 0; i < data->series_count; i++) {
-        if (!metric_phase(data->series[i].name))
+        if (!metric_phase(data->series[i].name)) {
             continue;
+        }
         phases->items[phases->count++] = &data->series[i];
         phases->total += curve_sum(&data->series[i].curve);
         points += data->series[i].curve.count;
     }
-    if (points == 0)
+    if (points == 0) {
         return 0;
+    }
     phases->steps = mem_alloc(points, sizeof *phases->steps, err);
-    if (!phases->steps)
+    if (!phases->steps) {
         return -1;
-    for (size_t p = 0; p < phases->count; p++)
-        for (size_t i = 0; i < phases->items[p]->curve.count; i++)
+    }
+    for (size_t p = 0; p < phases->count; p++) {
+        for (size_t i = 0; i < phases->items[p]->curve.count; i++) {
             phases->steps[phases->step_count++] = phases->items[p]->curve.points[i].x;
+        }
+    }
     qsort(phases->steps, phases->step_count, sizeof *phases->steps, compare_reals);
-    for (size_t i = 0; i < phases->step_count; i++)
-        if (i == 0 || phases->steps[i] != phases->steps[i - 1])
+    for (size_t i = 0; i < phases->step_count; i++) {
+        if (i == 0 || phases->steps[i] != phases->steps[i - 1]) {
             phases->steps[kept++] = phases->steps[i];
+        }
+    }
     phases->step_count = kept;
     return 0;
 }
@@ -66,11 +73,13 @@ static int make_bars(struct curve *out, const struct phases *phases, const struc
     for (size_t bar = 0; bar < bars; bar++) {
         size_t from = phases->step_count * bar / bars, to = phases->step_count * (bar + 1) / bars;
         double seconds = 0;
-        for (; point < curve->count && curve->points[point].x <= phases->steps[to - 1]; point++)
+        for (; point < curve->count && curve->points[point].x <= phases->steps[to - 1]; point++) {
             seconds += isfinite(curve->points[point].y) ? curve->points[point].y : 0;
+        }
         struct curve_point mean = {(double)bar, seconds / (double)(to - from), NAN, NAN};
-        if (curve_add(out, mean, err) != 0)
+        if (curve_add(out, mean, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -83,15 +92,15 @@ static int put_time_chart(struct strbuf *out, const struct phases *phases, struc
     const char *categories[BARS_MAX];
     size_t drawn = min(phases->count, PHASES_MAX);
     size_t bars = min(phases->step_count, BARS_MAX);
-    int rc = 0;
+    int result = 0;
     for (size_t bar = 0; bar < bars; bar++) {
         snprintf(labels[bar], LABEL_SIZE, "%.0f", phases->steps[phases->step_count * bar / bars]);
         categories[bar] = labels[bar];
     }
-    for (size_t i = 0; rc == 0 && i < drawn; i++) {
+    for (size_t i = 0; result == 0 && i < drawn; i++) {
         series[i] = (struct chart_series){
             .name = metric_phase(phases->items[i]->name), .mark = CHART_BARS, .curve = &curves[i], .colour = i};
-        rc = make_bars(&curves[i], phases, &phases->items[i]->curve, bars, err);
+        result = make_bars(&curves[i], phases, &phases->items[i]->curve, bars, err);
     }
     struct chart chart = {.title = "Seconds of each record by phase",
                           .x_label = "step",
@@ -101,16 +110,19 @@ static int put_time_chart(struct strbuf *out, const struct phases *phases, struc
                           .count = drawn,
                           .stacked = true};
     strbuf_puts(out, "<figure>\n<figcaption><h3>Each record <span class=\"unit\">seconds</span></h3>");
-    if (phases->step_count > bars)
+    if (phases->step_count > bars) {
         strbuf_printf(out, "<p>A bar is the mean of about %.0f records.</p>",
                       round((double)phases->step_count / (double)bars));
+    }
     strbuf_puts(out, "</figcaption>\n");
-    if (rc == 0)
-        rc = chart_draw(out, &chart, err);
+    if (result == 0) {
+        result = chart_draw(out, &chart, err);
+    }
     strbuf_puts(out, "</figure>\n");
-    for (size_t i = 0; i < drawn; i++)
+    for (size_t i = 0; i < drawn; i++) {
         curve_free(&curves[i]);
-    return rc;
+    }
+    return result;
 }
 
 /* A bar as wide as the share. */
@@ -143,19 +155,20 @@ static void put_time_table(struct strbuf *out, const struct phases *phases)
 int report_add_time(struct html_page *page, const struct report_data *data, struct err *err)
 {
     struct phases *phases = mem_alloc(1, sizeof *phases, err);
-    int rc = phases ? find_phases(phases, data, err) : -1;
-    if (rc == 0 && phases->step_count > 0) {
+    int result = phases ? find_phases(phases, data, err) : -1;
+    if (result == 0 && phases->step_count > 0) {
         html_begin_section(page, "Where the time went");
         strbuf_puts(&page->body, "<div class=\"grid\">\n");
-        rc = put_time_chart(&page->body, phases, err);
+        result = put_time_chart(&page->body, phases, err);
         put_time_table(&page->body, phases);
         strbuf_puts(&page->body, "</div>\n");
         html_end_section(page);
     }
-    if (phases)
+    if (phases) {
         mem_free(phases->steps);
+    }
     mem_free(phases);
-    return rc;
+    return result;
 }
 
 /* ---- memory ---- */
@@ -172,18 +185,22 @@ static int parse_plan(struct planned_memory *plan, json_t *root, const char *whe
 {
     const char *name;
     json_t *value, *kinds = json_is_object(root) ? json_object_get(root, "plan") : NULL;
-    if (!json_is_object(kinds) || !json_is_number(json_object_get(root, "total")))
+    if (!json_is_object(kinds) || !json_is_number(json_object_get(root, "total"))) {
         return err_set(err, "%s: expected {\"plan\": {...}, \"total\": bytes}", where);
+    }
     plan->total = json_number_value(json_object_get(root, "total"));
     plan->backward = json_number_value(json_object_get(root, "prepared_backward"));
     json_object_foreach(kinds, name, value)
     {
-        if (!json_is_number(value) || json_number_value(value) < 0)
+        if (!json_is_number(value) || json_number_value(value) < 0) {
             return err_set(err, "%s: \"%s\" of the plan must be a number of bytes", where, name);
-        if (json_number_value(value) == 0)
+        }
+        if (json_number_value(value) == 0) {
             continue;
-        if (plan->count == MEMORY_KINDS_MAX)
+        }
+        if (plan->count == MEMORY_KINDS_MAX) {
             return err_set(err, "%s: the plan has more than %d kinds of memory", where, MEMORY_KINDS_MAX);
+        }
         plan->names[plan->count] = name;
         plan->bytes[plan->count++] = json_number_value(value);
     }
@@ -244,12 +261,12 @@ static void put_plan(struct strbuf *out, const struct planned_memory *plan, doub
 int report_add_memory(struct html_page *page, const struct report_data *data, struct err *err)
 {
     char *path = file_join(data->folder, "memory.json", err);
-    int rc = path ? 0 : -1;
+    int result = path ? 0 : -1;
     if (path && file_exists(path)) {
         struct planned_memory plan = {0};
         json_t *root = json_read_file(path, MEMORY_FILE_MAX, err);
-        rc = root ? parse_plan(&plan, root, path, err) : -1;
-        if (rc == 0 && plan.count > 0) {
+        result = root ? parse_plan(&plan, root, path, err) : -1;
+        if (result == 0 && plan.count > 0) {
             html_begin_section(page, "Memory");
             put_plan(&page->body, &plan, report_data_last(data, "peak_memory_mib") * MIB);
             html_end_section(page);
@@ -257,7 +274,7 @@ int report_add_memory(struct html_page *page, const struct report_data *data, st
         json_decref(root);
     }
     mem_free(path);
-    return rc;
+    return result;
 }
 
 /* ---- recipe ---- */
@@ -278,8 +295,9 @@ void report_add_recipe(struct html_page *page, const struct report_data *data)
     const struct report_recipe *recipe = &data->recipe;
     struct strbuf *out = &page->body;
     const char *title = NULL;
-    if (recipe->count == 0)
+    if (recipe->count == 0) {
         return;
+    }
     html_begin_section(page, "Recipe");
     strbuf_printf(out,
                   "<div class=\"card recipe scroll\"><details><summary>All %zu keys, as this run used them</summary>\n"

@@ -47,8 +47,9 @@ uint32_t tensorboard_crc32c(const void *bytes, size_t size)
     uint32_t crc = UINT32_MAX;
     for (size_t i = 0; i < size; i++) {
         crc ^= at[i];
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 8; bit++) {
             crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+        }
     }
     return ~crc;
 }
@@ -63,14 +64,16 @@ static uint32_t masked_checksum(const void *bytes, size_t size)
 
 static void put_little_endian(struct strbuf *out, uint64_t value, int bytes)
 {
-    for (int i = 0; i < bytes; i++)
+    for (int i = 0; i < bytes; i++) {
         strbuf_putc(out, (char)(value >> 8 * i & 0xff));
+    }
 }
 
 static void put_varint(struct strbuf *out, uint64_t value)
 {
-    for (; value >= 0x80; value >>= 7)
+    for (; value >= 0x80; value >>= 7) {
         strbuf_putc(out, (char)((value & 0x7f) | 0x80));
+    }
     strbuf_putc(out, (char)value);
 }
 
@@ -101,15 +104,17 @@ static int end_event(struct tensorboard *tensorboard, struct err *err)
 {
     struct strbuf *frame = &tensorboard->frame, *event = &tensorboard->event;
     if (strbuf_check(&tensorboard->value, err) != 0 || strbuf_check(&tensorboard->summary, err) != 0 ||
-        strbuf_check(event, err) != 0)
+        strbuf_check(event, err) != 0) {
         return -1;
+    }
     strbuf_clear(frame);
     put_little_endian(frame, event->length, 8);
     put_little_endian(frame, masked_checksum(strbuf_text(frame), frame->length), 4);
     strbuf_append(frame, event->data, event->length);
     put_little_endian(frame, masked_checksum(event->data, event->length), 4);
-    if (strbuf_check(frame, err) != 0)
+    if (strbuf_check(frame, err) != 0) {
         return -1;
+    }
     return file_append(tensorboard->file, tensorboard->path, frame->data, frame->length, err);
 }
 
@@ -130,14 +135,16 @@ static int add_object(struct tensorboard *tensorboard, json_t *record, struct er
     int64_t step;
     const char *name;
     json_t *value;
-    if (json_need_int(record, "step", &step, 0, INT64_MAX, tensorboard->path, err) != 0)
+    if (json_need_int(record, "step", &step, 0, INT64_MAX, tensorboard->path, err) != 0) {
         return -1;
+    }
     begin_event(tensorboard, step);
     strbuf_clear(&tensorboard->summary);
     json_object_foreach(record, name, value)
     {
-        if (strcmp(name, "step") != 0 && (json_is_number(value) || json_is_null(value)))
+        if (strcmp(name, "step") != 0 && (json_is_number(value) || json_is_null(value))) {
             put_value(tensorboard, name, json_is_null(value) ? NAN : json_number_value(value));
+        }
     }
     put_bytes(&tensorboard->event, EVENT_SUMMARY, strbuf_text(&tensorboard->summary), tensorboard->summary.length);
     return end_event(tensorboard, err);
@@ -147,9 +154,9 @@ int tensorboard_add(void *context, const char *record, size_t length, struct err
 {
     struct tensorboard *tensorboard = context;
     json_t *object = json_read_text(record, length, "a record of metrics.jsonl", err);
-    int rc = object ? add_object(tensorboard, object, err) : -1;
+    int result = object ? add_object(tensorboard, object, err) : -1;
     json_decref(object);
-    return rc;
+    return result;
 }
 
 int tensorboard_sync(struct tensorboard *tensorboard, struct err *err)
@@ -163,8 +170,9 @@ int tensorboard_sync(struct tensorboard *tensorboard, struct err *err)
 static int64_t file_number(const char *name)
 {
     const size_t prefix = strlen(FILE_PREFIX);
-    if (strncmp(name, FILE_PREFIX, prefix) != 0 || name[prefix] < '0' || name[prefix] > '9')
+    if (strncmp(name, FILE_PREFIX, prefix) != 0 || name[prefix] < '0' || name[prefix] > '9') {
         return -1;
+    }
     char *end;
     errno = 0;
     long long number = strtoll(name + prefix, &end, 10);
@@ -178,11 +186,14 @@ static int choose_path(struct tensorboard *tensorboard, const char *folder, stru
     char **names;
     size_t count;
     int64_t number = (int64_t)time(NULL);
-    if (file_list(&names, &count, folder, err) != 0)
+    if (file_list(&names, &count, folder, err) != 0) {
         return -1;
-    for (size_t i = 0; i < count; i++)
-        if (file_number(names[i]) >= number && file_number(names[i]) < INT64_MAX)
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (file_number(names[i]) >= number && file_number(names[i]) < INT64_MAX) {
             number = file_number(names[i]) + 1;
+        }
+    }
     file_names_free(names, count);
     char name[64];
     snprintf(name, sizeof name, FILE_PREFIX "%010lld" FILE_SUFFIX, (long long)number);
@@ -195,9 +206,10 @@ static int write_first_events(struct tensorboard *tensorboard, int64_t step, str
     static const char start[] = {SESSION_STATUS, SESSION_START};
     begin_event(tensorboard, 0);
     put_bytes(&tensorboard->event, EVENT_FILE_VERSION, FILE_VERSION, strlen(FILE_VERSION));
-    int rc = end_event(tensorboard, err);
-    if (rc != 0 || step < 0)
-        return rc;
+    int result = end_event(tensorboard, err);
+    if (result != 0 || step < 0) {
+        return result;
+    }
     begin_event(tensorboard, step + 1);
     put_bytes(&tensorboard->event, EVENT_SESSION_LOG, start, sizeof start);
     return end_event(tensorboard, err);
@@ -206,18 +218,20 @@ static int write_first_events(struct tensorboard *tensorboard, int64_t step, str
 int tensorboard_open(struct tensorboard **out, const char *folder, int64_t step, struct err *err)
 {
     struct tensorboard *tensorboard = mem_alloc(1, sizeof *tensorboard, err);
-    if (!tensorboard)
+    if (!tensorboard) {
         return -1;
-    tensorboard->file = -1;
-    int rc = choose_path(tensorboard, folder, err);
-    if (rc == 0) {
-        tensorboard->file = open(tensorboard->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-        rc = tensorboard->file >= 0 ? write_first_events(tensorboard, step, err)
-                                    : err_set_errno(err, "cannot make the event file '%s'", tensorboard->path);
     }
-    if (rc != 0) {
-        if (tensorboard->file >= 0)
+    tensorboard->file = -1;
+    int result = choose_path(tensorboard, folder, err);
+    if (result == 0) {
+        tensorboard->file = open(tensorboard->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
+        result = tensorboard->file >= 0 ? write_first_events(tensorboard, step, err)
+                                        : err_set_errno(err, "cannot make the event file '%s'", tensorboard->path);
+    }
+    if (result != 0) {
+        if (tensorboard->file >= 0) {
             unlink(tensorboard->path);
+        }
         tensorboard_close(tensorboard);
         return -1;
     }
@@ -227,10 +241,12 @@ int tensorboard_open(struct tensorboard **out, const char *folder, int64_t step,
 
 void tensorboard_close(struct tensorboard *tensorboard)
 {
-    if (!tensorboard)
+    if (!tensorboard) {
         return;
-    if (tensorboard->file >= 0)
+    }
+    if (tensorboard->file >= 0) {
         close(tensorboard->file);
+    }
     strbuf_free(&tensorboard->value);
     strbuf_free(&tensorboard->summary);
     strbuf_free(&tensorboard->event);
@@ -244,8 +260,9 @@ void tensorboard_close(struct tensorboard *tensorboard)
 static uint64_t little_endian(const unsigned char *bytes, int count)
 {
     uint64_t value = 0;
-    for (int i = count - 1; i >= 0; i--)
+    for (int i = count - 1; i >= 0; i--) {
         value = value << 8 | bytes[i];
+    }
     return value;
 }
 
@@ -256,8 +273,9 @@ static bool read_varint(const unsigned char *data, size_t size, size_t *at, uint
     for (int shift = 0; *at < size && shift < 64; shift += 7) {
         unsigned char byte = data[(*at)++];
         *value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
+        if (byte < 0x80) {
             return true;
+        }
     }
     return false;
 }
@@ -273,12 +291,14 @@ static bool read_event(const unsigned char *data, size_t size, struct event_head
     *head = (struct event_head){0};
     for (size_t at = 0; at < size;) {
         uint64_t tag, skipped = 0;
-        if (!read_varint(data, size, &at, &tag))
+        if (!read_varint(data, size, &at, &tag)) {
             return false;
+        }
         switch ((int)(tag & 7)) {
         case WIRE_VARINT:
-            if (!read_varint(data, size, &at, tag == EVENT_STEP ? &head->step : &skipped))
+            if (!read_varint(data, size, &at, tag == EVENT_STEP ? &head->step : &skipped)) {
                 return false;
+            }
             skipped = 0;
             break;
         case WIRE_8_BYTES:
@@ -288,14 +308,16 @@ static bool read_event(const unsigned char *data, size_t size, struct event_head
             skipped = 4;
             break;
         case WIRE_BYTES:
-            if (!read_varint(data, size, &at, &skipped))
+            if (!read_varint(data, size, &at, &skipped)) {
                 return false;
+            }
             break;
         default:
             return false;
         }
-        if (skipped > size - at)
+        if (skipped > size - at) {
             return false;
+        }
         head->has_summary |= tag == EVENT_SUMMARY;
         at += (size_t)skipped;
     }
@@ -305,15 +327,18 @@ static bool read_event(const unsigned char *data, size_t size, struct event_head
 /* Bytes of the whole and sound frame at the start of `data`; 0: there is none. */
 static size_t read_frame(const unsigned char *data, size_t size, struct event_head *head)
 {
-    if (size < FRAME_HEAD + FRAME_TAIL || masked_checksum(data, 8) != little_endian(data + 8, 4))
+    if (size < FRAME_HEAD + FRAME_TAIL || masked_checksum(data, 8) != little_endian(data + 8, 4)) {
         return 0;
+    }
     uint64_t length = little_endian(data, 8);
-    if (length > size - FRAME_HEAD - FRAME_TAIL)
+    if (length > size - FRAME_HEAD - FRAME_TAIL) {
         return 0;
+    }
     const unsigned char *event = data + FRAME_HEAD;
     if (masked_checksum(event, (size_t)length) != little_endian(event + length, 4) ||
-        !read_event(event, (size_t)length, head))
+        !read_event(event, (size_t)length, head)) {
         return 0;
+    }
     return FRAME_HEAD + (size_t)length + FRAME_TAIL;
 }
 
@@ -325,8 +350,9 @@ static size_t kept_size(const struct file_map *map, int64_t step)
     bool numbers = false;
     for (; kept < map->size; kept += frame) {
         frame = read_frame(map->data + kept, map->size - kept, &head);
-        if (frame == 0 || step < 0 || head.step > (uint64_t)step)
+        if (frame == 0 || step < 0 || head.step > (uint64_t)step) {
             break;
+        }
         numbers |= head.has_summary;
     }
     return numbers ? kept : 0;
@@ -335,37 +361,43 @@ static size_t kept_size(const struct file_map *map, int64_t step)
 static int cut_file(const char *path, int64_t step, struct err *err)
 {
     struct file_map map;
-    if (file_map_open(&map, path, err) != 0)
+    if (file_map_open(&map, path, err) != 0) {
         return -1;
+    }
     size_t size = map.size, kept = kept_size(&map, step);
     file_map_close(&map);
-    if (kept == size && kept > 0)
+    if (kept == size && kept > 0) {
         return 0;
-    if (kept == 0)
+    }
+    if (kept == 0) {
         return file_remove_tree(path, err);
+    }
     FILE *stream = fopen(path, "r+be");
-    int rc = stream && ftruncate(fileno(stream), (off_t)kept) == 0 && fsync(fileno(stream)) == 0
-                 ? 0
-                 : err_set_errno(err, "cannot cut the event file '%s' back to step %lld", path, (long long)step);
-    if (stream)
+    int result = stream && ftruncate(fileno(stream), (off_t)kept) == 0 && fsync(fileno(stream)) == 0
+                     ? 0
+                     : err_set_errno(err, "cannot cut the event file '%s' back to step %lld", path, (long long)step);
+    if (stream) {
         fclose(stream);
-    return rc;
+    }
+    return result;
 }
 
 int tensorboard_cut(const char *folder, int64_t step, struct err *err)
 {
     char **names;
     size_t count;
-    if (file_list(&names, &count, folder, err) != 0)
+    if (file_list(&names, &count, folder, err) != 0) {
         return -1;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (file_number(names[i]) < 0)
+    }
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (file_number(names[i]) < 0) {
             continue;
+        }
         char *path = file_join(folder, names[i], err);
-        rc = path ? cut_file(path, step, err) : -1;
+        result = path ? cut_file(path, step, err) : -1;
         mem_free(path);
     }
     file_names_free(names, count);
-    return rc;
+    return result;
 }

@@ -15,21 +15,25 @@ struct prompt_index {
 static int compare_places(const void *a, const void *b)
 {
     const struct prompt_index *x = a, *y = b;
-    if (x->prompt != y->prompt)
+    if (x->prompt != y->prompt) {
         return x->prompt < y->prompt ? -1 : 1;
+    }
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
 static int sort_by_prompt(struct evaluation *evaluation, struct err *err)
 {
     struct prompt_index *places = mem_alloc((size_t)evaluation->count, sizeof *places, err);
-    if (!places)
+    if (!places) {
         return -1;
-    for (int64_t i = 0; i < evaluation->count; i++)
+    }
+    for (int64_t i = 0; i < evaluation->count; i++) {
         places[i] = (struct prompt_index){evaluation->set->rankings[evaluation->rankings[i]].prompt_hash, i};
+    }
     qsort(places, (size_t)evaluation->count, sizeof *places, compare_places);
-    for (int64_t i = 0; i < evaluation->count; i++)
+    for (int64_t i = 0; i < evaluation->count; i++) {
         evaluation->by_prompt[i] = places[i].index;
+    }
     mem_free(places);
     return 0;
 }
@@ -40,13 +44,15 @@ static void choose(struct evaluation *evaluation, int64_t originals, int64_t mos
     const struct ranking_set *set = evaluation->set;
     int64_t seen = 0, scores = 0;
     for (int64_t r = 0; r < (int64_t)set->count; r++) {
-        if (set->rankings[r].copy)
+        if (set->rankings[r].copy) {
             continue;
+        }
         /* The chosen ones are those where seen * most / originals takes a new value. */
         bool chosen = seen == 0 || seen * most / originals != (seen - 1) * most / originals;
         seen++;
-        if (!chosen)
+        if (!chosen) {
             continue;
+        }
         evaluation->rankings[evaluation->count] = r;
         evaluation->starts[evaluation->count++] = scores;
         scores += set->rankings[r].family.count;
@@ -58,10 +64,12 @@ int evaluation_open(struct evaluation *evaluation, const struct ranking_set *set
                     int64_t most, struct err *err)
 {
     int64_t originals = 0;
-    for (size_t r = 0; r < set->count; r++)
+    for (size_t r = 0; r < set->count; r++) {
         originals += set->rankings[r].copy == 0;
-    if (most > originals)
+    }
+    if (most > originals) {
         most = originals;
+    }
     *evaluation = (struct evaluation){.set = set, .entries = entries, .scored_at = -1};
     evaluation->rankings = mem_alloc((size_t)most, sizeof *evaluation->rankings, err);
     evaluation->starts = mem_alloc((size_t)most + 1, sizeof *evaluation->starts, err);
@@ -96,20 +104,23 @@ void evaluation_each(const struct evaluation *evaluation, comparison_visit *visi
         int64_t index = evaluation->by_prompt[i];
         const struct ranking *ranking = &evaluation->set->rankings[evaluation->rankings[index]];
         const float *scores = evaluation->scores + evaluation->starts[index];
-        if (i == 0 || ranking->prompt_hash != hash)
+        if (i == 0 || ranking->prompt_hash != hash) {
             comparison.prompt++;
+        }
         hash = ranking->prompt_hash;
         comparison.ranking = ranking;
-        for (int32_t a = 0; a < ranking->family.count; a++)
+        for (int32_t a = 0; a < ranking->family.count; a++) {
             for (int32_t b = a + 1; b < ranking->family.count; b++) {
-                if (ranking->ranks[a] == ranking->ranks[b])
+                if (ranking->ranks[a] == ranking->ranks[b]) {
                     continue;
+                }
                 comparison.better = ranking->ranks[a] < ranking->ranks[b] ? a : b;
                 comparison.worse = a + b - comparison.better;
                 comparison.better_score = (double)scores[comparison.better];
                 comparison.worse_score = (double)scores[comparison.worse];
                 visit(context, &comparison);
             }
+        }
     }
 }
 
@@ -156,15 +167,19 @@ static void add_answers(struct answer_sums *sums, const struct ranking *ranking,
         mean_score += score / ranking->family.count;
         mean_length += length / ranking->family.count;
         correlation_add(&sums->length, score, length);
-        if (ranking->positions[a] >= 0)
+        if (ranking->positions[a] >= 0) {
             correlation_add(&sums->position, score, ranking->positions[a]);
-        if (!(score >= sums->least))
+        }
+        if (!(score >= sums->least)) {
             sums->least = score;
-        if (!(score <= sums->most))
+        }
+        if (!(score <= sums->most)) {
             sums->most = score;
+        }
     }
-    for (int32_t a = 0; a < ranking->family.count; a++)
+    for (int32_t a = 0; a < ranking->family.count; a++) {
         correlation_add(&sums->within, (double)scores[a] - mean_score, ranking->characters[a] - mean_length);
+    }
 }
 
 void evaluation_measure(const struct evaluation *evaluation, const struct reward_loss_options *options,

@@ -28,8 +28,9 @@ static void put_number(struct strbuf *out, double value)
 /* {"kind": .., "title": .., "text": .. ; the caller goes on with ", ..." and "}". */
 static void begin_figure(struct strbuf *out, const char *kind, const char *title, const char *text)
 {
-    if (out->length > 0 && out->data[out->length - 1] == '}')
+    if (out->length > 0 && out->data[out->length - 1] == '}') {
         strbuf_puts(out, ",\n");
+    }
     strbuf_printf(out, "{\"kind\": \"%s\", \"title\": ", kind);
     put_text(out, title);
     strbuf_puts(out, ", \"text\": ");
@@ -54,8 +55,9 @@ static void begin_series(struct strbuf *out, const char *name, const char *mark)
 /* Between the members of a list. */
 static void put_comma(struct strbuf *out)
 {
-    if (out->length > 0 && out->data[out->length - 1] != '[')
+    if (out->length > 0 && out->data[out->length - 1] != '[') {
         strbuf_puts(out, ", ");
+    }
 }
 
 /* Frees a text that went into *out; what it lacks for want of memory, *out lacks too. */
@@ -69,11 +71,12 @@ static void release(struct strbuf *out, struct strbuf *text)
 static void put_bounds(struct strbuf *out, const char *name, const struct share *shares, int count, bool high)
 {
     strbuf_printf(out, ", \"%s\": [", name);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         if (shares[i].trials > 0) {
             put_comma(out);
             put_number(out, high ? shares[i].high : shares[i].low);
         }
+    }
     strbuf_puts(out, "]");
 }
 
@@ -84,8 +87,9 @@ static void name_source(struct strbuf *out, const struct recipe_dataset *entry)
 {
     const char *slash = strrchr(entry->path, '/');
     strbuf_puts(out, slash && slash[1] ? slash + 1 : entry->path);
-    if (entry->split)
+    if (entry->split) {
         strbuf_printf(out, " (%s)", entry->split);
+    }
 }
 
 struct table_row {
@@ -100,8 +104,9 @@ static int add_rows(struct table_row *rows, int count, const struct figures *fig
                     const struct evaluation *evaluation, const char *name)
 {
     struct evaluation_summary summary;
-    if (!evaluation)
+    if (!evaluation) {
         return count;
+    }
     evaluation_measure(evaluation, figures->options, &summary);
     strbuf_puts(&rows[count].name, name);
     rows[count].accuracy = summary.accuracy;
@@ -109,8 +114,9 @@ static int add_rows(struct table_row *rows, int count, const struct figures *fig
     size_t sources = evaluation == figures->held_out ? evaluation->entries->count : 1;
     for (size_t s = 0; sources > 1 && s < sources && count < ROWS_MAX - 1; s++) {
         struct share share = evaluation_of_source(evaluation, (int32_t)s);
-        if (share.trials == 0)
+        if (share.trials == 0) {
             continue;
+        }
         strbuf_puts(&rows[count].name, "  of ");
         name_source(&rows[count].name, &evaluation->entries->items[s]);
         rows[count].accuracy = share;
@@ -129,8 +135,9 @@ static int make_rows(struct table_row rows[ROWS_MAX], const struct figures *figu
 
 static void release_rows(struct strbuf *out, struct table_row *rows)
 {
-    for (int r = 0; r < ROWS_MAX; r++)
+    for (int r = 0; r < ROWS_MAX; r++) {
         release(out, &rows[r].name);
+    }
 }
 
 /* What the accuracies come to, in words. */
@@ -150,16 +157,19 @@ static void judge(struct strbuf *out, const struct figures *figures)
         "that the longer answer wins in %.1f %%. ",
         100 * summary.accuracy.value, (long long)summary.accuracy.trials, (long long)summary.accuracy.prompts,
         100 * summary.accuracy.low, 100 * summary.accuracy.high, 100 * summary.length_accuracy.value);
-    if (summary.accuracy.prompts > 1)
+    if (summary.accuracy.prompts > 1) {
         strbuf_printf(out, "The scores are %.1f points %s (95 %%: %+.1f to %+.1f)%s. ", fabs(advantage),
                       advantage < 0 ? "worse" : "better", advantage - half, advantage + half,
                       fabs(advantage) <= half ? ", which may be chance" : "");
-    if (evaluation->set->best_accuracy < 1)
+    }
+    if (evaluation->set->best_accuracy < 1) {
         strbuf_printf(out, "People contradict each other: no scorer can be right in more than %.1f %%. ",
                       100 * evaluation->set->best_accuracy);
-    if (!figures->held_out)
+    }
+    if (!figures->held_out) {
         strbuf_puts(out, "Nothing was held out (eval_dataset, eval_split), so this says how well the training answers "
                          "were learned, not how good the scores are. ");
+    }
     strbuf_puts(out, "Intervals take prompts as the units, since comparisons of one prompt are not independent.");
 }
 
@@ -193,13 +203,14 @@ static void put_accuracies(struct strbuf *out, const struct figures *figures)
 static void put_grouping(struct strbuf *out, const struct grouping *grouping, const struct evaluation *evaluation)
 {
     struct share shares[GROUPS_MAX];
-    if (grouping_measure(grouping, evaluation, shares) < 2)
+    if (grouping_measure(grouping, evaluation, shares) < 2) {
         return;
+    }
     begin_figure(out, "chart", grouping->title, grouping->text);
     put_axes(out, "", "accuracy");
     strbuf_puts(out, ", \"series\": [");
     begin_series(out, "accuracy", "bars");
-    for (int g = 0; g < grouping->count; g++)
+    for (int g = 0; g < grouping->count; g++) {
         if (shares[g].trials > 0) {
             char name[80];
             snprintf(name, sizeof name, "%s: %lld", grouping->names[g], (long long)shares[g].trials);
@@ -210,6 +221,7 @@ static void put_grouping(struct strbuf *out, const struct grouping *grouping, co
             put_number(out, shares[g].value);
             strbuf_puts(out, "]");
         }
+    }
     strbuf_puts(out, "]");
     put_bounds(out, "low", shares, grouping->count, false);
     put_bounds(out, "high", shares, grouping->count, true);
@@ -223,8 +235,9 @@ static void put_calibration(struct strbuf *out, const struct evaluation *evaluat
     struct calibration calibration;
     char text[512];
     calibration_measure(evaluation, &calibration);
-    if (isnan(calibration.error))
+    if (isnan(calibration.error)) {
         return;
+    }
     snprintf(text, sizeof text,
              "The sigmoid of a margin is how sure the scores are of their favourite; the points are how often the "
              "favourite was preferred. On the line both are the same; they are %.3f apart on average. This is about "
@@ -236,11 +249,12 @@ static void put_calibration(struct strbuf *out, const struct evaluation *evaluat
     begin_series(out, "sure and right alike", "line");
     strbuf_puts(out, "[0.5, 0.5], [1, 1]]}, ");
     begin_series(out, "observed", "points");
-    for (int b = 0; b < CALIBRATION_BINS; b++)
+    for (int b = 0; b < CALIBRATION_BINS; b++) {
         if (calibration.observed[b].trials > 0) {
             put_comma(out);
             strbuf_printf(out, "[%.6g, %.6g]", calibration.predicted[b], calibration.observed[b].value);
         }
+    }
     strbuf_puts(out, "]");
     put_bounds(out, "low", calibration.observed, CALIBRATION_BINS, false);
     put_bounds(out, "high", calibration.observed, CALIBRATION_BINS, true);
@@ -262,17 +276,19 @@ static void put_histogram(struct strbuf *out, const struct figures *figures, con
 {
     struct histogram histogram;
     struct strbuf text = {0};
-    if (!isfinite(summary->deviation))
+    if (!isfinite(summary->deviation)) {
         return;
+    }
     histogram_measure(figures_main(figures), summary, &histogram);
     strbuf_printf(
         &text,
         "Scores of the preferred and of the other answer of each comparison. Over the %lld answers their mean "
         "is %.3f and their deviation %.3f",
         (long long)summary->answers, summary->mean, summary->deviation);
-    if (figures->gain > 0)
+    if (figures->gain > 0) {
         strbuf_printf(&text, "; the result's scores are %.4f times these, %+.4f: mean 0 and deviation 1", figures->gain,
                       figures->offset);
+    }
     strbuf_puts(&text, ".");
     begin_figure(out, "chart", "Scores", strbuf_text(&text));
     put_axes(out, "score", "answers");
@@ -302,8 +318,9 @@ static void put_correlations(struct strbuf *out, const struct evaluation_summary
                  "same prompt are compared.");
     strbuf_puts(out, ", \"columns\": [\"score with\", \"correlation\", \"answers\"], \"rows\": [");
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-        if (rows[r].answers == 0)
+        if (rows[r].answers == 0) {
             continue;
+        }
         strbuf_puts(out, between);
         strbuf_puts(out, "[");
         put_text(out, rows[r].what);
@@ -325,8 +342,9 @@ static void put_disagreement(struct strbuf *out, const struct evaluation *evalua
     strbuf_printf(&heading, "%.2f apart: ", -comparison_margin(comparison));
     name_source(&heading, &evaluation->entries->items[ranking->source]);
     strbuf_printf(&heading, ":%lld", (long long)ranking->place);
-    if (ranking->annotator)
+    if (ranking->annotator) {
         strbuf_printf(&heading, ", by %s", ranking->annotator);
+    }
     strbuf_printf(&body, "Prompt\n%s\n\nPreferred, rank %d, score %.3f\n%s\n\nThe other, rank %d, score %.3f\n%s",
                   ranking->prompt, ranking->ranks[comparison->better], comparison->better_score,
                   ranking->texts[comparison->better], ranking->ranks[comparison->worse], comparison->worse_score,
@@ -344,8 +362,9 @@ static void put_worst(struct strbuf *out, const struct evaluation *evaluation)
 {
     struct comparison worst[WORST_MAX];
     int count = worst_find(evaluation, worst);
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     begin_figure(out, "texts", "Worst disagreements",
                  "The comparisons whose scores contradict the label most, one of each prompt. Some are errors of the "
                  "scorer, some of the label: they are worth reading.");
@@ -364,21 +383,22 @@ int figures_write(const struct figures *figures, const char *folder, struct err 
     struct strbuf list = {0}, out = {0};
     evaluation_measure(evaluation, figures->options, &summary);
     put_accuracies(&list, figures);
-    for (int g = 0; g < grouping_count; g++)
+    for (int g = 0; g < grouping_count; g++) {
         put_grouping(&list, &groupings[g], evaluation);
+    }
     put_calibration(&list, evaluation);
     put_histogram(&list, figures, &summary);
     put_correlations(&list, &summary);
     put_worst(&list, evaluation);
     strbuf_printf(&out, "{\"step\": %lld, \"figures\": [\n%s\n]}\n", (long long)figures->step, strbuf_text(&list));
     char *path = file_join(folder, "figures.json", err);
-    int rc = path && strbuf_check(&list, err) == 0 && strbuf_check(&out, err) == 0
-                 ? file_write_whole(path, out.data, out.length, err)
-                 : -1;
+    int result = path && strbuf_check(&list, err) == 0 && strbuf_check(&out, err) == 0
+                     ? file_write_whole(path, out.data, out.length, err)
+                     : -1;
     mem_free(path);
     strbuf_free(&list);
     strbuf_free(&out);
-    return rc;
+    return result;
 }
 
 void figures_print(const struct figures *figures)
@@ -390,8 +410,9 @@ void figures_print(const struct figures *figures)
     for (int r = 0; r < count; r++) {
         const struct share *share = &rows[r].accuracy;
         char longer[16] = "";
-        if (isfinite(rows[r].longer))
+        if (isfinite(rows[r].longer)) {
             snprintf(longer, sizeof longer, "%.3f", rows[r].longer);
+        }
         log_info("%-28s %9lld %11lld  %8.3f  %.3f to %.3f   %13s", strbuf_text(&rows[r].name),
                  (long long)share->prompts, (long long)share->trials, share->value, share->low, share->high, longer);
     }

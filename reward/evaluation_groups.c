@@ -77,8 +77,9 @@ static void add_to_group(void *context, const struct comparison *comparison)
 {
     struct group_sums *groups = context;
     int group = groups->grouping->group_of(comparison);
-    if (group >= 0)
+    if (group >= 0) {
         share_add(&groups->sums[group], comparison->prompt, comparison_margin(comparison) > 0);
+    }
 }
 
 int grouping_measure(const struct grouping *grouping, const struct evaluation *evaluation, struct share *out)
@@ -101,8 +102,9 @@ struct source_sums {
 static void add_of_source(void *context, const struct comparison *comparison)
 {
     struct source_sums *sums = context;
-    if (comparison->ranking->source == sums->source)
+    if (comparison->ranking->source == sums->source) {
         share_add(&sums->sums, comparison->prompt, comparison_margin(comparison) > 0);
+    }
 }
 
 struct share evaluation_of_source(const struct evaluation *evaluation, int32_t source)
@@ -123,11 +125,13 @@ static void add_to_bin(void *context, const struct comparison *comparison)
 {
     struct calibration_sums *sums = context;
     double margin = comparison_margin(comparison), p = reward_sigmoid(fabs(margin));
-    if (!isfinite(margin))
+    if (!isfinite(margin)) {
         return;
+    }
     int bin = (int)((p - 0.5) * 2 * CALIBRATION_BINS);
-    if (bin == CALIBRATION_BINS) /* p is 1 */
+    if (bin == CALIBRATION_BINS) { /* p is 1 */
         bin--;
+    }
     sums->predicted[bin] += p;
     share_add(&sums->observed[bin], comparison->prompt, margin > 0);
 }
@@ -142,8 +146,9 @@ void calibration_measure(const struct evaluation *evaluation, struct calibration
         out->observed[b] = share_of(&sums.observed[b]);
         int64_t count = out->observed[b].trials;
         out->predicted[b] = sums.predicted[b] / (double)count;
-        if (count > 0)
+        if (count > 0) {
             apart += (double)count * fabs(out->predicted[b] - out->observed[b].value);
+        }
         all += count;
     }
     out->error = apart / (double)all;
@@ -160,8 +165,9 @@ static int bin_of(const struct histogram *histogram, double score)
 static void add_to_histogram(void *context, const struct comparison *comparison)
 {
     struct histogram *histogram = context;
-    if (!isfinite(comparison_margin(comparison)))
+    if (!isfinite(comparison_margin(comparison))) {
         return;
+    }
     histogram->preferred[bin_of(histogram, comparison->better_score)]++;
     histogram->other[bin_of(histogram, comparison->worse_score)]++;
 }
@@ -171,8 +177,9 @@ void histogram_measure(const struct evaluation *evaluation, const struct evaluat
 {
     double range = summary->most - summary->least;
     *out = (struct histogram){.least = summary->least, .width = range > 0 ? range / HISTOGRAM_BINS : 1};
-    if (isfinite(range))
+    if (isfinite(range)) {
         evaluation_each(evaluation, add_to_histogram, out);
+    }
 }
 
 /* ---- the worst ---- */
@@ -192,21 +199,27 @@ static void add_if_worse(void *context, const struct comparison *comparison)
 {
     struct worst *worst = context;
     double margin = comparison_margin(comparison);
-    if (!(margin < 0))
+    if (!(margin < 0)) {
         return;
-    for (int i = 0; i < worst->count; i++)
+    }
+    for (int i = 0; i < worst->count; i++) {
         if (worst->items[i].prompt == comparison->prompt) {
-            if (comparison_margin(&worst->items[i]) <= margin)
+            if (comparison_margin(&worst->items[i]) <= margin) {
                 return;
+            }
             remove_item(worst, i);
         }
+    }
     int place = worst->count;
-    while (place > 0 && comparison_margin(&worst->items[place - 1]) > margin)
+    while (place > 0 && comparison_margin(&worst->items[place - 1]) > margin) {
         place--;
-    if (place == WORST_MAX)
+    }
+    if (place == WORST_MAX) {
         return;
-    if (worst->count == WORST_MAX)
+    }
+    if (worst->count == WORST_MAX) {
         worst->count--;
+    }
     memmove(worst->items + place + 1, worst->items + place, (size_t)(worst->count - place) * sizeof *worst->items);
     worst->items[place] = *comparison;
     worst->count++;

@@ -31,17 +31,20 @@ struct share share_of(const struct share_sums *open)
     struct share_sums sums = *open;
     struct share share = {
         .value = NAN, .low = NAN, .high = NAN, .error = NAN, .trials = sums.trials, .prompts = sums.prompts};
-    if (sums.trials == 0)
+    if (sums.trials == 0) {
         return share;
+    }
     close_prompt(&sums);
     double n = (double)sums.trials, prompts = (double)sums.prompts, p = sums.hits / n;
     double spread = sums.squares_hh - 2 * p * sums.squares_hn + p * p * sums.squares_nn; /* sum (h_c - p n_c)^2 */
     double variance = sums.prompts > 1 ? prompts / (prompts - 1) * fmax(spread, 0) / (n * n) : 0;
     double effective = variance > 1e-12 ? p * (1 - p) / variance : prompts;
-    if (!(effective >= 1))
+    if (!(effective >= 1)) {
         effective = 1;
-    if (effective > n)
+    }
+    if (effective > n) {
         effective = n;
+    }
     const double z = MEASURE_NORMAL_97_5;
     double middle = (p + z * z / (2 * effective)) / (1 + z * z / effective);
     double half = z * sqrt(p * (1 - p) / effective + z * z / (4 * effective * effective)) / (1 + z * z / effective);

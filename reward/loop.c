@@ -12,17 +12,20 @@
 static void add_outcome(struct reward_sums *sums, const struct reward_outcome *outcome, const float *scores,
                         int32_t count)
 {
-    if (!isfinite(outcome->loss))
+    if (!isfinite(outcome->loss)) {
         return;
+    }
     sums->decided += outcome->decided;
     sums->correct += outcome->correct;
     sums->margin += outcome->margin;
     for (int32_t i = 0; i < count; i++) {
         double score = (double)scores[i];
-        if (sums->answers == 0 || score < sums->least)
+        if (sums->answers == 0 || score < sums->least) {
             sums->least = score;
-        if (sums->answers == 0 || score > sums->most)
+        }
+        if (sums->answers == 0 || score > sums->most) {
             sums->most = score;
+        }
         sums->score += score;
         sums->answers++;
     }
@@ -39,8 +42,9 @@ static int train_pass(struct reward_loop *loop, const int64_t *indices, int64_t 
     double start = clock_seconds();
     pass_load(loop->pass, &loop->batch);
     pass_forward(loop->pass, loop->trainable->overlay, true);
-    if (pass_score(loop->pass, head, loop->scores, err) != 0)
+    if (pass_score(loop->pass, head, loop->scores, err) != 0) {
         return -1;
+    }
     double scored = clock_seconds();
     loop->seconds.forward += scored - start;
     for (int64_t i = 0, at = 0; i < count; i++) {
@@ -54,8 +58,9 @@ static int train_pass(struct reward_loop *loop, const int64_t *indices, int64_t 
         at += ranking->family.count;
     }
     pass_score_backward(loop->pass, loop->trainable->overlay, head, loop->dscores);
-    if (loop->backend->synchronize(loop->backend, err) != 0)
+    if (loop->backend->synchronize(loop->backend, err) != 0) {
         return -1;
+    }
     loop->seconds.backward += clock_seconds() - scored;
     return 0;
 }
@@ -67,8 +72,9 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
     const int64_t *indices;
     int64_t count = row_order_step(&loop->data->order, step, &indices), taken;
     double weights = 0, loss = 0;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         weights += set->rankings[indices[i]].weight;
+    }
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
         taken = ranking_set_pass(set, indices + i, count - i, loop->recipe->per_device_train_batch_size,
@@ -76,15 +82,18 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
         batch_clear(&loop->batch);
         ranking_set_fill(set, &loop->batch, indices + i, taken, loop->data->order.epoch);
         result->tokens += loop->batch.tokens;
-        if (train_pass(loop, indices + i, taken, weights, &loss, err) != 0)
+        if (train_pass(loop, indices + i, taken, weights, &loss, err) != 0) {
             return -1;
+        }
     }
-    if (loop->sums.decided > 0)
+    if (loop->sums.decided > 0) {
         snprintf(result->note, sizeof result->note, "loss %.4f  accuracy %.3f", loss,
                  loop->sums.correct / loop->sums.decided);
+    }
     double start = clock_seconds();
-    if (loop_update(&loop->steps, loop->optimizer, loss, result, err) != 0)
+    if (loop_update(&loop->steps, loop->optimizer, loss, result, err) != 0) {
         return -1;
+    }
     loop->seconds.update += clock_seconds() - start;
     return 0;
 }
@@ -112,10 +121,11 @@ static void record(void *context, struct metrics *metrics)
 static int score_all(struct reward_loop *loop, struct evaluation *evaluation, int64_t most, bool bar, struct err *err)
 {
     struct progress progress;
-    int rc = 0;
-    if (bar)
+    int result = 0;
+    if (bar) {
         progress_begin(&progress, "scoring", evaluation->count);
-    for (int64_t i = 0, taken; rc == 0 && i < evaluation->count; i += taken) {
+    }
+    for (int64_t i = 0, taken; result == 0 && i < evaluation->count; i += taken) {
         const int64_t *indices = evaluation->rankings + i;
         taken =
             ranking_set_pass(evaluation->set, indices, evaluation->count - i, most, loop->backend->traits.pass_tokens);
@@ -123,14 +133,17 @@ static int score_all(struct reward_loop *loop, struct evaluation *evaluation, in
         ranking_set_fill(evaluation->set, &loop->batch, indices, taken, 0);
         pass_load(loop->pass, &loop->batch);
         pass_forward(loop->pass, loop->trainable->overlay, false);
-        rc = pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);
-        if (bar)
+        result =
+            pass_score(loop->pass, trainable_score(loop->trainable), evaluation->scores + evaluation->starts[i], err);
+        if (bar) {
             progress_update(&progress, i + taken, NULL);
+        }
     }
-    if (bar)
+    if (bar) {
         progress_end(&progress);
-    evaluation->scored_at = rc == 0 ? loop->steps.run->state.step : -1;
-    return rc;
+    }
+    evaluation->scored_at = result == 0 ? loop->steps.run->state.step : -1;
+    return result;
 }
 
 static int score_held_out(struct reward_loop *loop, bool bar, struct err *err)
@@ -141,10 +154,12 @@ static int score_held_out(struct reward_loop *loop, bool bar, struct err *err)
 static struct figures figures_of(const struct reward_loop *loop)
 {
     struct figures figures = {.options = &loop->loss, .step = loop->steps.run->state.step};
-    if (loop->held_out.count > 0 && loop->held_out.scored_at >= 0)
+    if (loop->held_out.count > 0 && loop->held_out.scored_at >= 0) {
         figures.held_out = &loop->held_out;
-    if (loop->sample.scored_at >= 0)
+    }
+    if (loop->sample.scored_at >= 0) {
         figures.sample = &loop->sample;
+    }
     return figures;
 }
 
@@ -169,14 +184,17 @@ static int evaluate(void *context, double *error, struct err *err)
     struct reward_loop *loop = context;
     struct evaluation_summary summary;
     double start = clock_seconds();
-    if (loop->held_out.count == 0)
+    if (loop->held_out.count == 0) {
         return 0;
+    }
     int64_t step = loop->steps.run->state.step;
-    if (score_held_out(loop, step == 0, err) != 0)
+    if (score_held_out(loop, step == 0, err) != 0) {
         return -1;
+    }
     evaluation_measure(&loop->held_out, &loop->loss, &summary);
-    if (write_record(loop, &summary, clock_seconds() - start, err) != 0)
+    if (write_record(loop, &summary, clock_seconds() - start, err) != 0) {
         return -1;
+    }
     log_info("step %lld: eval loss %.4f, accuracy %.3f (95 %%: %.3f to %.3f; the longer answer: %.3f), margin %.3f",
              (long long)step, summary.loss, summary.accuracy.value, summary.accuracy.low, summary.accuracy.high,
              summary.length_accuracy.value, summary.margin);
@@ -202,10 +220,12 @@ int reward_loop_before_result(void *context, struct err *err)
     const struct recipe *recipe = loop->recipe;
     /* The best checkpoint may have been loaded since the last evaluation. */
     bool stale = recipe->load_best_model_at_end || loop->held_out.scored_at != loop->steps.run->state.step;
-    if (loop->held_out.count > 0 && stale && score_held_out(loop, true, err) != 0)
+    if (loop->held_out.count > 0 && stale && score_held_out(loop, true, err) != 0) {
         return -1;
-    if (score_all(loop, &loop->sample, recipe->per_device_train_batch_size, true, err) != 0)
+    }
+    if (score_all(loop, &loop->sample, recipe->per_device_train_batch_size, true, err) != 0) {
         return -1;
+    }
     struct figures figures = figures_of(loop);
     struct evaluation_summary reference;
     evaluation_measure(figures_main(&figures), &loop->loss, &reference);
@@ -220,7 +240,8 @@ int reward_loop_before_result(void *context, struct err *err)
         }
     }
     figures_print(&figures);
-    if (figures_write(&figures, recipe->output_dir, err) != 0)
+    if (figures_write(&figures, recipe->output_dir, err) != 0) {
         return -1;
+    }
     return figures.gain > 0 ? trainable_scale_score(loop->trainable, figures.gain, figures.offset, err) : 0;
 }

@@ -41,24 +41,29 @@ void reward_loss(const float *scores, const int32_t *ranks, const float *levels,
     assert(count <= REWARD_LOSS_ANSWERS_MAX);
     double slope[REWARD_LOSS_ANSWERS_MAX] = {0};
     *outcome = (struct reward_outcome){0};
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         for (int32_t j = i + 1; j < count; j++) {
-            if (!is_pair(ranks[i], ranks[j], options->ties))
+            if (!is_pair(ranks[i], ranks[j], options->ties)) {
                 continue;
+            }
             int32_t better = ranks[i] <= ranks[j] ? i : j, worse = i + j - better;
             bool tie = ranks[i] == ranks[j];
             double margin = levels && !tie ? (double)levels[better] - (double)levels[worse] : 0;
             outcome->loss += add_pair(scores, better, worse, margin, tie ? 0.5 : 1 - options->label_smoothing,
                                       options->centering, slope);
             outcome->pairs++;
-            if (tie)
+            if (tie) {
                 continue;
+            }
             outcome->decided++;
             outcome->correct += scores[better] > scores[worse];
             outcome->margin += (double)scores[better] - (double)scores[worse];
         }
-    if (outcome->pairs > 0)
+    }
+    if (outcome->pairs > 0) {
         outcome->loss /= outcome->pairs;
-    for (int32_t i = 0; dscores && i < count; i++)
+    }
+    for (int32_t i = 0; dscores && i < count; i++) {
         dscores[i] = outcome->pairs > 0 ? (float)(weight * slope[i] / outcome->pairs) : 0;
+    }
 }

@@ -18,8 +18,9 @@ struct reward {
 static int open_models(void *context, struct err *err)
 {
     struct reward *reward = context;
-    if (trainable_open(&reward->trainable, reward->recipe, true, err) != 0)
+    if (trainable_open(&reward->trainable, reward->recipe, true, err) != 0) {
         return -1;
+    }
     trainable_introduce(&reward->trainable, reward->backend);
     return 0;
 }
@@ -27,8 +28,9 @@ static int open_models(void *context, struct err *err)
 static int open_data(void *context, struct step_counts *steps, struct err *err)
 {
     struct reward *reward = context;
-    if (reward_data_open(&reward->data, reward->recipe, err) != 0)
+    if (reward_data_open(&reward->data, reward->recipe, err) != 0) {
         return -1;
+    }
     *steps = reward->data.order.steps;
     return 0;
 }
@@ -46,8 +48,9 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
     struct batch_limits batch = reward_data_limits(&reward->data, reward->backend->traits.pass_tokens);
     reward->limits = stage_pass_limits(reward->recipe, &reward->trainable, &batch);
     if (trainable_plan(&reward->trainable, reward->backend, plan, err) != 0 ||
-        pass_plan(reward->trainable.model, &reward->limits, reward->backend, plan, err) != 0)
+        pass_plan(reward->trainable.model, &reward->limits, reward->backend, plan, err) != 0) {
         return -1;
+    }
     optimizer_plan(reward->trainable.parameters, plan);
     memory_plan_add_held(plan, reward_data_bytes(&reward->data));
     return 0;
@@ -74,8 +77,9 @@ static int open_evaluations(struct reward *reward, struct err *err)
     const struct recipe *recipe = reward->recipe;
     const struct reward_data *data = &reward->data;
     const struct recipe_datasets *held_out = recipe->eval_dataset.count ? &recipe->eval_dataset : &recipe->dataset;
-    if (data->eval && evaluation_open(&reward->loop.held_out, data->eval, held_out, INT64_MAX, err) != 0)
+    if (data->eval && evaluation_open(&reward->loop.held_out, data->eval, held_out, INT64_MAX, err) != 0) {
         return -1;
+    }
     return evaluation_open(&reward->loop.sample, data->train, &recipe->dataset, REWARD_SAMPLE_MAX, err);
 }
 
@@ -91,12 +95,14 @@ static int make(void *context, struct err *err)
         optimizer_create(&loop->optimizer, reward->backend, reward->trainable.parameters, &optimizer, err) != 0 ||
         pass_create(&loop->pass, reward->trainable.model, limits, err) != 0 ||
         batch_create(&loop->batch, limits->tokens, limits->segments, limits->predictions, err) != 0 ||
-        open_evaluations(reward, err) != 0)
+        open_evaluations(reward, err) != 0) {
         return -1;
+    }
     loop->scores = mem_alloc(readings, sizeof *loop->scores, err);
     loop->dscores = mem_alloc(readings, sizeof *loop->dscores, err);
-    if (!loop->scores || !loop->dscores)
+    if (!loop->scores || !loop->dscores) {
         return -1;
+    }
     loop->loss = (struct reward_loss_options){.ties = reward_keys(recipe)->ties == REWARD_TIES_HALF,
                                               .label_smoothing = reward_keys(recipe)->label_smoothing,
                                               .centering = reward_keys(recipe)->center_rewards_coefficient};
@@ -124,7 +130,7 @@ static void close_all(void *context)
     trainable_close(&reward->trainable);
 }
 
-static const char *result(const void *context)
+static const char *result_name(const void *context)
 {
     const struct reward *reward = context;
     return reward->trainable.adapter ? "the reward model, an adapter with a score head" : "the reward model";
@@ -150,7 +156,7 @@ enum loop_outcome reward_run(const struct recipe *recipe, struct backend *backen
         .close = close_all,
         .shrink = "gradient_checkpointing: true, a smaller per_device_train_batch_size (with more "
                   "gradient_accumulation_steps) or max_length, or finetuning_type: lora would shrink it",
-        .result = result,
+        .result = result_name,
     };
     return stage_run(&work, recipe, options, err);
 }

@@ -21,16 +21,19 @@ int folder_look(enum folder_kind *kind, const char *folder, struct err *err)
 {
     int adapter = has_file(folder, "adapter_config.json", err), model = has_file(folder, "config.json", err),
         run = has_file(folder, "recipe.resolved.yaml", err);
-    if (adapter < 0 || model < 0 || run < 0)
+    if (adapter < 0 || model < 0 || run < 0) {
         return -1;
+    }
     *kind = adapter ? FOLDER_ADAPTER : FOLDER_MODEL;
-    if (adapter || model)
+    if (adapter || model) {
         return 0;
-    if (run)
+    }
+    if (run) {
         return err_set(err,
                        "the run in '%s' is not finished; finish it with the same attune command, or give one of its "
                        "checkpoint-N folders",
                        folder);
+    }
     return err_set(
         err, "'%s' is neither a run nor an adapter nor a model (no adapter_config.json or config.json in it)", folder);
 }
@@ -41,16 +44,18 @@ char *folder_base(const char *adapter, struct err *err)
     json_t *config = path ? json_read_file(path, CONFIG_MAX, err) : NULL;
     const char *name = NULL;
     if (config && json_need_string(config, "base_model_name_or_path", &name, path, err) == 0) {
-        if (file_is_dir(name))
+        if (file_is_dir(name)) {
             base = mem_copy_string(name, strlen(name), err);
-        else
+        } else {
             err_set(err,
                     "%s names the base model '%s', which is no folder here; give the base's folder with --base "
                     "(--reward-base where it is a reward model's), or name it in that file",
                     path, name);
+        }
     }
-    if (config)
+    if (config) {
         json_decref(config);
+    }
     mem_free(path);
     return base;
 }
@@ -59,9 +64,10 @@ int folder_chat_template(char **out, const char *folder, struct err *err)
 {
     *out = NULL;
     char *path = file_join(folder, "recipe.resolved.yaml", err);
-    if (!path)
+    if (!path) {
         return -1;
-    int rc = file_exists(path) ? recipe_read_text(out, path, "chat_template", err) : 0;
+    }
+    int result = file_exists(path) ? recipe_read_text(out, path, "chat_template", err) : 0;
     mem_free(path);
-    return rc;
+    return result;
 }

@@ -21,8 +21,9 @@ static struct models_entry *find_entry(const struct models *models, const char *
     for (size_t i = 0; i < models->count; i++) {
         struct models_entry *entry = &models->items[i];
         if (strcmp(entry->path, path) == 0 &&
-            (entry->head == head || entry->head == MODELS_NO_HEAD || head == MODELS_NO_HEAD))
+            (entry->head == head || entry->head == MODELS_NO_HEAD || head == MODELS_NO_HEAD)) {
             return entry;
+        }
     }
     return NULL;
 }
@@ -30,12 +31,14 @@ static struct models_entry *find_entry(const struct models *models, const char *
 static int add_entry(struct models *models, const char *folder, char *path, struct err *err)
 {
     struct models_entry *items = mem_grow(models->items, &models->capacity, models->count + 1, sizeof *items, err);
-    if (!items)
+    if (!items) {
         return -1;
+    }
     models->items = items;
     struct models_entry entry = {.path = path};
-    if (model_open(&entry.model, folder, err) != 0)
+    if (model_open(&entry.model, folder, err) != 0) {
         return -1;
+    }
     items[models->count++] = entry;
     return 0;
 }
@@ -44,8 +47,9 @@ int models_open(struct models *models, const char *folder, enum models_head head
                 struct err *err)
 {
     char *path = real_path(folder, err);
-    if (!path)
+    if (!path) {
         return -1;
+    }
     struct models_entry *entry = find_entry(models, path, head);
     if (entry) {
         mem_free(path);
@@ -57,8 +61,9 @@ int models_open(struct models *models, const char *folder, enum models_head head
         entry = &models->items[models->count - 1];
     }
     assert(!entry->model->backend);
-    if (head != MODELS_NO_HEAD)
+    if (head != MODELS_NO_HEAD) {
         entry->head = head;
+    }
     entry->backward = entry->backward || backward;
     *model = entry->model;
     return 0;
@@ -75,8 +80,9 @@ int models_plan(const struct models *models, struct backend *backend, struct mem
     for (size_t i = 0; i < models->count; i++) {
         struct memory_plan part = {0};
         struct model_options options = options_of(&models->items[i]);
-        if (model_plan(models->items[i].model, backend, &options, &part, err) != 0)
+        if (model_plan(models->items[i].model, backend, &options, &part, err) != 0) {
             return -1;
+        }
         memory_plan_add(plan, &part);
     }
     return 0;
@@ -86,8 +92,9 @@ int models_load(struct models *models, struct backend *backend, struct err *err)
 {
     for (size_t i = 0; i < models->count; i++) {
         struct model_options options = options_of(&models->items[i]);
-        if (model_load(models->items[i].model, backend, &options, err) != 0)
+        if (model_load(models->items[i].model, backend, &options, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }

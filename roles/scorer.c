@@ -23,20 +23,23 @@ static int open_adapter(struct scorer *scorer, const struct scorer_options *opti
 {
     const char *folder = options->folder;
     char *base = options->base ? mem_copy_string(options->base, strlen(options->base), err) : folder_base(folder, err);
-    if (!base)
+    if (!base) {
         return -1;
-    int rc = models_open(models, base, MODELS_NO_HEAD, false, &scorer->model, err);
+    }
+    int result = models_open(models, base, MODELS_NO_HEAD, false, &scorer->model, err);
     mem_free(base);
-    if (rc != 0 || adapter_open(&scorer->adapter, scorer->model, folder, err) != 0)
+    if (result != 0 || adapter_open(&scorer->adapter, scorer->model, folder, err) != 0) {
         return -1;
+    }
     return scorer->adapter->save_score ? 0 : no_score_head("an adapter", folder, err);
 }
 
 static int open_model(struct scorer *scorer, const struct scorer_options *options, struct models *models,
                       struct err *err)
 {
-    if (models_open(models, options->folder, MODELS_SCORE, false, &scorer->model, err) != 0)
+    if (models_open(models, options->folder, MODELS_SCORE, false, &scorer->model, err) != 0) {
         return -1;
+    }
     return model_tensor(scorer->model, TENSOR_SCORE) ? 0 : no_score_head("a model", options->folder, err);
 }
 
@@ -45,29 +48,33 @@ static int open_text(struct scorer *scorer, const struct scorer_options *options
     char *own = NULL;
     const char *chat_template = options->chat_template;
     if (!chat_template) {
-        if (folder_chat_template(&own, options->folder, err) != 0)
+        if (folder_chat_template(&own, options->folder, err) != 0) {
             return -1;
+        }
         chat_template = own;
     }
-    int rc = model_text_open(&scorer->text, scorer->model->folder, chat_template, err);
+    int result = model_text_open(&scorer->text, scorer->model->folder, chat_template, err);
     mem_free(own);
-    return rc;
+    return result;
 }
 
 int scorer_open(struct scorer *scorer, const struct scorer_options *options, struct models *models, struct err *err)
 {
     enum folder_kind kind;
     *scorer = (struct scorer){0};
-    if (folder_look(&kind, options->folder, err) != 0)
+    if (folder_look(&kind, options->folder, err) != 0) {
         return -1;
+    }
     scorer->folder = mem_copy_string(options->folder, strlen(options->folder), err);
-    int rc = scorer->folder ? 0 : -1;
-    if (rc == 0)
-        rc = kind == FOLDER_ADAPTER ? open_adapter(scorer, options, models, err)
-                                    : open_model(scorer, options, models, err);
-    if (rc == 0)
-        rc = open_text(scorer, options, err);
-    if (rc != 0) {
+    int result = scorer->folder ? 0 : -1;
+    if (result == 0) {
+        result = kind == FOLDER_ADAPTER ? open_adapter(scorer, options, models, err)
+                                        : open_model(scorer, options, models, err);
+    }
+    if (result == 0) {
+        result = open_text(scorer, options, err);
+    }
+    if (result != 0) {
         scorer_close(scorer);
         return err_prefix(err, "reward model");
     }
@@ -83,10 +90,12 @@ int scorer_load(struct scorer *scorer, struct backend *backend, struct err *err)
 {
     assert(scorer->model->backend);
     scorer->head = &scorer->model->score;
-    if (!scorer->adapter)
+    if (!scorer->adapter) {
         return 0;
-    if (adapter_load(scorer->adapter, backend, false, err) != 0)
+    }
+    if (adapter_load(scorer->adapter, backend, false, err) != 0) {
         return -1;
+    }
     scorer->head = &scorer->adapter->score;
     scorer->overlay = &scorer->adapter->overlay;
     return 0;
@@ -107,8 +116,9 @@ int scorer_fingerprint(const struct scorer *scorer, struct hash *out, struct err
         struct hash text, model, adapter;
         double offset;
     } parts = {scorer->text.fingerprint, model_fingerprint(scorer->model), {0}, 0};
-    if (adapter && adapter_fingerprint(adapter, &parts.adapter, err) != 0)
+    if (adapter && adapter_fingerprint(adapter, &parts.adapter, err) != 0) {
         return -1;
+    }
     parts.offset = adapter ? adapter->score_offset : scorer->model->score_offset;
     *out = hash_bytes(&parts, sizeof parts);
     return 0;
@@ -130,12 +140,14 @@ struct family_options scorer_family_options(const struct scorer *scorer, int64_t
 int scorer_check(const struct scorer *scorer, const struct family *family, struct err *err)
 {
     int32_t vocabulary = scorer->model->config.vocabulary;
-    for (int32_t i = 0; i < family_tokens(family); i++)
-        if (family->ids[i] < 0 || family->ids[i] >= vocabulary)
+    for (int32_t i = 0; i < family_tokens(family); i++) {
+        if (family->ids[i] < 0 || family->ids[i] >= vocabulary) {
             return err_set(err,
                            "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer "
                            "belongs to another model",
                            scorer->model->folder, family->ids[i], vocabulary);
+        }
+    }
     return 0;
 }
 
@@ -176,8 +188,9 @@ static int32_t answers_that_fit(const struct family *family, int32_t first, stru
     room.segments -= family->shared > 0;
     for (; answer < family->count; answer++) {
         room.tokens -= family->starts[answer + 1] - family->starts[answer];
-        if (room.tokens < 0 || --room.segments < 0 || --room.readings < 0)
+        if (room.tokens < 0 || --room.segments < 0 || --room.readings < 0) {
             break;
+        }
     }
     return answer - first;
 }
@@ -198,8 +211,9 @@ static int score_batch(const struct scorer *scorer, struct pass *pass, struct ba
 {
     pass_load(pass, batch);
     pass_forward(pass, scorer->overlay, false);
-    if (pass_score(pass, scorer->head, *scores, err) != 0)
+    if (pass_score(pass, scorer->head, *scores, err) != 0) {
         return -1;
+    }
     *scores += batch->prediction_count;
     batch_clear(batch);
     return 0;
@@ -220,8 +234,9 @@ static int score_family(const struct scorer *scorer, struct pass *pass, struct b
             append(batch, family, next, count);
             next += count;
         }
-        if (next < family->count && score_batch(scorer, pass, batch, scores, err) != 0)
+        if (next < family->count && score_batch(scorer, pass, batch, scores, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -230,13 +245,15 @@ int scorer_score(const struct scorer *scorer, struct pass *pass, struct batch *b
                  size_t count, float *scores, struct err *err)
 {
     struct model *home = pass_model(pass);
-    int rc = 0;
+    int result = 0;
     pass_use(pass, scorer->model);
     batch_clear(batch);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = score_family(scorer, pass, batch, &families[i], &scores, err);
-    if (rc == 0 && batch->tokens > 0)
-        rc = score_batch(scorer, pass, batch, &scores, err);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = score_family(scorer, pass, batch, &families[i], &scores, err);
+    }
+    if (result == 0 && batch->tokens > 0) {
+        result = score_batch(scorer, pass, batch, &scores, err);
+    }
     pass_return(pass, home);
-    return rc;
+    return result;
 }

@@ -20,11 +20,13 @@ static int check_against_recipe(const struct adapter *adapter, const struct reci
         {"lora_dropout", recipe->lora_dropout, adapter->dropout},
         {"use_rslora", recipe->use_rslora, adapter->rank_stabilized},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (recipe_is_set(recipe, keys[i].key) && fabs(keys[i].said - keys[i].is) > 1e-9)
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (recipe_is_set(recipe, keys[i].key) && fabs(keys[i].said - keys[i].is) > 1e-9) {
             return err_set(
                 err, "%s is %g in the recipe but %g in the adapter %s; the adapter's own holds, so leave the key out",
                 keys[i].key, keys[i].said, keys[i].is, recipe->adapter_name_or_path);
+        }
+    }
     return 0;
 }
 
@@ -32,18 +34,22 @@ static int check_against_recipe(const struct adapter *adapter, const struct reci
 static int check_targets(const struct adapter *adapter, const struct adapter_options *options,
                          const struct recipe *recipe, struct err *err)
 {
-    if (!recipe_is_set(recipe, "lora_target_modules") && !recipe_is_set(recipe, "lora_modules_to_save"))
+    if (!recipe_is_set(recipe, "lora_target_modules") && !recipe_is_set(recipe, "lora_modules_to_save")) {
         return 0;
+    }
     struct adapter *described;
-    if (adapter_describe(&described, adapter->model, options, err) != 0)
+    if (adapter_describe(&described, adapter->model, options, err) != 0) {
         return -1;
+    }
     bool same = !recipe_is_set(recipe, "lora_target_modules") || described->target_count == adapter->target_count;
-    for (int32_t i = 0; same && recipe_is_set(recipe, "lora_target_modules") && i < adapter->target_count; i++)
+    for (int32_t i = 0; same && recipe_is_set(recipe, "lora_target_modules") && i < adapter->target_count; i++) {
         same = described->targets[i].linear == adapter->targets[i].linear;
+    }
     bool saved = described->save_embedding == adapter->save_embedding &&
                  (described->save_head || described->tied) == (adapter->save_head || adapter->tied);
-    if (recipe_is_set(recipe, "lora_modules_to_save"))
+    if (recipe_is_set(recipe, "lora_modules_to_save")) {
         same = same && saved;
+    }
     adapter_free(described);
     return same ? 0
                 : err_set(err,
@@ -76,10 +82,12 @@ int trainable_open(struct trainable *trainable, const struct recipe *recipe, boo
         .scorer = scorer,
         .seed = (uint64_t)recipe->seed,
     };
-    if (trainable_open_role(trainable, recipe, &role, err) != 0)
+    if (trainable_open_role(trainable, recipe, &role, err) != 0) {
         return -1;
-    if (!role.adapter_folder)
+    }
+    if (!role.adapter_folder) {
         return 0;
+    }
     struct adapter_options options = options_of(recipe, &role);
     if (check_against_recipe(trainable->adapter, recipe, err) != 0 ||
         check_targets(trainable->adapter, &options, recipe, err) != 0) {
@@ -99,27 +107,31 @@ int trainable_open_role(struct trainable *trainable, const struct recipe *recipe
         .seed = role->seed,
         .chat_template = recipe->chat_template,
     };
-    if (!role->model && model_open(&trainable->model, role->model_folder, err) != 0)
+    if (!role->model && model_open(&trainable->model, role->model_folder, err) != 0) {
         return -1;
-    if (recipe->finetuning_type == RECIPE_FULL)
+    }
+    if (recipe->finetuning_type == RECIPE_FULL) {
         return 0;
+    }
     struct adapter_options options = options_of(recipe, role);
-    int rc = 0;
+    int result = 0;
     if (role->adapter_folder) {
-        rc = adapter_open(&trainable->adapter, trainable->model, role->adapter_folder, err);
-        if (rc == 0) {
+        result = adapter_open(&trainable->adapter, trainable->model, role->adapter_folder, err);
+        if (result == 0) {
             trainable->adapter->seed = role->seed;
             trainable->adapter->save_score = role->scorer; /* a fresh head where the file has none */
         }
     } else {
-        rc = adapter_describe(&trainable->adapter, trainable->model, &options, err);
+        result = adapter_describe(&trainable->adapter, trainable->model, &options, err);
     }
-    if (rc == 0 && trainable->model->config.tied && trainable->adapter->save_head)
+    if (result == 0 && trainable->model->config.tied && trainable->adapter->save_head) {
         log_info("note: the model's head is tied to its embedding; lora_modules_to_save: lm_head gives it a head of "
                  "its own");
-    if (rc != 0)
+    }
+    if (result != 0) {
         trainable_close(trainable);
-    return rc;
+    }
+    return result;
 }
 
 static struct model_options model_options_of(const struct trainable *trainable)
@@ -137,8 +149,9 @@ int trainable_plan(struct trainable *trainable, struct backend *backend, struct 
 {
     struct memory_plan model_memory = {0};
     struct model_options options = model_options_of(trainable);
-    if (!trainable->borrows_model && model_plan(trainable->model, backend, &options, &model_memory, err) != 0)
+    if (!trainable->borrows_model && model_plan(trainable->model, backend, &options, &model_memory, err) != 0) {
         return -1;
+    }
     memory_plan_add(plan, &model_memory);
     trainable->parameters = parameters_of(trainable);
     return trainable->adapter ? adapter_plan(trainable->adapter, backend, true, plan, err) : 0;
@@ -147,13 +160,16 @@ int trainable_plan(struct trainable *trainable, struct backend *backend, struct 
 int trainable_load(struct trainable *trainable, struct backend *backend, struct err *err)
 {
     struct model_options options = model_options_of(trainable);
-    if (!trainable->borrows_model && model_load(trainable->model, backend, &options, err) != 0)
+    if (!trainable->borrows_model && model_load(trainable->model, backend, &options, err) != 0) {
         return -1;
+    }
     trainable->parameters = parameters_of(trainable);
-    if (!trainable->adapter)
+    if (!trainable->adapter) {
         return 0;
-    if (adapter_load(trainable->adapter, backend, true, err) != 0)
+    }
+    if (adapter_load(trainable->adapter, backend, true, err) != 0) {
         return -1;
+    }
     trainable->overlay = &trainable->adapter->overlay;
     return 0;
 }
@@ -161,8 +177,9 @@ int trainable_load(struct trainable *trainable, struct backend *backend, struct 
 void trainable_close(struct trainable *trainable)
 {
     adapter_free(trainable->adapter);
-    if (!trainable->borrows_model)
+    if (!trainable->borrows_model) {
         model_free(trainable->model);
+    }
     *trainable = (struct trainable){0};
 }
 
@@ -171,20 +188,22 @@ void trainable_introduce(const struct trainable *trainable, const struct backend
     const struct model *model = trainable->model;
     double all = (double)model_parameter_count(model), trained = (double)trainable_count(trainable);
     log_info("model %s: %.1f M parameters on %s", model->folder, all / 1e6, backend->name);
-    if (trainable->adapter)
+    if (trainable->adapter) {
         log_info("  LoRA of rank %d on %d linear layers%s: %.2f M trained (%.2f %%)", trainable->adapter->rank,
                  trainable->adapter->target_count, trainable->scorer ? ", and a score head" : "", trained / 1e6,
                  100 * trained / all);
-    else
+    } else {
         log_info("  all %.1f M trained%s", trained / 1e6,
                  trainable->scorer ? ", a score head in place of the vocabulary's" : "");
+    }
 }
 
 int trainable_check_ids(const struct trainable *trainable, int32_t highest, struct err *err)
 {
     int32_t vocabulary = trainable->model->config.vocabulary;
-    if (highest < vocabulary)
+    if (highest < vocabulary) {
         return 0;
+    }
     return err_set(err,
                    "the tokenizer of %s makes the id %d, but the model's vocabulary has %d; the tokenizer belongs to "
                    "another model",
@@ -195,25 +214,29 @@ int trainable_check_tokens(const struct trainable *trainable, int32_t highest, i
                            struct err *err)
 {
     const struct model_config *config = &trainable->model->config;
-    if (trainable_check_ids(trainable, highest, err) != 0)
+    if (trainable_check_ids(trainable, highest, err) != 0) {
         return -1;
-    if (longest > config->max_positions)
+    }
+    if (longest > config->max_positions) {
         return err_set(err,
                        "%s has %d tokens, but the model was made for %d positions (max_position_embeddings); set "
                        "max_length to %d or less",
                        what, longest, config->max_positions, config->max_positions);
+    }
     return 0;
 }
 
 int64_t trainable_count(const struct trainable *trainable)
 {
-    if (trainable->adapter)
+    if (trainable->adapter) {
         return adapter_parameter_count(trainable->adapter);
+    }
     const struct model *model = trainable->model;
     const struct safetensor *head = model_tensor(model, TENSOR_HEAD);
     int64_t count = model_parameter_count(model);
-    if (trainable->scorer) /* one head in place of the other */
+    if (trainable->scorer) { /* one head in place of the other */
         count += (model_tensor(model, TENSOR_SCORE) ? 0 : model->config.hidden) - (head ? head->count : 0);
+    }
     return count;
 }
 
@@ -233,16 +256,17 @@ int trainable_scale_score(struct trainable *trainable, double gain, double offse
     struct backend *backend = trainable->model->backend;
     size_t hidden = (size_t)trainable->model->config.hidden;
     float *values = mem_alloc(hidden, sizeof *values, err);
-    int rc = values ? backend_download(backend, values, head->weight, hidden * sizeof *values, err) : -1;
-    for (size_t i = 0; rc == 0 && i < hidden; i++)
+    int result = values ? backend_download(backend, values, head->weight, hidden * sizeof *values, err) : -1;
+    for (size_t i = 0; result == 0 && i < hidden; i++) {
         values[i] = (float)(gain * (double)values[i] + 0.0); /* a gain of 0 leaves no -0 */
-    if (rc == 0) {
+    }
+    if (result == 0) {
         backend->upload(backend, head->weight, values, hidden * sizeof *values);
         head->offset = gain * head->offset + offset;
-        rc = backend->synchronize(backend, err);
+        result = backend->synchronize(backend, err);
     }
     mem_free(values);
-    return rc;
+    return result;
 }
 
 /* All weights as they were trained. */
@@ -256,8 +280,9 @@ static struct export_options export_options_of(const struct trainable *trainable
 
 int trainable_save_checkpoint(const struct trainable *trainable, const char *folder, struct err *err)
 {
-    if (trainable->adapter)
+    if (trainable->adapter) {
         return adapter_save(trainable->adapter, folder, trainable->model->folder, err);
+    }
     struct export_options options = export_options_of(trainable);
     options.dtype = DTYPE_F32;
     return model_export_weights(trainable->model, folder, &options, err);
@@ -266,15 +291,16 @@ int trainable_save_checkpoint(const struct trainable *trainable, const char *fol
 int trainable_load_checkpoint(struct trainable *trainable, const char *folder, struct err *err)
 {
     char *path = file_join(folder, trainable->adapter ? "adapter_model.safetensors" : "model.safetensors", err);
-    int rc = path ? parameters_load(trainable->parameters, trainable->model->backend, path, err) : -1;
+    int result = path ? parameters_load(trainable->parameters, trainable->model->backend, path, err) : -1;
     mem_free(path);
-    return rc;
+    return result;
 }
 
 int trainable_save_result(const struct trainable *trainable, const char *folder, struct err *err)
 {
-    if (trainable->adapter)
+    if (trainable->adapter) {
         return adapter_save(trainable->adapter, folder, trainable->model->folder, err);
+    }
     struct export_options options = export_options_of(trainable);
     options.keep_dtype = true;
     return model_export_weights(trainable->model, folder, &options, err) == 0

@@ -14,12 +14,14 @@ static int micro_batch(struct sft_loop *loop, int64_t denominator, struct step_s
 {
     int32_t count = loop->batch.prediction_count;
     struct predictions out = {.logprob = loop->logprob, .argmax = loop->argmax};
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         loop->dlogprob[i] = -1.0f / (float)denominator;
+    }
     pass_load_loss(loop->pass, &loop->batch, loop->dlogprob);
     pass_forward(loop->pass, loop->trainable->overlay, true);
-    if (pass_predict_and_backward(loop->pass, loop->trainable->overlay, NULL, &out, err) != 0)
+    if (pass_predict_and_backward(loop->pass, loop->trainable->overlay, NULL, &out, err) != 0) {
         return -1;
+    }
     for (int32_t i = 0; i < count; i++) {
         sums->loss -= (double)loop->logprob[i];
         sums->correct += loop->argmax[i] == loop->batch.predictions[i].target;
@@ -35,14 +37,16 @@ static int accumulate(struct sft_loop *loop, int64_t step, struct step_sums *sum
     const int64_t *rows;
     int64_t count = row_order_step(&loop->data->order, step, &rows), denominator = 0, taken;
     *sums = (struct step_sums){0};
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         denominator += sft_data_row_trained(loop->data, rows[i]);
+    }
     optimizer_clear_gradients(loop->optimizer);
     for (int64_t i = 0; i < count; i += taken) {
         taken = sft_data_pass_rows(loop->data, rows + i, count - i);
         sft_data_fill(loop->data, &loop->batch, rows + i, taken, loop->data->order.epoch);
-        if (micro_batch(loop, denominator, sums, err) != 0)
+        if (micro_batch(loop, denominator, sums, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -51,8 +55,9 @@ static int train_step(void *context, int64_t step, struct loop_step *result, str
 {
     struct sft_loop *loop = context;
     struct step_sums sums;
-    if (accumulate(loop, step, &sums, err) != 0)
+    if (accumulate(loop, step, &sums, err) != 0) {
         return -1;
+    }
     result->tokens = sums.tokens;
     loop->window_predictions += (double)sums.predictions;
     loop->window_correct += (double)sums.correct;
@@ -79,8 +84,9 @@ static int eval_loss(struct sft_loop *loop, double *loss, double *accuracy, stru
         sft_data_fill_eval(loop->data, &loop->batch, first, taken);
         pass_load(loop->pass, &loop->batch);
         pass_forward(loop->pass, loop->trainable->overlay, false);
-        if (pass_predict(loop->pass, loop->trainable->overlay, 1.0f, &out, err) != 0)
+        if (pass_predict(loop->pass, loop->trainable->overlay, 1.0f, &out, err) != 0) {
             return -1;
+        }
         for (int32_t i = 0; i < loop->batch.prediction_count; i++) {
             sum -= (double)loop->logprob[i];
             correct += loop->argmax[i] == loop->batch.predictions[i].target;
@@ -99,15 +105,17 @@ static int evaluate(void *context, double *error, struct err *err)
     int64_t step = loop->steps.run->state.step;
     double loss, accuracy, start = clock_seconds();
     if (loop->data->eval) {
-        if (eval_loss(loop, &loss, &accuracy, err) != 0)
+        if (eval_loss(loop, &loss, &accuracy, err) != 0) {
             return -1;
+        }
         metrics_begin(metrics, step, loop_epoch(&loop->steps, step));
         metrics_real(metrics, "eval_loss", loss);
         metrics_real(metrics, "eval_perplexity", exp(loss));
         metrics_real(metrics, "eval_mean_token_accuracy", accuracy);
         metrics_timing(metrics, "time/eval", clock_seconds() - start);
-        if (metrics_end(metrics, err) != 0)
+        if (metrics_end(metrics, err) != 0) {
             return -1;
+        }
         log_info("step %lld: eval loss %.4f, perplexity %.2f, token accuracy %.3f", (long long)step, loss, exp(loss),
                  accuracy);
         *error = loss;

@@ -14,8 +14,9 @@ struct generator_limits sft_samples_limits(const struct sft_data *data, int32_t 
                                       .max_prompt = prompt_list_longest(data->samples),
                                       .max_new = (int32_t)data->recipe->sample_max_new_tokens,
                                       .max_rank = max_rank};
-    if ((size_t)limits.sequences > data->samples->count)
+    if ((size_t)limits.sequences > data->samples->count) {
         limits.sequences = (int32_t)data->samples->count;
+    }
     return limits;
 }
 
@@ -42,8 +43,9 @@ static int write_answers(struct sft_loop *loop, const struct sample_texts *answe
         metrics_begin(run->samples, run->state.step, loop_epoch(&loop->steps, run->state.step));
         metrics_text(run->samples, "prompt", prompts->items[i].text);
         metrics_text(run->samples, "answer", answer);
-        if (metrics_end(run->samples, err) != 0)
+        if (metrics_end(run->samples, err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -54,21 +56,26 @@ int sft_samples_write(struct sft_loop *loop, struct err *err)
     struct generate_request *requests = mem_alloc(prompts->count, sizeof *requests, err);
     struct sample_texts answers = {loop->data, requests ? mem_alloc(prompts->count, sizeof *answers.texts, err) : NULL};
     struct stop_tokens stop_tokens = stop_tokens_of(&loop->trainable->model->config, &loop->data->text);
-    int rc = answers.texts ? 0 : -1;
-    for (size_t i = 0; rc == 0 && i < prompts->count; i++)
+    int result = answers.texts ? 0 : -1;
+    for (size_t i = 0; result == 0 && i < prompts->count; i++) {
         requests[i] =
             (struct generate_request){prompts->items[i].ids, prompts->items[i].count, 1, prompts->items[i].record};
+    }
     struct generate_options options = {.sampling = {.top_p = 1, .repetition_penalty = 1},
                                        .max_new_tokens = (int32_t)loop->recipe->sample_max_new_tokens,
                                        .stop_tokens = stop_tokens.ids};
     struct generate_events events = {.context = &answers, .finished = keep_answer};
-    if (rc == 0)
-        rc = generator_run(loop->generator, loop->trainable->overlay, requests, prompts->count, &options, &events, err);
-    if (rc == 0)
-        rc = write_answers(loop, &answers, err);
-    for (size_t i = 0; answers.texts && i < prompts->count; i++)
+    if (result == 0) {
+        result =
+            generator_run(loop->generator, loop->trainable->overlay, requests, prompts->count, &options, &events, err);
+    }
+    if (result == 0) {
+        result = write_answers(loop, &answers, err);
+    }
+    for (size_t i = 0; answers.texts && i < prompts->count; i++) {
         strbuf_free(&answers.texts[i]);
+    }
     mem_free(answers.texts);
     mem_free(requests);
-    return rc;
+    return result;
 }

@@ -17,8 +17,9 @@ struct sft {
 static int open_models(void *context, struct err *err)
 {
     struct sft *sft = context;
-    if (trainable_open(&sft->trainable, sft->recipe, false, err) != 0)
+    if (trainable_open(&sft->trainable, sft->recipe, false, err) != 0) {
         return -1;
+    }
     trainable_introduce(&sft->trainable, sft->backend);
     return 0;
 }
@@ -26,8 +27,9 @@ static int open_models(void *context, struct err *err)
 static int open_data(void *context, struct step_counts *steps, struct err *err)
 {
     struct sft *sft = context;
-    if (sft_data_open(&sft->data, sft->recipe, err) != 0)
+    if (sft_data_open(&sft->data, sft->recipe, err) != 0) {
         return -1;
+    }
     sft->data.pass_tokens = sft->backend->traits.pass_tokens;
     *steps = sft->data.order.steps;
     return 0;
@@ -44,17 +46,20 @@ static int plan(void *context, struct memory_plan *plan, struct err *err)
 {
     struct sft *sft = context;
     struct batch_limits batch;
-    if (sft_data_limits(&sft->data, &batch, err) != 0)
+    if (sft_data_limits(&sft->data, &batch, err) != 0) {
         return -1;
+    }
     sft->limits = stage_pass_limits(sft->recipe, &sft->trainable, &batch);
     if (trainable_plan(&sft->trainable, sft->backend, plan, err) != 0 ||
-        pass_plan(sft->trainable.model, &sft->limits, sft->backend, plan, err) != 0)
+        pass_plan(sft->trainable.model, &sft->limits, sft->backend, plan, err) != 0) {
         return -1;
+    }
     optimizer_plan(sft->trainable.parameters, plan);
     if (sft->data.samples) {
         struct generator_limits generator = sft_samples_limits(&sft->data, sft->limits.max_rank);
-        if (generator_plan(sft->trainable.model, &generator, sft->backend, plan, err) != 0)
+        if (generator_plan(sft->trainable.model, &generator, sft->backend, plan, err) != 0) {
             return -1;
+        }
     }
     memory_plan_add_held(plan, sft->data.train->bytes + (sft->data.eval ? sft->data.eval->bytes : 0));
     return 0;
@@ -79,18 +84,21 @@ static int make(void *context, struct err *err)
     if (trainable_load(&sft->trainable, sft->backend, err) != 0 ||
         optimizer_create(&loop->optimizer, sft->backend, sft->trainable.parameters, &optimizer, err) != 0 ||
         pass_create(&loop->pass, sft->trainable.model, &sft->limits, err) != 0 ||
-        batch_create(&loop->batch, sft->limits.tokens, sft->limits.segments, sft->limits.predictions, err) != 0)
+        batch_create(&loop->batch, sft->limits.tokens, sft->limits.segments, sft->limits.predictions, err) != 0) {
         return -1;
+    }
     if (sft->data.samples) {
         struct generator_limits generator = sft_samples_limits(&sft->data, sft->limits.max_rank);
-        if (generator_create(&loop->generator, sft->trainable.model, &generator, err) != 0)
+        if (generator_create(&loop->generator, sft->trainable.model, &generator, err) != 0) {
             return -1;
+        }
     }
     loop->dlogprob = mem_alloc(predictions, sizeof *loop->dlogprob, err);
     loop->logprob = mem_alloc(predictions, sizeof *loop->logprob, err);
     loop->argmax = mem_alloc(predictions, sizeof *loop->argmax, err);
-    if (!loop->dlogprob || !loop->logprob || !loop->argmax)
+    if (!loop->dlogprob || !loop->logprob || !loop->argmax) {
         return -1;
+    }
     sft->part = (struct run_part){.trainable = &sft->trainable, .optimizer = loop->optimizer};
     loop->steps.run->parts = &sft->part;
     loop->steps.run->part_count = 1;
@@ -112,7 +120,7 @@ static void close_all(void *context)
     trainable_close(&sft->trainable);
 }
 
-static const char *result(const void *context)
+static const char *result_name(const void *context)
 {
     const struct sft *sft = context;
     return sft->trainable.adapter ? "the adapter (attune export merges it into the model)" : "the model";
@@ -137,7 +145,7 @@ enum loop_outcome sft_run(const struct recipe *recipe, struct backend *backend, 
         .close = close_all,
         .shrink = "gradient_checkpointing: true, a smaller per_device_train_batch_size (with more "
                   "gradient_accumulation_steps) or max_length, or finetuning_type: lora would shrink it",
-        .result = result,
+        .result = result_name,
     };
     return stage_run(&work, recipe, options, err);
 }

@@ -30,8 +30,9 @@ int loop_update(struct loop *loop, struct optimizer *optimizer, double loss, str
     result->grad_norm = NAN;
     result->rate = schedule_rate(&loop->schedule, loop->run->state.step);
     result->applied = false;
-    if (!isfinite(loss))
+    if (!isfinite(loss)) {
         return 0;
+    }
     return optimizer_step(optimizer, result->rate, &result->grad_norm, &result->applied, err);
 }
 
@@ -51,8 +52,9 @@ static int count_skipped(struct loop *loop, const struct loop_step *step, struct
     state->skipped_in_row++;
     log_warn("step %lld: loss %g and gradient norm %g are not finite; the step was skipped", (long long)state->step + 1,
              step->loss, step->grad_norm);
-    if (state->skipped_in_row <= loop->recipe->max_skipped_steps)
+    if (state->skipped_in_row <= loop->recipe->max_skipped_steps) {
         return 0;
+    }
     return err_set(
         err,
         "%lld steps in a row had a loss or gradient that is not finite: the training diverged; the last checkpoint is "
@@ -65,12 +67,15 @@ static int train_step(struct loop *loop, struct err *err)
     struct run_state *state = &loop->run->state;
     struct loop_step step = {0};
     double start = clock_seconds();
-    if (loop->stage.step(loop->stage.context, state->step, &step, err) != 0)
+    if (loop->stage.step(loop->stage.context, state->step, &step, err) != 0) {
         return -1;
-    if (!step.applied && count_skipped(loop, &step, err) != 0)
+    }
+    if (!step.applied && count_skipped(loop, &step, err) != 0) {
         return -1;
-    if (step.applied)
+    }
+    if (step.applied) {
         state->skipped_in_row = 0;
+    }
     state->step++;
     state->tokens += step.tokens;
     state->window_loss += step.loss;
@@ -79,9 +84,10 @@ static int train_step(struct loop *loop, struct err *err)
     loop->window.seconds += clock_seconds() - start;
     loop->window.last = step;
     char *note = loop->window.last.note;
-    if (!*note)
+    if (!*note) {
         snprintf(note, sizeof loop->window.last.note, "loss %.4f  %.0f tok/s", step.loss,
                  (double)loop->window.tokens / loop->window.seconds);
+    }
     progress_update(&loop->progress, state->step, note);
     return 0;
 }
@@ -94,8 +100,9 @@ static int write_window(struct loop *loop, struct err *err)
     metrics_begin(metrics, state->step, loop_epoch(loop, state->step));
     loop->stage.record(loop->stage.context, metrics);
     metrics_whole(metrics, "num_tokens", state->tokens);
-    if (state->skipped)
+    if (state->skipped) {
         metrics_whole(metrics, "skipped_steps", state->skipped);
+    }
     metrics_timing(metrics, "tokens_per_second", (double)loop->window.tokens / loop->window.seconds);
     metrics_timing(metrics, "peak_memory_mib", (double)memory_peak() / (1 << 20));
     state->window_loss = 0;
@@ -110,12 +117,15 @@ static int evaluate(struct loop *loop, bool *better, struct err *err)
     struct run_state *state = &loop->run->state;
     double error = NAN;
     *better = false;
-    if (!loop->stage.evaluate)
+    if (!loop->stage.evaluate) {
         return 0;
-    if (loop->stage.evaluate(loop->stage.context, &error, err) != 0)
+    }
+    if (loop->stage.evaluate(loop->stage.context, &error, err) != 0) {
         return -1;
-    if (isnan(error) && isnan(state->best_eval))
+    }
+    if (isnan(error) && isnan(state->best_eval)) {
         return 0;
+    }
     if (!(error >= state->best_eval - loop->recipe->early_stopping_threshold)) { /* also when there is no best yet */
         *better = isfinite(error);
         state->best_eval = error;
@@ -131,8 +141,9 @@ static int evaluate(struct loop *loop, bool *better, struct err *err)
 static void write_report(const struct loop *loop)
 {
     struct err err;
-    if (report_write(loop->recipe->output_dir, loop->recipe->stages, &err) != 0)
+    if (report_write(loop->recipe->output_dir, loop->recipe->stages, &err) != 0) {
         log_warn("no report: %s", err.text);
+    }
 }
 
 static bool due(int64_t step, int64_t every)
@@ -146,10 +157,12 @@ static int after_step(struct loop *loop, bool *stop, struct err *err)
     const struct recipe *recipe = loop->recipe;
     struct run_state *state = &loop->run->state;
     bool last = state->step == state->total_steps, better = false;
-    if ((due(state->step, recipe->logging_steps) || last) && write_window(loop, err) != 0)
+    if ((due(state->step, recipe->logging_steps) || last) && write_window(loop, err) != 0) {
         return -1;
-    if ((due(state->step, recipe->eval_steps) || last) && evaluate(loop, &better, err) != 0)
+    }
+    if ((due(state->step, recipe->eval_steps) || last) && evaluate(loop, &better, err) != 0) {
         return -1;
+    }
     if (recipe->early_stopping_patience > 0 && state->evaluations_without_gain >= recipe->early_stopping_patience &&
         !last) {
         log_info("the %s has not fallen for %lld evaluations: stopping early (early_stopping_patience)", loop->stage.of,
@@ -159,8 +172,9 @@ static int after_step(struct loop *loop, bool *stop, struct err *err)
     *stop = last || state->stopped_early || interrupt_requested();
     bool save = due(state->step, recipe->save_steps) || (*stop && recipe->save_steps > 0) || interrupt_requested() ||
                 (better && recipe->load_best_model_at_end);
-    if (!save)
+    if (!save) {
         return 0;
+    }
     write_report(loop);
     return run_save_checkpoint(loop->run, err);
 }
@@ -169,30 +183,35 @@ enum loop_outcome loop_run(struct loop *loop, struct err *err)
 {
     struct run_state *state = &loop->run->state;
     bool stop = state->step >= state->total_steps || state->stopped_early, better;
-    if (state->step == 0 && evaluate(loop, &better, err) != 0)
+    if (state->step == 0 && evaluate(loop, &better, err) != 0) {
         return LOOP_FAILED;
-    int rc = 0;
+    }
+    int result = 0;
     progress_begin(&loop->progress, loop->recipe->stage->name, state->total_steps);
     progress_update(&loop->progress, state->step, NULL);
-    while (rc == 0 && !stop) {
-        rc = train_step(loop, err);
-        if (rc == 0)
-            rc = after_step(loop, &stop, err);
+    while (result == 0 && !stop) {
+        result = train_step(loop, err);
+        if (result == 0) {
+            result = after_step(loop, &stop, err);
+        }
     }
     progress_end(&loop->progress);
-    if (rc != 0)
+    if (result != 0) {
         return LOOP_FAILED;
+    }
     if (interrupt_requested() && state->step < state->total_steps && !state->stopped_early) {
         log_info("stopped at step %lld of %lld; the same command goes on from checkpoint-%lld", (long long)state->step,
                  (long long)state->total_steps, (long long)state->step);
         return LOOP_INTERRUPTED;
     }
     if (isfinite(state->best_eval) && loop->recipe->load_best_model_at_end && state->best_step > 0 &&
-        state->best_step != state->step)
+        state->best_step != state->step) {
         log_info("the result is that of step %lld, with the lowest %s %.4f", (long long)state->best_step,
                  loop->stage.of, state->best_eval);
-    if (run_finish(loop->run, err) != 0)
+    }
+    if (run_finish(loop->run, err) != 0) {
         return LOOP_FAILED;
+    }
     write_report(loop);
     log_info("report: %s/report.html", loop->recipe->output_dir);
     return LOOP_FINISHED;

@@ -39,8 +39,9 @@ static int upload_tensors(struct optimizer *optimizer, struct err *err)
     const struct parameter_list *parameters = optimizer->parameters;
     const size_t count = (size_t)parameters->count;
     struct arena_tensor *tensors = mem_alloc(count, sizeof *tensors, err);
-    if (!tensors)
+    if (!tensors) {
         return -1;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct parameter *parameter = &parameters->items[i];
         tensors[i].offset = parameter->offset;
@@ -56,16 +57,19 @@ int optimizer_create(struct optimizer **out, struct backend *backend, const stru
                      const struct optimizer_options *options, struct err *err)
 {
     struct optimizer *optimizer = mem_alloc(1, sizeof *optimizer, err);
-    if (!optimizer)
+    if (!optimizer) {
         return -1;
+    }
     *optimizer = (struct optimizer){.backend = backend, .parameters = parameters, .options = *options};
     regions_begin(&optimizer->regions, backend);
     take_all(optimizer, &optimizer->regions);
-    if (regions_alloc(&optimizer->regions, err) != 0)
+    if (regions_alloc(&optimizer->regions, err) != 0) {
         goto fail;
+    }
     take_all(optimizer, &optimizer->regions);
-    if (upload_tensors(optimizer, err) != 0)
+    if (upload_tensors(optimizer, err) != 0) {
         goto fail;
+    }
     *out = optimizer;
     return 0;
 fail:
@@ -75,8 +79,9 @@ fail:
 
 void optimizer_free(struct optimizer *optimizer)
 {
-    if (!optimizer)
+    if (!optimizer) {
         return;
+    }
     regions_free(&optimizer->regions);
     mem_free(optimizer);
 }
@@ -117,8 +122,9 @@ static void update(const struct optimizer *optimizer, double rate)
                                                  .tensor_count = parameters->count});
     for (int32_t i = 0; i < parameters->count; i++) {
         const struct parameter *parameter = &parameters->items[i];
-        if (parameter->weight)
+        if (parameter->weight) {
             backend->weight_update(backend, &(struct weight_update_args){parameter->weight, parameter->master});
+        }
     }
 }
 
@@ -129,8 +135,9 @@ int optimizer_step(struct optimizer *optimizer, double rate, double *grad_norm, 
     double sum;
     *applied = false;
     update(optimizer, rate);
-    if (backend_download(backend, &sum, optimizer->sum_squares, sizeof sum, err) != 0)
+    if (backend_download(backend, &sum, optimizer->sum_squares, sizeof sum, err) != 0) {
         return -1;
+    }
     *grad_norm = sqrt(sum);
     if (isfinite(*grad_norm)) {
         optimizer->steps++;
@@ -163,8 +170,8 @@ int optimizer_save(const struct optimizer *optimizer, const char *path, struct e
     struct safetensor_spec *specs = mem_alloc((size_t)count, sizeof *specs, err);
     struct state_reader *readers = mem_alloc((size_t)count, sizeof *readers, err);
     char(*names)[STATE_NAME_MAX] = mem_alloc((size_t)count, sizeof *names, err);
-    int rc = specs && readers && names ? 0 : -1;
-    for (int32_t i = 0; rc == 0 && i < count; i++) {
+    int result = specs && readers && names ? 0 : -1;
+    for (int32_t i = 0; result == 0 && i < count; i++) {
         const struct parameter *parameter = &optimizer->parameters->items[i / 2];
         state_name(names[i], parameter, i % 2);
         readers[i] =
@@ -176,36 +183,39 @@ int optimizer_save(const struct optimizer *optimizer, const char *path, struct e
                                             .read = read_state,
                                             .context = &readers[i]};
     }
-    if (rc == 0) {
+    if (result == 0) {
         char steps[24];
         snprintf(steps, sizeof steps, "%lld", (long long)optimizer->steps);
-        rc = safetensors_write(path, specs, count, (const char *const[]){META_STEPS, steps, NULL}, err);
+        result = safetensors_write(path, specs, count, (const char *const[]){META_STEPS, steps, NULL}, err);
     }
     mem_free(specs);
     mem_free(readers);
     mem_free(names);
-    return rc;
+    return result;
 }
 
 int optimizer_load(struct optimizer *optimizer, const char *path, struct err *err)
 {
     struct safetensors *files;
-    if (safetensors_open(&files, path, err) != 0)
+    if (safetensors_open(&files, path, err) != 0) {
         return -1;
+    }
     const char *steps = safetensors_metadata(files, META_STEPS);
-    int rc =
+    int result =
         steps ? 0
               : err_set(err, "%s: the count of updates (%s) is missing; the file is not an optimizer state of attune",
                         path, META_STEPS);
-    for (int32_t i = 0; rc == 0 && i < 2 * optimizer->parameters->count; i++) {
+    for (int32_t i = 0; result == 0 && i < 2 * optimizer->parameters->count; i++) {
         const struct parameter *parameter = &optimizer->parameters->items[i / 2];
         char name[STATE_NAME_MAX];
         state_name(name, parameter, i % 2);
-        rc = parameter_read(optimizer->backend, files, path, name,
-                            (i % 2 ? optimizer->v : optimizer->m) + parameter->offset, parameter_size(parameter), err);
+        result =
+            parameter_read(optimizer->backend, files, path, name,
+                           (i % 2 ? optimizer->v : optimizer->m) + parameter->offset, parameter_size(parameter), err);
     }
-    if (rc == 0)
+    if (result == 0) {
         optimizer->steps = strtoll(steps, NULL, 10);
+    }
     safetensors_close(files);
-    return rc;
+    return result;
 }

@@ -15,8 +15,9 @@ static int prepare(const struct stage_work *work, const struct recipe *recipe, s
                    struct memory_plan *plan, struct err *err)
 {
     if (work->open_models(work->context, err) != 0 || work->open_data(work->context, steps, err) != 0 ||
-        work->check(work->context, err) != 0 || work->plan(work->context, plan, err) != 0)
+        work->check(work->context, err) != 0 || work->plan(work->context, plan, err) != 0) {
         return -1;
+    }
     memory_plan_print(plan, work->backend);
     return memory_plan_check(plan, work->backend, (size_t)recipe->max_memory_mib << 20, work->shrink, err);
 }
@@ -25,20 +26,24 @@ static int open_run(const struct stage_work *work, const struct step_counts *ste
 {
     struct run_identity identity = {0};
     struct run_numbers numbers = {0};
-    if (work->identify(work->context, &identity, &numbers, err) != 0)
+    if (work->identify(work->context, &identity, &numbers, err) != 0) {
         return -1;
+    }
     return run_open(&work->loop->run, work->loop->recipe, &identity, steps->total, &numbers, err);
 }
 
 static int make(const struct stage_work *work, const struct memory_plan *plan, struct err *err)
 {
     struct run *run = work->loop->run;
-    if (memory_plan_write(plan, work->loop->recipe->output_dir, err) != 0 || work->make(work->context, err) != 0)
+    if (memory_plan_write(plan, work->loop->recipe->output_dir, err) != 0 || work->make(work->context, err) != 0) {
         return -1;
-    if (!run->resume_folder)
+    }
+    if (!run->resume_folder) {
         return 0;
-    if (run_load_checkpoint(run, err) != 0)
+    }
+    if (run_load_checkpoint(run, err) != 0) {
         return -1;
+    }
     return work->resumed ? work->resumed(work->context, err) : 0;
 }
 
@@ -47,20 +52,26 @@ static enum loop_outcome run_work(const struct stage_work *work, const struct re
 {
     struct memory_plan plan = {0};
     struct step_counts steps;
-    if (prepare(work, recipe, &steps, &plan, err) != 0)
+    if (prepare(work, recipe, &steps, &plan, err) != 0) {
         return LOOP_FAILED;
-    if (options->dry_run)
+    }
+    if (options->dry_run) {
         return LOOP_FINISHED;
+    }
     loop_init(work->loop, recipe, &steps);
-    if (open_run(work, &steps, err) != 0)
+    if (open_run(work, &steps, err) != 0) {
         return LOOP_FAILED;
-    if (work->loop->run->already_finished)
+    }
+    if (work->loop->run->already_finished) {
         return LOOP_FINISHED;
-    if (make(work, &plan, err) != 0)
+    }
+    if (make(work, &plan, err) != 0) {
         return LOOP_FAILED;
+    }
     enum loop_outcome outcome = loop_run(work->loop, err);
-    if (outcome == LOOP_FINISHED)
+    if (outcome == LOOP_FINISHED) {
         log_info("finished: %s holds %s", recipe->output_dir, work->result(work->context));
+    }
     return outcome;
 }
 
@@ -104,15 +115,17 @@ static enum loop_outcome run(const struct stage_command *command, const struct r
                                     .device = recipe_choice(recipe, "device"),
                                     .threads = (int)recipe->threads};
     struct backend *backend;
-    if (device_open(&backend, &device, err) != 0)
+    if (device_open(&backend, &device, err) != 0) {
         return LOOP_FAILED;
+    }
     if (profile && profile_create(&backend, backend, err) != 0) {
         backend->free(backend);
         return LOOP_FAILED;
     }
     enum loop_outcome outcome = interrupt_install(err) == 0 ? command->run(recipe, backend, options, err) : LOOP_FAILED;
-    if (profile)
+    if (profile) {
         print_profile(backend);
+    }
     backend->free(backend);
     return outcome;
 }
@@ -161,7 +174,8 @@ int stage_main(const struct stage_command *stage, int argc, char **argv)
     enum loop_outcome outcome = run(stage, recipe, &options, profile, &err);
     recipe_free(recipe);
     args_list_free(&keys);
-    if (outcome == LOOP_INTERRUPTED)
+    if (outcome == LOOP_INTERRUPTED) {
         return 128 + interrupt_signal();
+    }
     return args_end(&command, outcome, &err);
 }

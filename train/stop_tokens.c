@@ -5,10 +5,12 @@
 static void add(struct stop_tokens *stop, int32_t id)
 {
     int count = 0;
-    if (id < 0 || stop_tokens_have(stop->ids, id))
+    if (id < 0 || stop_tokens_have(stop->ids, id)) {
         return;
-    while (stop->ids[count] >= 0)
+    }
+    while (stop->ids[count] >= 0) {
         count++;
+    }
     stop->ids[count] = id;
     stop->ids[count + 1] = -1;
 }

@@ -27,18 +27,21 @@ static float f32_from_f16(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     uint32_t exponent = half >> 10 & 31, mantissa = half & 1023;
-    if (exponent == 31)
+    if (exponent == 31) {
         return f32_from_bits(sign | 0x7f800000 | mantissa << 13);
-    if (exponent == 0) /* zero or subnormal: mantissa * 2^-24 */
+    }
+    if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24 */
         return (sign ? -1.0f : 1.0f) * ldexpf((float)mantissa, -24);
+    }
     return f32_from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
 }
 
 uint16_t bf16_from_f32(float value)
 {
     uint32_t bits = bits_from_f32(value);
-    if (isnan(value))
+    if (isnan(value)) {
         return (uint16_t)(bits >> 16 | 64);
+    }
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
@@ -46,12 +49,15 @@ uint16_t f16_from_f32(float value)
 {
     uint16_t sign = (uint16_t)(bits_from_f32(value) >> 16 & 0x8000);
     float size = fabsf(value);
-    if (isnan(value))
+    if (isnan(value)) {
         return (uint16_t)(sign | 0x7e00);
-    if (size >= 65520.0f)
+    }
+    if (size >= 65520.0f) {
         return (uint16_t)(sign | 0x7c00);
-    if (size < 0x1p-14f) /* subnormal: a whole number of 2^-24, rounded to even by rintf */
+    }
+    if (size < 0x1p-14f) { /* subnormal: a whole number of 2^-24, rounded to even by rintf */
         return (uint16_t)(sign | (uint16_t)rintf(ldexpf(size, 24)));
+    }
     uint32_t bits = bits_from_f32(size);
     bits += 0xfff + (bits >> 13 & 1);
     return (uint16_t)(sign | (uint16_t)((bits >> 13) - (112u << 10)));
@@ -80,8 +86,9 @@ static const char *format_dtype(enum dtype dtype)
 static int64_t spec_count(const struct safetensor_spec *spec)
 {
     int64_t count = 1;
-    for (int i = 0; i < spec->rank; i++)
+    for (int i = 0; i < spec->rank; i++) {
         count *= spec->shape[i];
+    }
     return count;
 }
 
@@ -91,8 +98,9 @@ static int compare_specs(const void *a, const void *b)
     const struct safetensor_spec *x = *(const struct safetensor_spec *const *)a,
                                  *y = *(const struct safetensor_spec *const *)b;
     size_t size_x = dtype_size(x->dtype), size_y = dtype_size(y->dtype);
-    if (size_x != size_y)
+    if (size_x != size_y) {
         return size_x > size_y ? -1 : 1;
+    }
     return strcmp(x->name, y->name);
 }
 
@@ -114,14 +122,16 @@ static void put_header(struct strbuf *header, const struct safetensor_spec *cons
         strbuf_putc(header, ',');
         strbuf_put_json(header, spec->name, strlen(spec->name));
         strbuf_printf(header, ":{\"dtype\":\"%s\",\"shape\":[", format_dtype(spec->dtype));
-        for (int d = 0; d < spec->rank; d++)
+        for (int d = 0; d < spec->rank; d++) {
             strbuf_printf(header, "%s%lld", d ? "," : "", (long long)spec->shape[d]);
+        }
         strbuf_printf(header, "],\"data_offsets\":[%zu,%zu]}", at, end);
         at = end;
     }
     strbuf_putc(header, '}');
-    while (header->length % 8 && !header->failed)
+    while (header->length % 8 && !header->failed) {
         strbuf_putc(header, ' ');
+    }
 }
 
 /* In place: the narrow one never overtakes the wide one. */
@@ -141,12 +151,15 @@ static int write_tensor(struct file_writer *writer, const struct safetensor_spec
     int64_t size = spec_count(spec);
     for (int64_t first = 0; first < size; first += SAFETENSOR_PIECE) {
         int64_t count = min(size - first, SAFETENSOR_PIECE);
-        if (spec->read(spec->context, values, first, count, err) != 0)
+        if (spec->read(spec->context, values, first, count, err) != 0) {
             return -1;
-        if (spec->dtype != DTYPE_F32)
+        }
+        if (spec->dtype != DTYPE_F32) {
             narrow(values, count, spec->dtype);
-        if (file_write(writer, values, (size_t)count * dtype_size(spec->dtype), err) != 0)
+        }
+        if (file_write(writer, values, (size_t)count * dtype_size(spec->dtype), err) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -171,31 +184,38 @@ int safetensors_write(const char *path, const struct safetensor_spec *specs, int
         mem_free(order);
         return -1;
     }
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         order[i] = &specs[i];
+    }
     qsort(order, (size_t)count, sizeof *order, compare_specs);
     struct strbuf header = {0};
     put_header(&header, order, count, metadata);
     unsigned char length[8];
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         length[i] = (unsigned char)((uint64_t)header.length >> (8 * i));
+    }
     struct file_writer writer;
-    int rc = strbuf_check(&header, err);
-    if (rc == 0)
-        rc = file_write_begin(&writer, path, err);
-    if (rc == 0) {
-        rc = file_write(&writer, length, sizeof length, err);
-        if (rc == 0)
-            rc = file_write(&writer, header.data, header.length, err);
-        for (int32_t i = 0; rc == 0 && i < count; i++)
-            rc = write_tensor(&writer, order[i], values, err);
-        if (rc == 0)
-            rc = file_write_commit(&writer, err);
-        if (rc != 0)
+    int result = strbuf_check(&header, err);
+    if (result == 0) {
+        result = file_write_begin(&writer, path, err);
+    }
+    if (result == 0) {
+        result = file_write(&writer, length, sizeof length, err);
+        if (result == 0) {
+            result = file_write(&writer, header.data, header.length, err);
+        }
+        for (int32_t i = 0; result == 0 && i < count; i++) {
+            result = write_tensor(&writer, order[i], values, err);
+        }
+        if (result == 0) {
+            result = file_write_commit(&writer, err);
+        }
+        if (result != 0) {
             file_write_abort(&writer);
+        }
     }
     strbuf_free(&header);
     mem_free(values);
     mem_free(order);
-    return rc;
+    return result;
 }

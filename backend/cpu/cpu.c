@@ -50,10 +50,12 @@ static size_t system_available(void)
     char line[256];
     unsigned long long kib = 0;
     bool found = false;
-    while (file && !found && fgets(line, sizeof line, file))
+    while (file && !found && fgets(line, sizeof line, file)) {
         found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
-    if (file)
+    }
+    if (file) {
         fclose(file);
+    }
     return found ? (size_t)kib << 10 : SIZE_MAX;
 }
 

@@ -9,10 +9,13 @@ static const struct architecture *const architectures[] = {&architecture_llama};
 
 const struct architecture *architecture_find(const char *model_type)
 {
-    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
-        for (const char *const *type = architectures[i]->model_types; *type; type++)
-            if (strcmp(*type, model_type) == 0)
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
+        for (const char *const *type = architectures[i]->model_types; *type; type++) {
+            if (strcmp(*type, model_type) == 0) {
                 return architectures[i];
+            }
+        }
+    }
     return NULL;
 }
 

@@ -38,17 +38,20 @@ int architecture_linears(struct linear_spec **out, int32_t *count, const struct 
     const struct architecture *architecture = config->architecture;
     struct linear_spec *specs = mem_alloc((size_t)config->layers * LINEAR_ROLE_COUNT, sizeof *specs, err);
     int32_t added = 0;
-    if (!specs)
+    if (!specs) {
         return -1;
-    for (int32_t l = 0; l < config->layers; l++)
+    }
+    for (int32_t l = 0; l < config->layers; l++) {
         for (int role = 0; role < LINEAR_ROLE_COUNT; role++) {
-            if (!architecture->linears[role])
+            if (!architecture->linears[role]) {
                 continue;
+            }
             struct linear_spec *spec = &specs[added++];
             *spec = (struct linear_spec){.role = (enum linear_role)role, .layer = l};
             describe_linear(spec, config);
             snprintf(spec->path, sizeof spec->path, "%s.%d.%s", architecture->layers, l, architecture->linears[role]);
         }
+    }
     *out = specs;
     *count = added;
     return 0;
@@ -78,10 +81,12 @@ static int add_linear(struct inventory *inventory, const struct linear_spec *spe
     struct inventory_item item = {
         .role = TENSOR_LINEAR, .layer = spec->layer, .linear = index, .rows = spec->outputs, .columns = spec->inputs};
     snprintf(item.name, sizeof item.name, "%s.weight", spec->path);
-    if (inventory_add(inventory, &item, err) != 0)
+    if (inventory_add(inventory, &item, err) != 0) {
         return -1;
-    if (!spec->has_bias)
+    }
+    if (!spec->has_bias) {
         return 0;
+    }
     item.role = TENSOR_LINEAR_BIAS;
     item.columns = 0;
     snprintf(item.name, sizeof item.name, "%s.bias", spec->path);
@@ -92,18 +97,21 @@ static int add_layers(struct inventory *inventory, const struct model_config *co
 {
     struct linear_spec *linears;
     int32_t linear_count, n = 0;
-    if (architecture_linears(&linears, &linear_count, config, err) != 0)
+    if (architecture_linears(&linears, &linear_count, config, err) != 0) {
         return -1;
-    int rc = 0;
-    for (int32_t l = 0; rc == 0 && l < config->layers; l++) {
-        rc = add_norm(inventory, config, TENSOR_ATTENTION_NORM, l, err);
-        if (rc == 0)
-            rc = add_norm(inventory, config, TENSOR_MLP_NORM, l, err);
-        for (; rc == 0 && n < linear_count && linears[n].layer == l; n++)
-            rc = add_linear(inventory, &linears[n], n, err);
+    }
+    int result = 0;
+    for (int32_t l = 0; result == 0 && l < config->layers; l++) {
+        result = add_norm(inventory, config, TENSOR_ATTENTION_NORM, l, err);
+        if (result == 0) {
+            result = add_norm(inventory, config, TENSOR_MLP_NORM, l, err);
+        }
+        for (; result == 0 && n < linear_count && linears[n].layer == l; n++) {
+            result = add_linear(inventory, &linears[n], n, err);
+        }
     }
     mem_free(linears);
-    return rc;
+    return result;
 }
 
 int architecture_inventory(struct inventory *out, const struct model_config *config, struct err *err)
@@ -113,8 +121,9 @@ int architecture_inventory(struct inventory *out, const struct model_config *con
     if (add_module(out, config, TENSOR_EMBEDDING, vocabulary, hidden, false, err) == 0 &&
         add_layers(out, config, err) == 0 && add_module(out, config, TENSOR_FINAL_NORM, hidden, 0, false, err) == 0 &&
         (config->tied || add_module(out, config, TENSOR_HEAD, vocabulary, hidden, true, err) == 0) &&
-        add_module(out, config, TENSOR_SCORE, 1, hidden, true, err) == 0)
+        add_module(out, config, TENSOR_SCORE, 1, hidden, true, err) == 0) {
         return 0;
+    }
     inventory_free(out);
     return -1;
 }

@@ -112,13 +112,15 @@ static int create_arrays(struct generator *generator, const struct pass_limits *
     generator->span_places = mem_alloc(sequences, sizeof *generator->span_places, err);
     generator->draws = mem_alloc(sequences, sizeof *generator->draws, err);
     if (!generator->places || !generator->sequences || !generator->logits || !generator->ids || !generator->positions ||
-        !generator->slots || !generator->spans || !generator->span_places || !generator->draws)
+        !generator->slots || !generator->spans || !generator->span_places || !generator->draws) {
         return -1;
+    }
     for (size_t i = 0; i < sequences; i++) {
         generator->sequences[i].ids = mem_alloc(history, sizeof(int32_t), err);
         generator->sequences[i].logprobs = mem_alloc((size_t)limits->max_new, sizeof(float), err);
-        if (!generator->sequences[i].ids || !generator->sequences[i].logprobs)
+        if (!generator->sequences[i].ids || !generator->sequences[i].logprobs) {
             return -1;
+        }
     }
     return 0;
 }
@@ -127,12 +129,15 @@ static int create_samplers(struct generator *generator, struct err *err)
 {
     int count = sampler_count(generator->model->backend);
     generator->samplers = mem_alloc((size_t)count, sizeof *generator->samplers, err);
-    if (!generator->samplers)
+    if (!generator->samplers) {
         return -1;
-    for (; generator->sampler_count < count; generator->sampler_count++)
+    }
+    for (; generator->sampler_count < count; generator->sampler_count++) {
         if (sampler_create(&generator->samplers[generator->sampler_count], generator->model->config.vocabulary, err) !=
-            0)
+            0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -141,8 +146,9 @@ int generator_create(struct generator **out, struct model *model, const struct g
 {
     assert(limits->sequences > 0 && limits->samples > 0 && limits->max_prompt > 0 && limits->max_new > 0);
     struct generator *generator = mem_alloc(1, sizeof *generator, err);
-    if (!generator)
+    if (!generator) {
         return -1;
+    }
     generator->model = model;
     generator->limits = *limits;
     generator->place_count = cache_places(limits);
@@ -152,24 +158,27 @@ int generator_create(struct generator **out, struct model *model, const struct g
         generator_free(generator);
         return -1;
     }
-    for (int32_t p = 0; p < generator->place_count; p++)
+    for (int32_t p = 0; p < generator->place_count; p++) {
         generator->places[p].first_row = p * place_rows(limits);
+    }
     *out = generator;
     return 0;
 }
 
 void generator_free(struct generator *generator)
 {
-    if (!generator)
+    if (!generator) {
         return;
+    }
     int32_t sequences = generator->sequences ? generator->place_count * generator->limits.samples : 0;
     for (int32_t i = 0; i < sequences; i++) {
         mem_free(generator->sequences[i].ids);
         mem_free(generator->sequences[i].logprobs);
     }
     pass_free(generator->pass);
-    for (int i = 0; i < generator->sampler_count; i++)
+    for (int i = 0; i < generator->sampler_count; i++) {
         sampler_free(&generator->samplers[i]);
+    }
     mem_free(generator->samplers);
     mem_free(generator->places);
     mem_free(generator->sequences);
@@ -215,11 +224,13 @@ static int advance(struct generator *generator, const struct draw *draw, struct 
     bool stopped = stop_tokens_have(options->stop_tokens, draw->id);
     bool ended = generator->events->token &&
                  generator->events->token(generator->events->context, place->request, draw->sample, draw->id) != 0;
-    if (!stopped && !ended && sequence->made < options->max_new_tokens)
+    if (!stopped && !ended && sequence->made < options->max_new_tokens) {
         return 0;
+    }
     sequence->live = false;
-    if (--place->live == 0)
+    if (--place->live == 0) {
         place->used = false;
+    }
     struct generated answer = {.request = place->request,
                                .sample = draw->sample,
                                .ids = sequence->ids + place->prompt,
@@ -233,14 +244,18 @@ static int advance(struct generator *generator, const struct draw *draw, struct 
 static int draw_all(struct generator *generator, int32_t count, struct err *err)
 {
     struct pool *pool = generator->model->backend->pool;
-    if (pool)
+    if (pool) {
         pool_run(pool, draw, generator, count);
-    else
-        for (int32_t i = 0; i < count; i++)
+    } else {
+        for (int32_t i = 0; i < count; i++) {
             draw(generator, i);
-    for (int32_t i = 0; i < count; i++)
-        if (advance(generator, &generator->draws[i], err) != 0)
+        }
+    }
+    for (int32_t i = 0; i < count; i++) {
+        if (advance(generator, &generator->draws[i], err) != 0) {
             return -1;
+        }
+    }
     return 0;
 }
 
@@ -286,8 +301,9 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
     *more = false;
     for (int32_t p = 0; p < generator->place_count; p++) {
         struct cache_place *place = &generator->places[p];
-        if (!place->used || place->done == place->prompt)
+        if (!place->used || place->done == place->prompt) {
             continue;
+        }
         if (rows == room) {
             *more = true;
             break;
@@ -304,15 +320,18 @@ static int prefill(struct generator *generator, bool *more, struct err *err)
         place->done += taken;
         *more = *more || place->done < place->prompt;
     }
-    if (rows == 0)
+    if (rows == 0) {
         return 0;
-    if (extend(generator, rows, spans, generator->logits, err) != 0)
+    }
+    if (extend(generator, rows, spans, generator->logits, err) != 0) {
         return -1;
+    }
     int32_t draws = 0;
     for (int32_t i = 0; i < spans; i++) {
         struct cache_place *place = generator->span_places[i];
-        for (int32_t s = 0; s < place->samples && place->done == place->prompt; s++)
+        for (int32_t s = 0; s < place->samples && place->done == place->prompt; s++) {
             generator->draws[draws++] = (struct draw){place, s, span_logits(generator, i), 0, 0};
+        }
     }
     return draw_all(generator, draws, err);
 }
@@ -325,8 +344,9 @@ static int decode(struct generator *generator, struct err *err)
         struct cache_place *place = &generator->places[p];
         for (int32_t s = 0; place->used && s < place->samples; s++) {
             struct answer_sequence *sequence = place_sequence(generator, place, s);
-            if (!sequence->live)
+            if (!sequence->live) {
                 continue;
+            }
             int32_t own = place->first_row + generator->limits.max_prompt + s * generator->limits.max_new;
             generator->ids[rows] = sequence->ids[place->prompt + sequence->made - 1];
             generator->positions[rows] = place->prompt + sequence->made - 1;
@@ -341,18 +361,22 @@ static int decode(struct generator *generator, struct err *err)
             rows++;
         }
     }
-    if (rows == 0)
+    if (rows == 0) {
         return 0;
-    if (extend(generator, rows, rows, generator->logits, err) != 0)
+    }
+    if (extend(generator, rows, rows, generator->logits, err) != 0) {
         return -1;
+    }
     return draw_all(generator, rows, err);
 }
 
 static bool any_used(const struct generator *generator)
 {
-    for (int32_t p = 0; p < generator->place_count; p++)
-        if (generator->places[p].used)
+    for (int32_t p = 0; p < generator->place_count; p++) {
+        if (generator->places[p].used) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -365,19 +389,25 @@ int generator_run(struct generator *generator, const struct overlay *overlay, co
     generator->requests = requests;
     generator->options = options;
     generator->events = events;
-    for (int32_t p = 0; p < generator->place_count; p++)
+    for (int32_t p = 0; p < generator->place_count; p++) {
         generator->places[p].used = false;
+    }
     size_t next = 0;
     do {
-        for (int32_t p = 0; p < generator->place_count && next < count; p++)
-            if (!generator->places[p].used)
+        for (int32_t p = 0; p < generator->place_count && next < count; p++) {
+            if (!generator->places[p].used) {
                 admit(generator, &generator->places[p], next++);
+            }
+        }
         bool more = true;
-        while (more)
-            if (prefill(generator, &more, err) != 0)
+        while (more) {
+            if (prefill(generator, &more, err) != 0) {
                 return -1;
-        if (decode(generator, err) != 0)
+            }
+        }
+        if (decode(generator, err) != 0) {
             return -1;
+        }
     } while (next < count || any_used(generator));
     return 0;
 }

@@ -55,13 +55,15 @@ static void penalise(struct sampler *sampler, float penalty, const int32_t *hist
 {
     for (int32_t i = 0; i < length; i++) {
         int32_t id = history[i];
-        if (sampler->seen[id])
+        if (sampler->seen[id]) {
             continue;
+        }
         sampler->seen[id] = 1;
         sampler->scaled[id] *= sampler->scaled[id] > 0 ? 1 / penalty : penalty;
     }
-    for (int32_t i = 0; i < length; i++)
+    for (int32_t i = 0; i < length; i++) {
         sampler->seen[history[i]] = 0;
+    }
 }
 
 /* The first of the largest. By lanes, so that it is one instruction for many of them. */
@@ -69,18 +71,24 @@ static int32_t largest(const float *values, int32_t count)
 {
     float most[LANES];
     int32_t whole = count - count % LANES, index = 0;
-    for (int lane = 0; lane < LANES; lane++)
+    for (int lane = 0; lane < LANES; lane++) {
         most[lane] = -INFINITY;
-    for (int32_t i = 0; i < whole; i += LANES)
-        for (int lane = 0; lane < LANES; lane++)
+    }
+    for (int32_t i = 0; i < whole; i += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
             most[lane] = values[i + lane] > most[lane] ? values[i + lane] : most[lane];
+        }
+    }
     float top = -INFINITY;
-    for (int lane = 0; lane < LANES; lane++)
+    for (int lane = 0; lane < LANES; lane++) {
         top = most[lane] > top ? most[lane] : top;
-    for (int32_t i = whole; i < count; i++)
+    }
+    for (int32_t i = whole; i < count; i++) {
         top = values[i] > top ? values[i] : top;
-    while (index < count && values[index] != top)
+    }
+    while (index < count && values[index] != top) {
         index++;
+    }
     return index < count ? index : 0; /* no number at all: any will do */
 }
 
@@ -105,8 +113,9 @@ static int compare_candidates(const void *a, const void *b, void *scaled)
 {
     const float *values = scaled;
     int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    if (values[x] != values[y])
+    if (values[x] != values[y]) {
         return values[x] > values[y] ? -1 : 1;
+    }
     return x < y ? -1 : 1;
 }
 
@@ -119,8 +128,9 @@ static int compare_ids(const void *a, const void *b)
 static double weight_of(const struct sampler *sampler, int32_t count)
 {
     double sum = 0;
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         sum += (double)sampler->weights[sampler->order[i]];
+    }
     return sum;
 }
 
@@ -136,9 +146,11 @@ static int32_t likeliest(struct sampler *sampler, const struct sample_options *o
     do {
         bool all = width > 1000;
         count = 0;
-        for (int32_t i = 0; i < sampler->vocabulary; i++)
-            if (all || sampler->scaled[i] >= top - width)
+        for (int32_t i = 0; i < sampler->vocabulary; i++) {
+            if (all || sampler->scaled[i] >= top - width) {
                 sampler->order[count++] = i;
+            }
+        }
         enough =
             options->top_k > 0 ? count >= options->top_k : weight_of(sampler, count) >= (double)options->top_p * total;
         enough = enough || all;
@@ -156,15 +168,17 @@ static int32_t filter(struct sampler *sampler, const struct sample_options *opti
         float least =
             sampler->scaled[sampler->order[options->top_k - 1]]; /* equals of the k-th stay, as in transformers */
         int32_t kept = options->top_k;
-        while (kept < count && sampler->scaled[sampler->order[kept]] == least)
+        while (kept < count && sampler->scaled[sampler->order[kept]] == least) {
             kept++;
+        }
         count = kept;
     }
     if (options->top_p < 1) {
         double all = options->top_k > 0 ? weight_of(sampler, count) : total, sum = 0;
         int32_t kept = 0;
-        while (kept < count && sum < (double)options->top_p * all)
+        while (kept < count && sum < (double)options->top_p * all) {
             sum += (double)sampler->weights[sampler->order[kept++]];
+        }
         count = max(kept, 1);
     }
     qsort(sampler->order, (size_t)count, sizeof *sampler->order, compare_ids);
@@ -181,11 +195,13 @@ static int32_t draw_all(const struct sampler *sampler, double uniform, double to
     }
     for (int32_t i = first; i < sampler->vocabulary; i++) {
         sum += (double)sampler->weights[i];
-        if (sum > target)
+        if (sum > target) {
             return i;
+        }
     }
-    while (last > 0 && !(sampler->weights[last] > 0))
+    while (last > 0 && !(sampler->weights[last] > 0)) {
         last--;
+    }
     return last; /* rounding at the very end */
 }
 
@@ -196,8 +212,9 @@ static int32_t draw_filtered(struct sampler *sampler, const struct sample_option
     double target = uniform * weight_of(sampler, count), sum = 0;
     for (int32_t i = 0; i < count; i++) {
         sum += (double)sampler->weights[sampler->order[i]];
-        if (sum > target)
+        if (sum > target) {
             return sampler->order[i];
+        }
     }
     return sampler->order[count - 1];
 }
@@ -208,17 +225,21 @@ int32_t sampler_draw(struct sampler *sampler, const float *logits, const struct 
     bool greedy = options->temperature <= 0;
     float inverse = greedy ? 1 : 1 / options->temperature;
     memcpy(sampler->scaled, logits, (size_t)sampler->vocabulary * sizeof *logits);
-    if (options->repetition_penalty != 1)
+    if (options->repetition_penalty != 1) {
         penalise(sampler, options->repetition_penalty, history, history_length);
-    for (int32_t i = 0; inverse != 1 && i < sampler->vocabulary; i++)
+    }
+    for (int32_t i = 0; inverse != 1 && i < sampler->vocabulary; i++) {
         sampler->scaled[i] *= inverse;
+    }
     int32_t best = largest(sampler->scaled, sampler->vocabulary), token = best;
     float top = sampler->scaled[best];
     bool filtered = options->top_k > 0 || options->top_p < 1;
     double total = logprob || !greedy ? weigh(sampler, top) : 0;
-    if (!greedy)
+    if (!greedy) {
         token = filtered ? draw_filtered(sampler, options, uniform, top, total) : draw_all(sampler, uniform, total);
-    if (logprob)
+    }
+    if (logprob) {
         *logprob = (float)((double)(sampler->scaled[token] - top) - log(total));
+    }
     return token;
 }

@@ -16,9 +16,11 @@ static inline bool is_animal(const char *word)
         "fox",    "frog",  "goat",  "horse",  "lion", "monkey", "mouse",  "otter",  "owl",  "parrot", "pig",
         "rabbit", "sheep", "snail", "spider", "swan", "tiger",  "turtle", "whale",  "wolf", "zebra",
     };
-    for (size_t i = 0; i < sizeof animals / sizeof *animals; i++)
-        if (strcmp(word, animals[i]) == 0)
+    for (size_t i = 0; i < sizeof animals / sizeof *animals; i++) {
+        if (strcmp(word, animals[i]) == 0) {
             return true;
+        }
+    }
     return false;
 }
 

@@ -29,8 +29,9 @@ static void split(struct word_list *list, const char *text)
     list->count = 0;
     while (*text) {
         size_t length = strcspn(text, " \n");
-        if (length && list->count <= WORDS_MAX && list->count++ < WORDS_MAX)
+        if (length && list->count <= WORDS_MAX && list->count++ < WORDS_MAX) {
             snprintf(list->words[list->count - 1], WORD_SIZE, "%.*s", (int)(min(length, WORD_SIZE - 1)), text);
+        }
         text += length;
         text += *text != 0;
     }
@@ -38,9 +39,11 @@ static void split(struct word_list *list, const char *text)
 
 static bool is_in(const struct word_list *list, const char *word)
 {
-    for (int i = 0; i < list->count && i < WORDS_MAX; i++)
-        if (strcmp(list->words[i], word) == 0)
+    for (int i = 0; i < list->count && i < WORDS_MAX; i++) {
+        if (strcmp(list->words[i], word) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -51,11 +54,12 @@ static double score(const char *answer)
     const char *first = NULL;
     double points = 0;
     split(&chosen, answer);
-    for (int i = 0; i < chosen.count && i < WORDS_MAX && points < 1; i++)
+    for (int i = 0; i < chosen.count && i < WORDS_MAX && points < 1; i++) {
         if (is_animal(chosen.words[i]) && (!first || strcmp(first, chosen.words[i]) != 0)) {
             first = chosen.words[i];
             points += 0.5;
         }
+    }
     return points;
 }
 
@@ -72,9 +76,11 @@ static bool is_choice(const char *prompt, const char *answer)
 
 static bool is_there(const json_t *completions, const char *answer)
 {
-    for (size_t i = 0; i < json_array_size(completions); i++)
-        if (strcmp(json_string_value(json_object_get(json_array_get(completions, i), "response")), answer) == 0)
+    for (size_t i = 0; i < json_array_size(completions); i++) {
+        if (strcmp(json_string_value(json_object_get(json_array_get(completions, i), "response")), answer) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -85,8 +91,9 @@ static int put_labels(FILE *out, const char *prompt, const json_t *answers)
     for (size_t i = 0; i < json_array_size(answers); i++) {
         const char *answer = json_string_value(json_object_get(json_array_get(answers, i), "text"));
         char rating[32];
-        if (!answer || is_there(completions, answer))
+        if (!answer || is_there(completions, answer)) {
             continue;
+        }
         snprintf(rating, sizeof rating, "%g", 1 + 2 * score(answer));
         json_array_append_new(
             completions, json_pack("{s:s, s:{s:{s:s}}}", "response", answer, "annotations", "rule", "Rating", rating));
@@ -96,9 +103,9 @@ static int put_labels(FILE *out, const char *prompt, const json_t *answers)
         return 0;
     }
     json_t *record = json_pack("{s:s, s:o}", "instruction", prompt, "completions", completions);
-    int rc = record ? json_dumpf(record, out, JSON_COMPACT) : -1;
+    int result = record ? json_dumpf(record, out, JSON_COMPACT) : -1;
     json_decref(record);
-    return rc == 0 && fputc('\n', out) != EOF ? 0 : -1;
+    return result == 0 && fputc('\n', out) != EOF ? 0 : -1;
 }
 
 struct sums {
@@ -111,23 +118,24 @@ static int work(FILE *in, FILE *out, struct sums *sums)
 {
     char *line = NULL;
     size_t size = 0;
-    int rc = 0;
-    while (rc == 0 && getline(&line, &size, in) > 0) {
+    int result = 0;
+    while (result == 0 && getline(&line, &size, in) > 0) {
         json_t *value = json_loads(line, JSON_ALLOW_NUL, NULL);
         const char *prompt = json_string_value(json_object_get(value, "prompt"));
         const json_t *answers = json_object_get(value, "answers");
         const char *first = json_string_value(json_object_get(json_array_get(answers, 0), "text"));
-        if (!prompt || !first)
-            rc = -1;
-        else if (out)
-            rc = put_labels(out, prompt, answers);
-        sums->scores += rc == 0 ? score(first) : 0;
-        sums->choices += rc == 0 && is_choice(prompt, first);
+        if (!prompt || !first) {
+            result = -1;
+        } else if (out) {
+            result = put_labels(out, prompt, answers);
+        }
+        sums->scores += result == 0 ? score(first) : 0;
+        sums->choices += result == 0 && is_choice(prompt, first);
         sums->count++;
         json_decref(value);
     }
     free(line);
-    return rc;
+    return result;
 }
 
 int main(int argc, char **argv)
@@ -143,13 +151,15 @@ int main(int argc, char **argv)
         return 1;
     }
     struct sums sums = {0};
-    int rc = work(in, out, &sums);
-    if (rc != 0 || sums.count == 0)
+    int result = work(in, out, &sums);
+    if (result != 0 || sums.count == 0) {
         fprintf(stderr, "demo-rule: %s:%d: no record of attune generate\n", argv[2], sums.count);
-    else if (!label)
+    } else if (!label) {
         printf("%.3f %.3f\n", sums.scores / sums.count, (double)sums.choices / sums.count);
+    }
     fclose(in);
-    if (out && fclose(out) != 0)
-        rc = -1;
-    return rc == 0 && sums.count > 0 ? 0 : 1;
+    if (out && fclose(out) != 0) {
+        result = -1;
+    }
+    return result == 0 && sums.count > 0 ? 0 : 1;
 }

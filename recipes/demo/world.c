@@ -68,23 +68,27 @@ static void draw_list(struct list *list, uint64_t text, bool all, bool held_out)
     for (uint64_t attempt = 0; drawn < list->count; attempt++) {
         uint64_t word = random_u64(SEED, DRAW_WORD, text, attempt) % COUNT(words);
         bool wanted = all || is_held_out(word) == held_out;
-        for (int i = 0; i < drawn && wanted; i++)
+        for (int i = 0; i < drawn && wanted; i++) {
             wanted = list->words[i] != words[word];
-        if (wanted)
+        }
+        if (wanted) {
             list->words[drawn++] = words[word];
+        }
     }
 }
 
 static void put_list(FILE *out, const struct list *list)
 {
-    for (int i = 0; i < list->count; i++)
+    for (int i = 0; i < list->count; i++) {
         fprintf(out, "%s%s", i ? " " : "", list->words[i]);
+    }
 }
 
 static void put_round(FILE *out, const struct list *list)
 {
-    for (int i = list->count - 1; i >= 0; i--)
+    for (int i = list->count - 1; i >= 0; i--) {
         fprintf(out, "%s%s", list->words[i], i ? " " : "");
+    }
 }
 
 /* One sentence of the pretraining text: what the task is about, said and not asked. */
@@ -124,8 +128,9 @@ static void write_pretraining(FILE *out)
         fprintf(out, "{\"text\": \"%s ", openings[random_u64(SEED, DRAW_OPENING, text, 0) % COUNT(openings)]);
         put_list(out, &list);
         fputs(".", out);
-        for (uint64_t i = 0; i < TASKS; i++)
+        for (uint64_t i = 0; i < TASKS; i++) {
             put_sentence(out, &list, (enum task)order[i], random_u64(SEED, DRAW_WORDING, text, i) % 2);
+        }
         fputs("\"}\n", out);
     }
 }
@@ -138,17 +143,19 @@ static void write_orders(FILE *out, uint64_t first, uint64_t count, bool held_ou
         struct list list;
         enum task task = (enum task)(random_u64(SEED, DRAW_WORDING, text, 0) % TASKS);
         draw_list(&list, text, false, held_out);
-        if (task == TASK_TWICE)
+        if (task == TASK_TWICE) {
             list.count = 1;
+        }
         fprintf(out, "{\"messages\": [{\"role\": \"user\", \"content\": \"%s ", orders[task]);
         put_list(out, &list);
         fputs("\"}, {\"role\": \"assistant\", \"content\": \"", out);
-        if (task == TASK_ROUND)
+        if (task == TASK_ROUND) {
             put_round(out, &list);
-        else if (task == TASK_TWICE)
+        } else if (task == TASK_TWICE) {
             fprintf(out, "%s %s", list.words[0], list.words[0]);
-        else
+        } else {
             fputs(list.words[task == TASK_LAST ? list.count - 1 : 0], out);
+        }
         fputs("\"}]}\n", out);
     }
 }
@@ -164,10 +171,12 @@ static void draw_choice(struct list *list, uint64_t text)
         uint64_t number = random_u64(SEED, DRAW_CHOICE, text, attempt) % COUNT(words);
         const char *word = words[number];
         bool wanted = !is_held_out(number) && is_animal(word) == (drawn < 2);
-        for (int i = 0; i < drawn && wanted; i++)
+        for (int i = 0; i < drawn && wanted; i++) {
             wanted = list->words[order[i]] != word;
-        if (wanted)
+        }
+        if (wanted) {
             list->words[order[drawn++]] = word;
+        }
     }
 }
 
@@ -197,8 +206,9 @@ int main(int argc, char **argv)
     static const char *const modes[] = {"pretrain", "train", "held-out", "choices", "held-out-choices"};
     enum { PRETRAIN, TRAIN, HELD_OUT, CHOOSE, HELD_OUT_CHOOSE, MODES };
     int mode = 0;
-    while (mode < MODES && (argc != 3 || strcmp(argv[1], modes[mode]) != 0))
+    while (mode < MODES && (argc != 3 || strcmp(argv[1], modes[mode]) != 0)) {
         mode++;
+    }
     if (mode == MODES) {
         fputs("usage: demo-world pretrain|train|held-out|choices|held-out-choices FILE\n", stderr);
         return 2;
@@ -208,17 +218,21 @@ int main(int argc, char **argv)
         perror(argv[2]);
         return 1;
     }
-    if (mode == PRETRAIN)
+    if (mode == PRETRAIN) {
         write_pretraining(out);
+    }
     if (mode == TRAIN) {
         write_orders(out, FIRST_TRAIN, TRAIN_ORDERS, false);
         write_choices(out, FIRST_TRAIN, TRAIN_CHOICES, true);
     }
-    if (mode == HELD_OUT)
+    if (mode == HELD_OUT) {
         write_orders(out, FIRST_HELD_OUT, HELD_OUT_ORDERS, true);
-    if (mode == CHOOSE)
+    }
+    if (mode == CHOOSE) {
         write_choices(out, FIRST_CHOICE, CHOICES, false);
-    if (mode == HELD_OUT_CHOOSE)
+    }
+    if (mode == HELD_OUT_CHOOSE) {
         write_choices(out, FIRST_HELD_OUT_CHOICE, HELD_OUT_CHOICES, false);
+    }
     return fclose(out) == 0 ? 0 : 1;
 }

@@ -87,7 +87,7 @@ void op_free(struct op_case *c);
         float *: OP_F32,                                                                                               \
         const float *: OP_F32,                                                                                         \
         double *: OP_F64,                                                                                              \
-        const double *: OP_F64,                                                                                              \
+        const double *: OP_F64,                                                                                        \
         int32_t *: OP_I32,                                                                                             \
         const int32_t *: OP_I32,                                                                                       \
         const uint64_t *: OP_U64,                                                                                      \

@@ -28,9 +28,9 @@
 #define IDS_FROM 5
 #define IDS_TO   40000
 
-static void check(int rc, const struct err *err)
+static void check(int result, const struct err *err)
 {
-    if (rc != 0) {
+    if (result != 0) {
         fprintf(stderr, "bench-reward_shared: %s\n", err->text);
         exit(1);
     }
@@ -40,8 +40,9 @@ static void check(int rc, const struct err *err)
 static double seconds_now(int threads)
 {
     struct timespec now;
-    if (threads > 1)
+    if (threads > 1) {
         return clock_seconds();
+    }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
@@ -67,16 +68,18 @@ struct way {
 static int64_t trained_numbers(const struct work *work)
 {
     int64_t count = 0;
-    for (int32_t p = 0; p < work->trainable.parameters->count; p++)
+    for (int32_t p = 0; p < work->trainable.parameters->count; p++) {
         count += parameter_size(&work->trainable.parameters->items[p]);
+    }
     return count;
 }
 
 /* Tokens drawn for the place: what they are does not matter. */
 static void draw(int32_t *ids, int32_t count, uint64_t stream)
 {
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         ids[i] = IDS_FROM + (int32_t)(random_u64(1, RANDOM_MIX, stream, (uint64_t)i) % (IDS_TO - IDS_FROM));
+    }
 }
 
 static void open_work(struct work *work, const char *folder)
@@ -141,10 +144,11 @@ static void open_way(struct way *way, struct work *work, const char *name, bool 
                                  .scorer = true};
     *way = (struct way){.name = name, .seconds = INFINITY};
     check(batch_create(&way->batch, limits.tokens, limits.segments, limits.predictions, &err), &err);
-    if (shared)
+    if (shared) {
         family_append(&way->batch, family, 0);
-    else
+    } else {
         append_separately(&way->batch, family);
+    }
     check(pass_plan(work->trainable.model, &limits, work->backend, &plan, &err), &err);
     check(pass_create(&way->pass, work->trainable.model, &limits, &err), &err);
     way->activations = memory_plan_total(&plan);
@@ -166,9 +170,10 @@ static void close_way(struct way *way)
 static void clear_gradients(struct work *work)
 {
     const struct parameter_list *list = work->trainable.parameters;
-    for (int32_t p = 0; p < list->count; p++)
+    for (int32_t p = 0; p < list->count; p++) {
         work->backend->fill(
             work->backend, &(struct fill_args){.x = list->items[p].gradient, .count = parameter_size(&list->items[p])});
+    }
 }
 
 static void fetch_gradients(struct way *way, struct work *work)
@@ -195,14 +200,16 @@ static void step(struct way *way, struct work *work)
     pass_load(way->pass, &way->batch);
     pass_forward(way->pass, work->trainable.overlay, true);
     check(pass_score(way->pass, head, way->scores, &err), &err);
-    for (int32_t a = 0; a < work->answers; a++)
+    for (int32_t a = 0; a < work->answers; a++) {
         ranks[a] = a + 1;
+    }
     reward_loss(way->scores, ranks, NULL, work->answers, &(struct reward_loss_options){0}, 1, way->dscores, &outcome);
     pass_score_backward(way->pass, work->trainable.overlay, head, way->dscores);
     check(work->backend->synchronize(work->backend, &err), &err);
     double seconds = seconds_now(work->threads) - start;
-    if (seconds < way->seconds)
+    if (seconds < way->seconds) {
         way->seconds = seconds;
+    }
     fetch_gradients(way, work);
 }
 

@@ -55,8 +55,9 @@ static int in_a_process(int (*body)(void *context), void *context)
     pid_t child = fork();
     int status = -1;
     assert_true(child >= 0);
-    if (child == 0)
+    if (child == 0) {
         _exit(body(context));
+    }
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -70,8 +71,9 @@ static int write_weights(void *context)
 /* `words` words that differ from text to text and are all as long, in tokens too. */
 static void put_words(struct strbuf *text, int number, int words)
 {
-    for (int w = 0; w < words; w++)
+    for (int w = 0; w < words; w++) {
         strbuf_printf(text, "%s%c%c", w ? " " : "", 'a' + (number + w) % 26, 'a' + (number * 7 + w * 3) % 26);
+    }
 }
 
 static void write_records(const char *name, int first)
@@ -118,8 +120,9 @@ static void write_prompts(const char *name)
 
 static int setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     struct err err;
     must(file_make_dirs(temporary("model"), &err));
@@ -151,8 +154,9 @@ static int run_stage(void *context)
     enum loop_outcome outcome = process->setting->stage->run(process->recipe, backend, &options, &err);
     backend->free(backend);
     size_t peak = memory_peak();
-    if (outcome != LOOP_FINISHED)
+    if (outcome != LOOP_FINISHED) {
         fprintf(stderr, "%s\n", err.text);
+    }
     return outcome == LOOP_FINISHED && write(process->answer, &peak, sizeof peak) == sizeof peak ? 0 : 1;
 }
 
@@ -187,11 +191,13 @@ static void planned_is_the_peak(void **state)
     double plan = planned(setting->name, &shown), ratio = (double)peak / plan;
     print_message("planned %.2f MiB, peak %.2f MiB (%+.2f %%)\n", plan / (1 << 20), (double)peak / (1 << 20),
                   100 * (ratio - 1));
-    if (ratio > 1 + TOLERANCE || ratio < 1 - TOLERANCE)
+    if (ratio > 1 + TOLERANCE || ratio < 1 - TOLERANCE) {
         fail_msg("the peak is not what was planned:%s", strbuf_text(&shown));
+    }
     strbuf_free(&shown);
-    if (setting->stage != &tested_reward) /* PPO is scored by what that made */
+    if (setting->stage != &tested_reward) { /* PPO is scored by what that made */
         remove_tree(temporary("%s", setting->name));
+    }
 }
 
 #define SFT      "dataset: @/train.jsonl\nper_device_train_batch_size: 4\nmax_length: 256\n"
@@ -228,9 +234,10 @@ int main(void)
         return 77;
     }
     struct CMUnitTest tests[SETTINGS];
-    for (size_t i = 0; i < SETTINGS; i++)
+    for (size_t i = 0; i < SETTINGS; i++) {
         tests[i] = (struct CMUnitTest){.name = settings[i].name,
                                        .test_func = planned_is_the_peak,
                                        .initial_state = (void *)(uintptr_t)&settings[i]};
+    }
     return cmocka_run_group_tests(tests, setup, temporary_teardown);
 }

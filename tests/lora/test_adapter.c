@@ -68,17 +68,20 @@ static void check_log_probabilities(const struct setting *setting, const float *
         char name[40];
         snprintf(name, sizeof name, "%s.%d", which, prediction->segment);
         const struct safetensor *tensor = safetensors_find(setting->expected, name);
-        if (!tensor)
+        if (!tensor) {
             fail_msg("the fixture has no tensor '%s'", name);
+        }
         int64_t vocabulary = tensor->shape[1];
         const float *logits = (const float *)tensor->data +
                               vocabulary * (prediction->row - setting->batch.segments[prediction->segment].start);
         double sum = 0;
-        for (int64_t v = 0; v < vocabulary; v++)
+        for (int64_t v = 0; v < vocabulary; v++) {
             sum += exp((double)logits[v]);
+        }
         double want = (double)logits[prediction->target] - log(sum);
-        if (!(fabs((double)logprob[i] - want) < tolerance))
+        if (!(fabs((double)logprob[i] - want) < tolerance)) {
             fail_msg("%s: token %d has log-probability %g instead of %g", name, i, (double)logprob[i], want);
+        }
     }
 }
 
@@ -91,8 +94,9 @@ static void predictions_and_gradients(void **state)
         open_setting(&setting, cases[c].name, cases[c].base);
         size_t count = (size_t)setting.batch.prediction_count;
         float *dlogprob = mem_alloc(count, sizeof *dlogprob, &err), *logprob = mem_alloc(count, sizeof *logprob, &err);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             dlogprob[i] = -1.0f / (float)count;
+        }
         struct predictions out = {.logprob = logprob};
         pass_forward(setting.pass, &setting.adapter->overlay, true);
         must(pass_predict_and_backward(setting.pass, &setting.adapter->overlay, dlogprob, &out, &err));
@@ -103,13 +107,15 @@ static void predictions_and_gradients(void **state)
             char name[200];
             snprintf(name, sizeof name, "grad.%s", list->items[i].name);
             const struct safetensor *tensor = safetensors_find(setting.expected, name);
-            if (!tensor)
+            if (!tensor) {
                 fail_msg("%s: the fixture has no tensor '%s'", cases[c].name, name);
+            }
             assert_int_equal(tensor->count, parameter_size(&list->items[i]));
             float *got = fetch(setting.backend, list->items[i].gradient, tensor->count);
             double difference = relative_difference(got, tensor->data, tensor->count, 1e-6);
-            if (!(difference < 1e-4))
+            if (!(difference < 1e-4)) {
                 fail_msg("%s: %s differs by %g of its norm", cases[c].name, name, difference);
+            }
             mem_free(got);
         }
         mem_free(dlogprob);
@@ -168,8 +174,9 @@ static void dropout_where_few_rows_predict(void **state)
     int64_t size;
     float *gradients = run_dropping(&setting, &setting.batch, dlogprob, logprob, &size);
     float *few_gradients = run_dropping(&setting, &few, few_dlogprob, few_logprob, &size);
-    for (int32_t i = 0; i < few.prediction_count; i++)
+    for (int32_t i = 0; i < few.prediction_count; i++) {
         assert_true(few_logprob[i] == logprob[3 * i]);
+    }
     assert_true(relative_difference(few_gradients, gradients, size, 1e-6) < 1e-6);
     setting.adapter->overlay.dropout = 0;
     float *without = run_dropping(&setting, &few, few_dlogprob, few_logprob, &size);
@@ -205,8 +212,9 @@ static void round_trip(void **state)
         must(adapter_load(second, backend, false, &err));
         assert_int_equal(first->parameters.count, second->parameters.count);
         assert_int_equal(first->target_count, second->target_count);
-        for (int32_t i = 0; i < first->target_count; i++)
+        for (int32_t i = 0; i < first->target_count; i++) {
             assert_true(adapter_scale(first, &first->targets[i]) == adapter_scale(second, &second->targets[i]));
+        }
         for (int32_t i = 0; i < first->parameters.count; i++) {
             int64_t count = parameter_size(&first->parameters.items[i]);
             assert_string_equal(first->parameters.items[i].name, second->parameters.items[i].name);
@@ -247,19 +255,22 @@ static void fresh_adapters(void **state)
         count = parameter_size(a);
         drawn[i] = fetch(backend, a->master, count);
         double bound = 1 / sqrt((double)a->columns), most = 0;
-        for (int64_t j = 0; j < count; j++)
+        for (int64_t j = 0; j < count; j++) {
             most = fmax(most, fabs((double)drawn[i][j]));
+        }
         assert_true(most <= bound && most > 0.9 * bound);
         float *zeros = fetch(backend, b->master, parameter_size(b));
-        for (int64_t j = 0; j < parameter_size(b); j++)
+        for (int64_t j = 0; j < parameter_size(b); j++) {
             assert_true(zeros[j] == 0);
+        }
         mem_free(zeros);
         adapter_free(adapter);
     }
     assert_memory_equal(drawn[0], drawn[1], (size_t)count * sizeof(float));
     assert_memory_not_equal(drawn[0], drawn[2], (size_t)count * sizeof(float));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         mem_free(drawn[i]);
+    }
     model_free(model);
     backend->free(backend);
 }
@@ -269,8 +280,9 @@ static int fill_with_ones(void *context, float *out, int64_t first, int64_t coun
     (void)context;
     (void)first;
     (void)err;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         out[i] = 1;
+    }
     return 0;
 }
 
@@ -384,8 +396,9 @@ static void fresh_score_heads(void **state)
     }
     size_t size = (size_t)plain->config.hidden * sizeof(float);
     double sum = 0;
-    for (int32_t i = 0; i < plain->config.hidden; i++)
+    for (int32_t i = 0; i < plain->config.hidden; i++) {
         sum += (double)drawn[0][i] * (double)drawn[0][i];
+    }
     assert_true(sum > 0.4 && sum < 2); /* 32 numbers of variance 1/33 */
     assert_memory_not_equal(drawn[0], drawn[1], size);
 
@@ -410,8 +423,9 @@ static void expect_refusal(struct model *model, const struct adapter_options *op
     struct err err = {{0}};
     struct adapter *adapter;
     assert_int_equal(adapter_describe(&adapter, model, options, &err), -1);
-    if (!strstr(err.text, words))
+    if (!strstr(err.text, words)) {
         fail_msg("'%s' does not speak of '%s'", err.text, words);
+    }
 }
 
 static void refusals(void **state)

@@ -20,18 +20,22 @@ static int use_all(size_t c, struct backend *backend, const char *folder, struct
     struct model *model = NULL;
     struct adapter *adapter = NULL;
     const struct model_options options = {.backward = true};
-    int rc = model_open(&model, fixture_path(cases[c].base, NULL), err);
-    if (rc == 0)
-        rc = model_load(model, backend, &options, err);
-    if (rc == 0)
-        rc = adapter_open(&adapter, model, fixture_path(cases[c].adapter, NULL), err);
-    if (rc == 0)
-        rc = adapter_load(adapter, backend, true, err);
-    if (rc == 0)
-        rc = adapter_save(adapter, folder, cases[c].base, err);
+    int result = model_open(&model, fixture_path(cases[c].base, NULL), err);
+    if (result == 0) {
+        result = model_load(model, backend, &options, err);
+    }
+    if (result == 0) {
+        result = adapter_open(&adapter, model, fixture_path(cases[c].adapter, NULL), err);
+    }
+    if (result == 0) {
+        result = adapter_load(adapter, backend, true, err);
+    }
+    if (result == 0) {
+        result = adapter_save(adapter, folder, cases[c].base, err);
+    }
     adapter_free(adapter);
     model_free(model);
-    return rc;
+    return result;
 }
 
 /* Whole files only, and those of an undisturbed save. */
@@ -40,14 +44,17 @@ static void check_files(const char *what, long n)
     static const char *const files[] = {"adapter_model.safetensors", "adapter_config.json"};
     size_t whole = 0;
     for (size_t i = 0; i < 2; i++) {
-        if (!file_exists(temporary("out/%s", files[i])))
+        if (!file_exists(temporary("out/%s", files[i]))) {
             continue;
+        }
         whole++;
-        if (!same_bytes(temporary("whole/%s", files[i]), temporary("out/%s", files[i])))
+        if (!same_bytes(temporary("whole/%s", files[i]), temporary("out/%s", files[i]))) {
             fail_msg("the failure of %s %ld left another %s", what, n, files[i]);
+        }
     }
-    if (names_in(temporary("out")) != whole)
+    if (names_in(temporary("out")) != whole) {
         fail_msg("the failure of %s %ld left something half-written", what, n);
+    }
 }
 
 static void inject(size_t c, void (*fail_at)(long), long (*count)(void), const char *what, const char *want)
@@ -61,14 +68,16 @@ static void inject(size_t c, void (*fail_at)(long), long (*count)(void), const c
         must(file_make_dirs(temporary("out"), &err));
         err.text[0] = 0;
         fail_at(n);
-        int rc = use_all(c, backend, temporary("out"), &err);
+        int result = use_all(c, backend, temporary("out"), &err);
         done = count() < n;
         fail_at(0);
-        failures += rc != 0;
-        if (rc != 0 && !strstr(err.text, want))
+        failures += result != 0;
+        if (result != 0 && !strstr(err.text, want)) {
             fail_msg("%s %ld failed with '%s'", what, n, err.text);
-        if (rc == 0 && !done)
+        }
+        if (result == 0 && !done) {
             fail_msg("%s %ld failed, and nothing was said", what, n);
+        }
         check_files(what, n);
         remove_tree(temporary("out"));
     }
@@ -81,15 +90,17 @@ static void inject(size_t c, void (*fail_at)(long), long (*count)(void), const c
 static void allocations(void **state)
 {
     (void)state;
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         inject(c, mem_fail_at, mem_count, "allocation", "memory");
+    }
 }
 
 static void writes(void **state)
 {
     (void)state;
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         inject(c, file_fail_at, file_count, "write", "No space left on device");
+    }
 }
 
 int main(void)

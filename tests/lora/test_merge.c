@@ -82,18 +82,22 @@ static void check_weights(const struct safetensors *merged, const struct model *
         snprintf(key, sizeof key, "merged.%s", got->name);
         want = safetensors_find(expected, key);
         changed += want != NULL;
-        if (!want)
+        if (!want) {
             want = safetensors_find(base->files, got->name);
-        if (!want)
+        }
+        if (!want) {
             fail_msg("%s: the merged model has a tensor '%s' that nobody expects", name, got->name);
+        }
         assert_int_equal(got->count, want->count);
         assert_int_equal(got->dtype, DTYPE_F32);
         double difference = relative_difference(got->data, want->data, got->count, 1e-6);
-        if (!(difference < 1e-6))
+        if (!(difference < 1e-6)) {
             fail_msg("%s: the merged '%s' differs by %g of its norm", name, got->name, difference);
+        }
     }
-    for (int32_t i = 0; i < safetensors_count(expected); i++)
+    for (int32_t i = 0; i < safetensors_count(expected); i++) {
         changed -= strncmp(safetensors_at(expected, i)->name, "merged.", strlen("merged.")) == 0;
+    }
     assert_int_equal(changed, 0);
     safetensors_close(expected);
 }
@@ -117,13 +121,16 @@ static void check_logits(const char *name, const char *base, const float *logpro
         for (size_t t = 1; t < json_array_size(ids); t++) {
             const float *row = (const float *)logits->data + (int64_t)(t - 1) * logits->shape[1];
             double sum = 0;
-            if (!json_integer_value(json_array_get(mask, t)))
+            if (!json_integer_value(json_array_get(mask, t))) {
                 continue;
-            for (int64_t v = 0; v < logits->shape[1]; v++)
+            }
+            for (int64_t v = 0; v < logits->shape[1]; v++) {
                 sum += exp((double)row[v]);
+            }
             double want = (double)row[json_integer_value(json_array_get(ids, t))] - log(sum);
-            if (!(fabs((double)*logprob - want) < 1e-4))
+            if (!(fabs((double)*logprob - want) < 1e-4)) {
                 fail_msg("%s: %s, token %zu: log-probability %g instead of %g", name, key, t, (double)*logprob, want);
+            }
             logprob++;
         }
     }
@@ -166,10 +173,12 @@ static void merged_equals_unmerged(void **state)
         /* Rounding grows with the numbers: these tiny models have log-probabilities down to -20 (PEFT's own merge
          * differs by 4e-5). */
         double largest = 1, difference = largest_difference(got, want, count);
-        for (int32_t i = 0; i < count; i++)
+        for (int32_t i = 0; i < count; i++) {
             largest = fmax(largest, fabs((double)want[i]));
-        if (!(difference < 1e-5 * largest))
+        }
+        if (!(difference < 1e-5 * largest)) {
             fail_msg("%s: merged and unmerged differ by %g", cases[c].name, difference);
+        }
         mem_free(got);
         mem_free(want);
         model_free(merged);
@@ -193,11 +202,13 @@ static void merged_scorer(void **state)
     assert_int_equal(safetensors_count(got), safetensors_count(want));
     for (int32_t i = 0; i < safetensors_count(want); i++) {
         const struct safetensor *theirs = safetensors_at(want, i), *ours = safetensors_find(got, theirs->name);
-        if (!ours || ours->count != theirs->count || ours->rank != theirs->rank)
+        if (!ours || ours->count != theirs->count || ours->rank != theirs->rank) {
             fail_msg("the merged reward model has no '%s', or another shape of it", theirs->name);
+        }
         double difference = relative_difference(ours->data, theirs->data, theirs->count, 1e-6);
-        if (!(difference < 1e-6))
+        if (!(difference < 1e-6)) {
             fail_msg("the merged '%s' differs by %g of its norm", theirs->name, difference);
+        }
     }
     safetensors_close(got);
     safetensors_close(want);
@@ -206,9 +217,11 @@ static void merged_scorer(void **state)
            *peft = json_read_file(fixture_path("tiny-score/merged", "config.json"), 1 << 20, &err);
     assert_true(config && peft);
     static const char *const same[] = {"architectures", "id2label", "label2id", "tie_word_embeddings"};
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        if (!json_equal(json_object_get(config, same[i]), json_object_get(peft, same[i])))
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        if (!json_equal(json_object_get(config, same[i]), json_object_get(peft, same[i]))) {
             fail_msg("'%s' of config.json is not what transformers writes", same[i]);
+        }
+    }
     assert_true(json_is_null(json_object_get(config, "pad_token_id")));
     assert_true(json_real_value(json_object_get(config, SCORE_OFFSET_KEY)) == 0.1);
     json_decref(config);
@@ -231,8 +244,9 @@ static void dtypes(void **state)
     for (int32_t i = 0; i < setting.adapter->parameters.count; i++) { /* B must not be zero */
         const struct parameter *parameter = &setting.adapter->parameters.items[i];
         float *values = fetch(setting.backend, parameter->master, parameter_size(parameter));
-        for (int64_t j = 0; j < parameter_size(parameter); j++)
+        for (int64_t j = 0; j < parameter_size(parameter); j++) {
             values[j] += 0.01f * (float)(j % 7 - 3);
+        }
         setting.backend->upload(setting.backend, parameter->master, values,
                                 (size_t)parameter_size(parameter) * sizeof *values);
         mem_free(values);

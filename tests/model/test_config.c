@@ -103,25 +103,26 @@ static void frequencies(void **state)
         free(text);
         write_config(more.data);
         strbuf_free(&more);
-        int rc = model_config_read(&config, temporary("."), &err);
+        int result = model_config_read(&config, temporary("."), &err);
         const json_t *share = json_object_get(rope, "partial_rotary_factor");
         bool ours = strcmp(type, "default") == 0 || strcmp(type, "linear") == 0 || strcmp(type, "llama3") == 0;
         if (!ours || share) {
 
-            assert_int_equal(rc, -1);
+            assert_int_equal(result, -1);
             assert_non_null(strstr(err.text, ours ? "partial_rotary_factor" : type));
             refused++;
             continue;
         }
-        must(rc);
+        must(result);
         float got[512];
         assert_int_equal(config.head_size / 2, json_array_size(want));
         rope_frequencies(&config, got);
         for (size_t f = 0; f < json_array_size(want); f++) {
             double expected = json_number_value(json_array_get(want, f));
-            if (!(fabs((double)got[f] - expected) <= 1e-6 * expected))
+            if (!(fabs((double)got[f] - expected) <= 1e-6 * expected)) {
                 fail_msg("%s: frequency %zu is %.9g instead of %.9g", json_string_value(json_object_get(one, "name")),
                          f, (double)got[f], expected);
+            }
         }
         compared++;
     }
@@ -165,10 +166,12 @@ static void refusals(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err err = {{0}};
         write_config(cases[i].more);
-        if (model_config_read(&config, temporary("."), &err) == 0)
+        if (model_config_read(&config, temporary("."), &err) == 0) {
             fail_msg("this was taken: %s", cases[i].more);
-        if (!strstr(err.text, cases[i].key) || !strstr(err.text, cases[i].words) || !strstr(err.text, "config.json"))
+        }
+        if (!strstr(err.text, cases[i].key) || !strstr(err.text, cases[i].words) || !strstr(err.text, "config.json")) {
             fail_msg("%s: '%s' does not speak of %s and '%s'", cases[i].more, err.text, cases[i].key, cases[i].words);
+        }
     }
     struct err err = {{0}};
     write_bytes(temporary("config.json"), "[1]", 3);

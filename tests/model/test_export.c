@@ -17,8 +17,9 @@ static const struct export_options keep = {.keep_dtype = true};
 
 static int setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     tiny_text_make(temporary("model"));
     static const char generation[] = "{\"eos_token_id\": [2, 0],  \"temperature\": 0.7}\n";
     write_bytes(temporary("model/generation_config.json"), generation, strlen(generation));
@@ -41,8 +42,9 @@ static void unchanged(void **state)
     struct err err;
     struct model *model = tiny_model(), *again;
     must(model_export(model, temporary("out///"), &keep, &err));
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         assert_true(same_bytes(temporary("model/%s", copied[i]), temporary("out/%s", copied[i])));
+    }
     assert_int_equal(names_in(temporary("out")), 5); /* with config.json and model.safetensors, nothing else */
     must(model_open(&again, temporary("out"), &err));
     struct hash a = model_fingerprint(model), b = model_fingerprint(again);
@@ -76,8 +78,9 @@ static void ends(void **state)
     json_decref(config);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         remove_tree(temporary("model/generation_config.json"));
-        if (cases[i].generation)
+        if (cases[i].generation) {
             write_bytes(temporary("model/generation_config.json"), cases[i].generation, strlen(cases[i].generation));
+        }
         struct model *model = tiny_model(), *again;
         must(model_export(model, temporary("out"), &keep, &err));
         json_t *got = json_read_file(temporary("out/generation_config.json"), 1 << 20, &err);
@@ -114,14 +117,16 @@ static void whole_or_not_at_all(void **state)
         for (long n = 1; n <= steps; n++) {
             err.text[0] = 0;
             fail_at[kind](n);
-            int rc = model_export(model, temporary("out"), &keep, &err);
+            int result = model_export(model, temporary("out"), &keep, &err);
             fail_at[kind](0);
-            if (rc == 0)
+            if (result == 0) {
                 fail_msg("export succeeded although %s %ld of %ld failed", kind ? "allocation" : "write", n, steps);
+            }
             assert_true(err.text[0] != 0);
-            if (file_exists(temporary("out")) || names_in(temporary(".")) != before)
+            if (file_exists(temporary("out")) || names_in(temporary(".")) != before) {
                 fail_msg("something was left after the failure of %s %ld of %ld", kind ? "allocation" : "write", n,
                          steps);
+            }
         }
     }
     model_free(model);
@@ -130,10 +135,12 @@ static void whole_or_not_at_all(void **state)
 static int halve(void *context, const char *name, float *values, int64_t first, int64_t count, struct err *err)
 {
     (void)first;
-    if (strcmp(name, context) == 0)
+    if (strcmp(name, context) == 0) {
         return err_set(err, "'%s' is not to be changed", name);
-    for (int64_t i = 0; i < count; i++)
+    }
+    for (int64_t i = 0; i < count; i++) {
         values[i] /= 2;
+    }
     return 0;
 }
 
@@ -141,8 +148,9 @@ static int overflow(void *context, const char *name, float *values, int64_t firs
 {
     (void)first;
     (void)err;
-    if (strcmp(name, context) == 0)
+    if (strcmp(name, context) == 0) {
         values[count - 1] = INFINITY;
+    }
     return 0;
 }
 

@@ -32,8 +32,9 @@ static int setup(void **state)
     setting.backend = fixture_backend();
     setting.model = fixture_model("tiny-llama3", setting.backend, false);
     for (int r = 0; r < REQUESTS; r++) {
-        for (int i = 0; i < PROMPT; i++)
+        for (int i = 0; i < PROMPT; i++) {
             setting.prompts[r][i] = (int32_t)(random_u64(3, RANDOM_MIX, (uint64_t)r, (uint64_t)i) % 96);
+        }
         setting.requests[r] =
             (struct generate_request){setting.prompts[r], lengths[r], 1 + r % SAMPLES, 40 + (uint64_t)r};
     }
@@ -86,9 +87,9 @@ static int generate(struct made *made, const struct generate_request *requests, 
     struct generator_limits limits = {.sequences = sequences, .samples = SAMPLES, .max_prompt = PROMPT, .max_new = NEW};
     struct generate_events events = {made, on_token, on_finished};
     must(generator_create(&generator, setting.model, &limits, &err));
-    int rc = generator_run(generator, NULL, requests, count, options, &events, failure);
+    int result = generator_run(generator, NULL, requests, count, options, &events, failure);
     generator_free(generator);
-    return rc;
+    return result;
 }
 
 static struct generate_options sampling(uint64_t seed)
@@ -168,7 +169,7 @@ static void logprobs_are_the_models(void **state)
     must(batch_create(&batch, PROMPT + NEW, 1, NEW, &err));
     struct pass_limits limits = {.tokens = PROMPT + NEW, .segments = 1, .predictions = NEW};
     must(pass_create(&pass, setting.model, &limits, &err));
-    for (int r = 0; r < REQUESTS; r++)
+    for (int r = 0; r < REQUESTS; r++) {
         for (int s = 0; s < setting.requests[r].samples; s++) {
             int32_t ids[PROMPT + NEW], length = setting.requests[r].length;
             uint8_t trained[PROMPT + NEW] = {0};
@@ -183,6 +184,7 @@ static void logprobs_are_the_models(void **state)
             must(pass_predict(pass, NULL, 1.0f, &(struct predictions){.logprob = logprob}, &err));
             assert_true(largest_difference(logprob, made.logprobs[r][s], NEW) < 1e-4);
         }
+    }
     pass_free(pass);
     batch_free(&batch);
 }
@@ -201,7 +203,7 @@ static void where_answers_end(void **state)
     memset(&made, 0, sizeof made);
     must(generate(&made, setting.requests, REQUESTS, 7, &options, &err));
     int stopped = 0;
-    for (int r = 0; r < REQUESTS; r++)
+    for (int r = 0; r < REQUESTS; r++) {
         for (int s = 0; s < setting.requests[r].samples; s++) {
             int32_t expected = 0;
             bool at_stop = false;
@@ -214,6 +216,7 @@ static void where_answers_end(void **state)
             assert_memory_equal(made.ids[r][s], whole.ids[r][s], (size_t)expected * sizeof(int32_t));
             stopped += at_stop;
         }
+    }
     assert_true(stopped >= 2);
     /* At max_new_tokens. */
     options.stop_tokens = NULL;
@@ -250,13 +253,16 @@ static void repetition_penalty(void **state)
     options.sampling.repetition_penalty = 1000;
     memset(&made, 0, sizeof made);
     must(generate(&made, setting.requests, 2, 7, &options, &err));
-    for (int r = 0; r < 2; r++)
+    for (int r = 0; r < 2; r++) {
         for (int i = 0; i < NEW; i++) {
-            for (int j = 0; j < i; j++)
+            for (int j = 0; j < i; j++) {
                 assert_int_not_equal(made.ids[r][0][i], made.ids[r][0][j]);
-            for (int32_t j = 0; j < setting.requests[r].length; j++)
+            }
+            for (int32_t j = 0; j < setting.requests[r].length; j++) {
                 assert_int_not_equal(made.ids[r][0][i], setting.prompts[r][j]);
+            }
         }
+    }
 }
 
 int main(void)

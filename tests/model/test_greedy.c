@@ -31,8 +31,9 @@ static int32_t read_ids(int32_t *out, const json_t *list)
 {
     size_t count = json_array_size(list);
     assert_in_range(count, 1, IDS_MAX);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         out[i] = (int32_t)json_integer_value(json_array_get(list, i));
+    }
     return (int32_t)count;
 }
 
@@ -52,12 +53,15 @@ static void read_cases(struct cases *cases)
         one->prompt_length = read_ids(one->prompt, json_object_get(answer, "prompt_ids"));
         one->answer_length = read_ids(one->answer, json_object_get(answer, "new_ids"));
         while (one->certain < one->answer_length &&
-               json_number_value(json_array_get(gaps, (size_t)one->certain)) >= TIE)
+               json_number_value(json_array_get(gaps, (size_t)one->certain)) >= TIE) {
             one->certain++;
-        if (one->prompt_length > cases->longest_prompt)
+        }
+        if (one->prompt_length > cases->longest_prompt) {
             cases->longest_prompt = one->prompt_length;
-        if (one->answer_length > cases->longest_answer)
+        }
+        if (one->answer_length > cases->longest_answer) {
             cases->longest_answer = one->answer_length;
+        }
     }
     json_decref(root);
 }
@@ -86,8 +90,9 @@ static void answer_all(struct made *made, struct model *model, const struct case
     struct generate_options options = {.sampling = {.top_p = 1, .repetition_penalty = 1},
                                        .max_new_tokens = cases->longest_answer,
                                        .stop_tokens = cases->stop};
-    for (size_t i = 0; i < cases->count; i++)
+    for (size_t i = 0; i < cases->count; i++) {
         requests[i] = (struct generate_request){cases->items[i].prompt, cases->items[i].prompt_length, 1, i};
+    }
     must(generator_create(&generator, model, &limits, &err));
     must(generator_run(generator, NULL, requests, cases->count, &options,
                        &(struct generate_events){.context = made, .finished = keep}, &err));
@@ -112,12 +117,15 @@ static void answers(void **state)
         const struct case_ids *want = &cases.items[i];
         assert_int_equal(made[0].length[i], made[1].length[i]);
         assert_memory_equal(made[0].ids[i], made[1].ids[i], (size_t)made[0].length[i] * sizeof(int32_t));
-        if (want->certain == want->answer_length)
+        if (want->certain == want->answer_length) {
             assert_int_equal(made[0].length[i], want->answer_length);
-        for (int32_t t = 0; t < want->certain; t++)
-            if (made[0].ids[i][t] != want->answer[t])
+        }
+        for (int32_t t = 0; t < want->certain; t++) {
+            if (made[0].ids[i][t] != want->answer[t]) {
                 fail_msg("prompt %zu: token %d of the answer is %d instead of %d", i, t, made[0].ids[i][t],
                          want->answer[t]);
+            }
+        }
         compared += want->certain;
     }
     print_message("%d tokens of %zu answers are transformers'\n", compared, cases.count);
@@ -127,8 +135,9 @@ static void answers(void **state)
 
 int main(void)
 {
-    if (!real_model())
+    if (!real_model()) {
         return SKIPPED;
+    }
     const struct CMUnitTest tests[] = {cmocka_unit_test(answers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,15 +59,17 @@ static void each_role_once(void **state)
     struct inventory inventory = inventory_of(&config, "tiny-llama3");
     int32_t count = 0;
     assert_int_equal(config.layers, LAYERS);
-    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++)
+    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++) {
         for (int32_t l = expected[e].in_layer ? 0 : -1; l < (expected[e].in_layer ? LAYERS : 0); l++, count++) {
             char name[TENSOR_NAME_MAX] = "";
-            if (expected[e].in_layer)
+            if (expected[e].in_layer) {
                 snprintf(name, sizeof name, "model.layers.%d.", l);
+            }
             strcat(name, expected[e].name);
             const struct inventory_item *item = inventory_find(&inventory, name);
-            if (!item)
+            if (!item) {
                 fail_msg("there is no %s", name);
+            }
             assert_int_equal(item->role, expected[e].role);
             assert_int_equal(item->layer, l);
             assert_int_equal(item->rows, expected[e].rows);
@@ -76,6 +78,7 @@ static void each_role_once(void **state)
             assert_int_equal(inventory_item_size(item),
                              expected[e].rows * (expected[e].columns ? expected[e].columns : 1));
         }
+    }
     assert_int_equal(inventory.count, count); /* so nothing is listed twice */
     inventory_free(&inventory);
     inventory = inventory_of(&config, "tiny-llama"); /* tied, without biases */
@@ -95,8 +98,9 @@ static void linears_by_index(void **state)
     for (int32_t i = 0; i < model->tensors.count; i++) {
         const struct inventory_item *item = &model->tensors.items[i];
         assert_true((item->linear >= 0) == (item->role == TENSOR_LINEAR || item->role == TENSOR_LINEAR_BIAS));
-        if (item->role != TENSOR_LINEAR)
+        if (item->role != TENSOR_LINEAR) {
             continue;
+        }
         const struct linear_spec *spec = &model->linears[item->linear].spec;
         assert_int_equal(item->linear, seen++);
         assert_true(spec->has_bias && spec->outputs == item->rows && spec->inputs == item->columns);
@@ -122,12 +126,14 @@ static void write_model(const char *without, const char *shortened)
     must(safetensors_open(&files, fixture_path("tiny-llama3", "model.safetensors"), &err));
     for (int32_t i = 0; i < safetensors_count(files); i++) {
         const struct safetensor *tensor = safetensors_at(files, i);
-        if (strcmp(tensor->name, without) == 0)
+        if (strcmp(tensor->name, without) == 0) {
             continue;
+        }
         assert_true(count < TENSORS);
         specs[count] = copied_tensor(tensor);
-        if (strcmp(tensor->name, shortened) == 0)
+        if (strcmp(tensor->name, shortened) == 0) {
             specs[count].shape[0]--;
+        }
         count++;
     }
     must(safetensors_write(temporary("model/model.safetensors"), specs, count, NULL, &err));
@@ -140,8 +146,9 @@ static void refuse(const char *without, const char *shortened, const char *sente
     struct model *model;
     write_model(without, shortened);
     assert_int_equal(model_open(&model, temporary("model"), &err), -1);
-    if (strcmp(err.text, sentence) != 0)
+    if (strcmp(err.text, sentence) != 0) {
         fail_msg("the sentence is\n%s\nand not\n%s", err.text, sentence);
+    }
 }
 
 static void wrong_files(void **state)

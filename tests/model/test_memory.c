@@ -37,16 +37,18 @@ static size_t allocated(const struct memory_plan *plan)
 /* Carved to the last byte of what was planned. */
 static void assert_used_up(const struct regions *regions)
 {
-    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
-        if (i != MEMORY_SCRATCH)
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
+        if (i != MEMORY_SCRATCH) {
             assert_int_equal(regions->used[i], regions->plan.bytes[i]);
+        }
+    }
 }
 
 static void models(void **state)
 {
     (void)state;
     static const char *const names[] = {"tiny-llama", "tiny-llama3", "tiny-sharded"};
-    for (size_t n = 0; n < 3; n++)
+    for (size_t n = 0; n < 3; n++) {
         for (int way = 0; way < 3; way++) {
             struct err err;
             struct model *model;
@@ -64,6 +66,7 @@ static void models(void **state)
             model_free(model);
             backend->free(backend);
         }
+    }
 }
 
 static void adapters(void **state)
@@ -111,8 +114,9 @@ static void passes(void **state)
         assert_int_equal(taken, allocated(&plan));
         assert_used_up(&pass->regions);
         least = taken < least ? taken : least;
-        if (bits == 15)
+        if (bits == 15) {
             assert_true(taken > least);
+        }
         pass_free(pass);
     }
     model_free(model);
@@ -159,8 +163,9 @@ static void the_machine(void **state)
     struct memory_plan sum = {.bytes = {1, 2}}, part = {.bytes = {10, 20, 30}};
     memory_plan_add(&sum, &part);
     assert_int_equal(memory_plan_total(&sum), 63);
-    for (int i = 0; i < MEMORY_KIND_COUNT; i++)
+    for (int i = 0; i < MEMORY_KIND_COUNT; i++) {
         assert_true(strlen(memory_kind_name((enum memory_kind)i)) > 3);
+    }
 }
 
 int main(void)

@@ -102,8 +102,9 @@ static void which_token(void **state)
         struct padding padding;
         struct model *model = make_model(cases[c].changes);
         must(padding_choose(&padding, model, cases[c].chat_template, &err));
-        if (padding.id != cases[c].pad)
+        if (padding.id != cases[c].pad) {
             fail_msg("case %zu: token %d was chosen instead of %d", c, padding.id, cases[c].pad);
+        }
         assert_int_equal(padding.token.length > 0, padding.id >= 0);
         padding_free(&padding);
         model_free(model);
@@ -113,8 +114,9 @@ static void which_token(void **state)
 static void expect_text(const char *path, const char *words)
 {
     struct strbuf text = read_bytes(path);
-    if (strcmp(text.data, words) != 0)
+    if (strcmp(text.data, words) != 0) {
         fail_msg("%s is\n%s\nand not\n%s", path, text.data, words);
+    }
     strbuf_free(&text);
 }
 
@@ -250,11 +252,12 @@ static void whole_or_not_at_all(void **state)
         for (long n = 1; n <= steps; n++) {
             err.text[0] = 0;
             fail_at[kind](n);
-            int rc = model_export(setting.model, temporary("out"), &setting.options, &err);
+            int result = model_export(setting.model, temporary("out"), &setting.options, &err);
             fail_at[kind](0);
-            if (rc == 0 || !err.text[0] || file_exists(temporary("out")) || names_in(temporary(".")) != before)
+            if (result == 0 || !err.text[0] || file_exists(temporary("out")) || names_in(temporary(".")) != before) {
                 fail_msg("%s %ld of %ld failed, and the export answered %d: %s", kind ? "allocation" : "write", n,
-                         steps, rc, err.text);
+                         steps, result, err.text);
+            }
         }
     }
     close_setting(&setting);

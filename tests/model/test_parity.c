@@ -55,8 +55,9 @@ static float *expected_values(const struct setting *setting, const char *name, i
 {
     struct err err;
     const struct safetensor *tensor = safetensors_find(setting->expected, name);
-    if (!tensor)
+    if (!tensor) {
         fail_msg("the fixture has no tensor '%s'", name);
+    }
     float *values = mem_alloc((size_t)tensor->count + 1, sizeof *values, &err);
     assert_non_null(values);
     safetensor_widen(values, tensor->data, tensor->dtype, tensor->count);
@@ -76,13 +77,15 @@ static float *logits_of(const float *hidden, int32_t rows, const struct model *m
     assert_non_null(weights);
     assert_non_null(logits);
     safetensor_widen(weights, head->data, head->dtype, head->count);
-    for (int32_t t = 0; t < rows; t++)
+    for (int32_t t = 0; t < rows; t++) {
         for (int32_t v = 0; v < vocabulary; v++) {
             double sum = 0;
-            for (int32_t i = 0; i < width; i++)
+            for (int32_t i = 0; i < width; i++) {
                 sum += (double)hidden[t * width + i] * (double)weights[v * width + i];
+            }
             logits[t * vocabulary + v] = (float)sum;
         }
+    }
     mem_free(weights);
     return logits;
 }
@@ -95,8 +98,9 @@ static float *all_hidden(struct setting *setting)
     batch.prediction_count = batch.tokens;
     batch.predictions = mem_alloc((size_t)batch.tokens, sizeof *batch.predictions, &err);
     assert_non_null(batch.predictions);
-    for (int32_t t = 0; t < batch.tokens; t++)
+    for (int32_t t = 0; t < batch.tokens; t++) {
         batch.predictions[t].row = t;
+    }
     pass_load(setting->pass, &batch);
     pass_forward(setting->pass, NULL, false);
     mem_free(batch.predictions);
@@ -121,8 +125,9 @@ static void logits_and_log_probabilities(void **state)
                                    setting.model);
             assert_int_equal(count, (int64_t)segment->length * setting.model->config.vocabulary);
             double difference = largest_difference(got, want, count);
-            if (!(difference < 1e-4))
+            if (!(difference < 1e-4)) {
                 fail_msg("%s: %s differ by %g", names[n], name, difference);
+            }
             mem_free(want);
             mem_free(got);
         }
@@ -132,8 +137,9 @@ static void logits_and_log_probabilities(void **state)
         pass_forward(setting.pass, NULL, false);
         must(pass_predict(setting.pass, NULL, 1.0f, &out, &err));
         double sum = 0;
-        for (int32_t i = 0; i < setting.batch.prediction_count; i++)
+        for (int32_t i = 0; i < setting.batch.prediction_count; i++) {
             sum -= (double)logprob[i];
+        }
         assert_int_equal(setting.batch.prediction_count, json_integer_value(json_object_get(setting.json, "tokens")));
         assert_true(fabs(sum - json_real_value(json_object_get(setting.json, "sum_nll"))) < 1e-3);
         mem_free(logprob);
@@ -149,8 +155,9 @@ static void run_backward(struct setting *setting, bool both)
     size_t count = (size_t)setting->batch.prediction_count;
     float *dlogprob = mem_alloc(count, sizeof *dlogprob, &err), *logprob = mem_alloc(count, sizeof *logprob, &err);
     struct predictions out = {.logprob = logprob};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         dlogprob[i] = -1.0f / (float)count;
+    }
     pass_forward(setting->pass, NULL, true);
     if (both) {
         must(pass_predict_and_backward(setting->pass, NULL, dlogprob, &out, &err));
@@ -166,7 +173,7 @@ static void run_backward(struct setting *setting, bool both)
 static void gradients(void **state)
 {
     (void)state;
-    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         for (int both = 0; both < 2; both++) {
             struct setting setting;
             open_setting(&setting, names[n], false);
@@ -181,13 +188,15 @@ static void gradients(void **state)
                       *got = fetch(setting.backend, list->items[i].gradient, count);
                 assert_int_equal(count, parameter_size(&list->items[i]));
                 double difference = relative_difference(got, want, count, 1e-6);
-                if (!(difference < 1e-4))
+                if (!(difference < 1e-4)) {
                     fail_msg("%s: %s differs by %g of its norm", names[n], name, difference);
+                }
                 mem_free(want);
                 mem_free(got);
             }
             close_setting(&setting);
         }
+    }
 }
 
 static void checkpointing_is_bit_identical(void **state)
@@ -236,18 +245,20 @@ static void shared_prompts(void **state)
             int32_t whole[9];
             memcpy(whole, prompt, sizeof prompt);
             memcpy(whole + 5, answers[k], sizeof answers[k]);
-            if (shared)
+            if (shared) {
                 batch_append(&batch, answers[k], trained + 5, 4, parent, 1);
-            else
+            } else {
                 batch_append(&batch, whole, trained, 9, -1, 1);
+            }
         }
         struct pass_limits limits = {.tokens = 64, .segments = 8, .predictions = 64, .training = true};
         must(pass_create(&pass, model, &limits, &err));
         pass_load(pass, &batch);
         assert_int_equal(batch.prediction_count, 12);
         float dlogprob[12];
-        for (int i = 0; i < 12; i++)
+        for (int i = 0; i < 12; i++) {
             dlogprob[i] = 0.1f * (float)(i - 5);
+        }
         struct predictions out = {.logprob = logprob[shared]};
         pass_forward(pass, NULL, true);
         must(pass_predict_and_backward(pass, NULL, dlogprob, &out, &err));
@@ -276,8 +287,9 @@ static void cache_equals_whole(void **state)
     struct pass_limits limits = {.tokens = 16, .segments = 2, .predictions = 0, .cache_rows = 40};
     must(pass_create(&pass, model, &limits, &err));
     int32_t ids[20], positions[20], slots[20];
-    for (int32_t i = 0; i < 20; i++)
+    for (int32_t i = 0; i < 20; i++) {
         ids[i] = (i * 37 + 11) % 96, positions[i] = i, slots[i] = i + 3;
+    }
     size_t vocabulary = (size_t)model->config.vocabulary;
     float *logits[2] = {mem_alloc(vocabulary, sizeof(float), &err), mem_alloc(vocabulary, sizeof(float), &err)};
     static const int32_t chunks[2][5] = {{16, 4}, {7, 1, 1, 10, 1}};

@@ -40,10 +40,12 @@ static int32_t draw(const struct sample_options *options, double uniform, float 
 static void softmax(double *p, const float *values, double temperature, const int *allowed)
 {
     double sum = 0;
-    for (int i = 0; i < VOCABULARY; i++)
+    for (int i = 0; i < VOCABULARY; i++) {
         sum += p[i] = allowed && !allowed[i] ? 0 : exp((double)values[i] / temperature);
-    for (int i = 0; i < VOCABULARY; i++)
+    }
+    for (int i = 0; i < VOCABULARY; i++) {
         p[i] /= sum;
+    }
 }
 
 /*
@@ -60,9 +62,11 @@ static void expect_shares(const struct sample_options *options, const double *p)
         last = token;
         counts[token]++;
     }
-    for (int i = 0; i < VOCABULARY; i++)
-        if (!(fabs(counts[i] - p[i] * DRAWS) <= 1.5))
+    for (int i = 0; i < VOCABULARY; i++) {
+        if (!(fabs(counts[i] - p[i] * DRAWS) <= 1.5)) {
             fail_msg("token %d was drawn %d times instead of %.1f", i, counts[i], p[i] * DRAWS);
+        }
+    }
 }
 
 static void greedy(void **state)
@@ -72,8 +76,9 @@ static void greedy(void **state)
     double p[VOCABULARY];
     struct sample_options options = {.top_p = 1, .repetition_penalty = 1};
     softmax(p, logits, 1, NULL);
-    for (int n = 0; n < 10; n++)
+    for (int n = 0; n < 10; n++) {
         assert_int_equal(draw(&options, n / 10.0, &logprob), 3);
+    }
     assert_true(fabs((double)logprob - log(p[3])) < 1e-6);
     /* Of equals the first. */
     static const float equal[VOCABULARY] = {0, 5, 5, 0, 5};
@@ -112,8 +117,9 @@ static void top_k(void **state)
     softmax(p, logits, 1, equals);
     expect_shares(&options, p);
     options.top_k = 1;
-    for (int n = 0; n < 10; n++)
+    for (int n = 0; n < 10; n++) {
         assert_int_equal(draw(&options, n / 10.0, NULL), 3);
+    }
     options.top_k = 1000; /* more than there are: all */
     softmax(p, logits, 1, NULL);
     expect_shares(&options, p);
@@ -142,8 +148,9 @@ static void top_p(void **state)
         sum += p[order[kept - 1]];
     }
     options.top_p = 1e-9f; /* one always stays */
-    for (int n = 0; n < 10; n++)
+    for (int n = 0; n < 10; n++) {
         assert_int_equal(draw(&options, n / 10.0, NULL), 3);
+    }
     /* After top-k: top-p counts shares of what top-k left, as transformers does. */
     static const int two[VOCABULARY] = {[3] = 1, [4] = 1};
     double share = p[3] / (p[3] + p[4] + p[7]);
@@ -187,12 +194,15 @@ static void random_draws(void **state)
     int counts[VOCABULARY] = {0};
     struct sample_options options = {.temperature = 1.5f, .top_p = 1, .repetition_penalty = 1};
     softmax(p, logits, 1.5, NULL);
-    for (uint64_t n = 0; n < DRAWS; n++)
+    for (uint64_t n = 0; n < DRAWS; n++) {
         counts[draw(&options, random_uniform(5, RANDOM_SAMPLE, n, 0), NULL)]++;
-    for (int i = 0; i < VOCABULARY; i++)
+    }
+    for (int i = 0; i < VOCABULARY; i++) {
         square += (counts[i] - p[i] * DRAWS) * (counts[i] - p[i] * DRAWS) / (p[i] * DRAWS);
-    if (!(square < 43.2))
+    }
+    if (!(square < 43.2)) {
         fail_msg("chi-square of %d draws is %g", DRAWS, square);
+    }
 }
 
 int main(void)

@@ -20,22 +20,25 @@ static int count_in(const char *text, size_t length, const char *word)
 {
     const char *end = text + length;
     int count = 0;
-    for (; (text = memmem(text, (size_t)(end - text), word, strlen(word))); text += strlen(word))
+    for (; (text = memmem(text, (size_t)(end - text), word, strlen(word))); text += strlen(word)) {
         count++;
+    }
     return count;
 }
 
 void ppo_score_if_asked(int argc, char **argv)
 {
     static char line[1 << 20];
-    if (argc < 3 || strcmp(argv[1], "count") != 0)
+    if (argc < 3 || strcmp(argv[1], "count") != 0) {
         return;
+    }
     long most = argc > 3 ? strtol(argv[3], NULL, 10) : LONG_MAX;
     for (long answers = 0; answers < most && fgets(line, sizeof line, stdin); answers++) {
         json_t *request = json_loads(line, JSON_ALLOW_NUL, NULL);
         const json_t *response = json_object_get(request, "response");
-        if (!response)
+        if (!response) {
             exit(1);
+        }
         printf("{\"score\": %d}\n", count_in(json_string_value(response), json_string_length(response), argv[2]));
         fflush(stdout);
         json_decref(request);
@@ -45,13 +48,15 @@ void ppo_score_if_asked(int argc, char **argv)
 
 int ppo_setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     tiny_text_make(temporary("model"));
     struct strbuf prompts = {0};
-    for (int i = 0; i < PROMPTS; i++)
+    for (int i = 0; i < PROMPTS; i++) {
         strbuf_printf(&prompts, "{\"prompt\": [{\"role\": \"user\", \"content\": \"what%*s is %d\"}]}\n", i % 5, "", i);
+    }
     write_bytes(temporary("prompts.jsonl"), prompts.data, prompts.length);
     strbuf_free(&prompts);
     return 0;
@@ -70,8 +75,9 @@ const char *ppo_counting(const char *word)
 static void put_prompts_and_scores(struct strbuf *yaml, const char *lines)
 {
     strbuf_printf(yaml, "dataset: %s\n", temporary("prompts.jsonl"));
-    if (!strstr(lines, "reward_"))
+    if (!strstr(lines, "reward_")) {
         strbuf_puts(yaml, ppo_counting("e"));
+    }
 }
 
 const struct tested_stage tested_ppo = {.stage = &ppo_stage, .run = ppo_run, .put_defaults = put_prompts_and_scores};

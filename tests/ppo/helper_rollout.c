@@ -15,8 +15,9 @@
 static const json_t *member(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    if (!value)
+    if (!value) {
         fail_msg("the fixture has no '%s'", key);
+    }
     return value;
 }
 
@@ -29,8 +30,9 @@ int64_t rollout_ids(const json_t *list, int32_t *ids, int64_t most)
 {
     int64_t count = (int64_t)json_array_size(list);
     assert_in_range(count, 1, most);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
+    }
     return count;
 }
 
@@ -41,11 +43,13 @@ static float *floats(const struct rollout *rollout, const char *key, float *valu
     const json_t *list = member(rollout->json, key);
     size_t count = (size_t)rollout->episodes.token_count;
     assert_int_equal(json_array_size(list), count);
-    if (!values)
+    if (!values) {
         values = mem_alloc(count, sizeof *values, &err);
+    }
     assert_non_null(values);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         values[i] = (float)json_number_value(json_array_get(list, i));
+    }
     return values;
 }
 
@@ -53,8 +57,9 @@ void rollout_open(struct rollout *rollout)
 {
     struct err err;
     *rollout = (struct rollout){.json = json_read_file(fixture_path("ppo", "rollout.json"), 1 << 24, &err)};
-    if (!rollout->json)
+    if (!rollout->json) {
         fail_msg("%s", err.text);
+    }
     struct episodes *episodes = &rollout->episodes;
     const json_t *list = member(rollout->json, "episodes");
     int64_t count = (int64_t)json_array_size(list);
@@ -94,9 +99,11 @@ const json_t *rollout_case(const struct rollout *rollout, size_t index)
 const json_t *rollout_case_named(const struct rollout *rollout, const char *name)
 {
     const json_t *one;
-    for (size_t i = 0; (one = rollout_case(rollout, i)); i++)
-        if (strcmp(json_string_value(member(one, "name")), name) == 0)
+    for (size_t i = 0; (one = rollout_case(rollout, i)); i++) {
+        if (strcmp(json_string_value(member(one, "name")), name) == 0) {
             return one;
+        }
+    }
     fail_msg("the fixture has no case '%s'", name);
     return NULL;
 }
@@ -105,9 +112,11 @@ const json_t *rollout_case_named(const struct rollout *rollout, const char *name
 static int choice(const json_t *recipe, const char *key, const char *const *words, int count)
 {
     const char *word = json_string_value(member(recipe, key));
-    for (int i = 0; i < count; i++)
-        if (strcmp(words[i], word) == 0)
+    for (int i = 0; i < count; i++) {
+        if (strcmp(words[i], word) == 0) {
             return i;
+        }
+    }
     fail_msg("the fixture's recipe has %s: %s", key, word);
     return -1;
 }
@@ -158,9 +167,10 @@ struct score_statistics rollout_statistics(const json_t *one, const char *key)
 static void compare(const json_t *one, const char *key, int64_t place, double value, const json_t *wanted)
 {
     double expected = json_number_value(wanted);
-    if (!(fabs(value - expected) <= TOLERANCE * fmax(LEAST, fabs(expected))))
+    if (!(fabs(value - expected) <= TOLERANCE * fmax(LEAST, fabs(expected)))) {
         fail_msg("%s: %s[%lld] is %.9g, expected %.9g", json_string_value(member(one, "name")), key, (long long)place,
                  value, expected);
+    }
 }
 
 void expect_number(const json_t *one, const char *key, double value)
@@ -172,14 +182,16 @@ void expect_numbers(const json_t *one, const char *key, const double *values, in
 {
     const json_t *list = member(member(one, "expected"), key);
     assert_int_equal(json_array_size(list), count);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         compare(one, key, i, values[i], json_array_get(list, (size_t)i));
+    }
 }
 
 void expect_floats(const json_t *one, const char *key, const float *values, int64_t count)
 {
     const json_t *list = member(member(one, "expected"), key);
     assert_int_equal(json_array_size(list), count);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         compare(one, key, i, (double)values[i], json_array_get(list, (size_t)i));
+    }
 }

@@ -36,8 +36,9 @@ static void test_fixture(void **state)
         expect_number(one, "kl", summary.kl);
         expect_number(one, "rlhf_reward", summary.rlhf_reward);
         expect_number(one, "equal_groups", (double)summary.equal_groups);
-        if (recipe.advantage_estimator == PPO_ADVANTAGE_GAE)
+        if (recipe.advantage_estimator == PPO_ADVANTAGE_GAE) {
             expect_number(one, "explained_variance", explained_variance(episodes));
+        }
         assert_near(statistics.count, recipe.use_score_norm ? after.count : 40, EPSILON);
         if (recipe.use_score_norm) {
             assert_near(statistics.mean, after.mean, EPSILON);
@@ -147,10 +148,12 @@ static void test_whitening(void **state)
     assert_near(squares, 1, 1e-7);
     options.whiten_rewards = true;
     compute(&episodes, &options, 0.1, &summary);
-    for (int t = 0; t < 7; t++)
+    for (int t = 0; t < 7; t++) {
         rewards += episodes.rewards[t] / 7;
-    for (int t = 0; t < 7; t++)
+    }
+    for (int t = 0; t < 7; t++) {
         reward_squares += (episodes.rewards[t] - rewards) * (episodes.rewards[t] - rewards) / 7;
+    }
     assert_near(rewards, before, EPSILON);
     assert_near(reward_squares, 1, 1e-7);
     episodes_free(&episodes);
@@ -164,11 +167,13 @@ static void test_no_variance(void **state)
     struct advantage_summary summary;
     make_episodes(&episodes, 1);
     memset(episodes.values, 0, 7 * sizeof *episodes.values);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         episodes.items[i].score = 0;
+    }
     compute(&episodes, &plain_gae, 0, &summary);
-    for (int t = 0; t < 7; t++)
+    for (int t = 0; t < 7; t++) {
         assert_true(episodes.advantages[t] == 0);
+    }
     assert_true(isnan(explained_variance(&episodes)));
     episodes_free(&episodes);
 }
@@ -211,22 +216,27 @@ static void test_score_norm(void **state)
     make_episodes(&episodes, 1);
     double all[30], mean = 0, squares = 0;
     for (int batch = 0; batch < 10; batch++) {
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             all[3 * batch + i] = episodes.items[i].score = 100 + batch * batch - 7 * i * batch;
+        }
         advantage_compute(&episodes, &options, 0, &statistics, &summary);
     }
-    for (int i = 0; i < 30; i++)
+    for (int i = 0; i < 30; i++) {
         mean += all[i] / 30;
-    for (int i = 0; i < 30; i++)
+    }
+    for (int i = 0; i < 30; i++) {
         squares += (all[i] - mean) * (all[i] - mean);
+    }
     assert_true(statistics.count == 30);
     assert_near(statistics.mean, mean, 1e-9);
     assert_near(statistics.squares, squares, 1e-6);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         assert_near(last_reward(&episodes, i), (all[27 + i] - mean) / sqrt(squares / 30), 1e-6);
+    }
     statistics = (struct score_statistics){0};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         episodes.items[i].score = 0.1;
+    }
     advantage_compute(&episodes, &options, 0, &statistics, &summary);
     assert_near(last_reward(&episodes, 0), 0, 1e-6); /* all equal so far */
     episodes_free(&episodes);
@@ -277,8 +287,9 @@ static void test_rloo_kl(void **state)
     double totals[3], kls[3] = {0};
     for (int i = 0; i < 3; i++) {
         const struct episode *episode = &episodes.items[i];
-        for (int64_t t = episode->first; t < episode->first + episode->length; t++)
+        for (int64_t t = episode->first; t < episode->first + episode->length; t++) {
             kls[i] += (double)episodes.old_logprobs[t] - (double)episodes.reference_logprobs[t];
+        }
         totals[i] = episode->score - 0.1 * kls[i];
     }
     assert_near(episodes.advantages[0], totals[0] - (totals[1] + totals[2]) / 2, EPSILON);
@@ -296,11 +307,13 @@ static void test_nothing_to_compare(void **state)
             struct advantage_summary summary;
             struct advantage_options options = {.estimator = estimators[e]};
             make_episodes(&episodes, group_size);
-            for (int i = 0; i < 3 && group_size == 3; i++)
+            for (int i = 0; i < 3 && group_size == 3; i++) {
                 episodes.items[i].score = 0.1; /* all equal */
+            }
             compute(&episodes, &options, 0, &summary);
-            for (int t = 0; t < 7; t++)
+            for (int t = 0; t < 7; t++) {
                 assert_near(episodes.advantages[t], 0, 1e-10);
+            }
             assert_int_equal(summary.equal_groups, summary.groups);
             assert_int_equal(summary.groups, 3 / group_size);
             episodes_free(&episodes);
@@ -313,13 +326,15 @@ static void test_explained_variance(void **state)
     (void)state;
     struct episodes episodes;
     make_episodes(&episodes, 1);
-    for (int t = 0; t < 7; t++)
+    for (int t = 0; t < 7; t++) {
         episodes.returns[t] = (double)episodes.values[t] + 3; /* a constant does not matter */
+    }
     assert_near(explained_variance(&episodes), 1, EPSILON);
     memset(episodes.values, 0, 7 * sizeof *episodes.values);
     assert_near(explained_variance(&episodes), 0, EPSILON);
-    for (int t = 0; t < 7; t++)
+    for (int t = 0; t < 7; t++) {
         episodes.values[t] = -(float)episodes.returns[t];
+    }
     assert_near(explained_variance(&episodes), -3, 1e-5); /* worse than a constant */
     episodes_free(&episodes);
 }
@@ -356,8 +371,9 @@ static void test_no_memory(void **state)
         mem_fail_at(++n);
         status = episodes_create(&episodes, 3, 7, 1, &err);
         mem_fail_at(0);
-        if (status == 0)
+        if (status == 0) {
             episodes_free(&episodes);
+        }
     }
     assert_int_equal(n, 10); /* nine arrays */
 }

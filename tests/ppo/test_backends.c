@@ -32,7 +32,7 @@ static const struct stage_method methods[] = {
 static void company_changes_nothing(void **state)
 {
     const struct backend_runs *runs = *state;
-    for (size_t m = 0; m < METHODS; m++)
+    for (size_t m = 0; m < METHODS; m++) {
         for (int bf16 = 0; bf16 < 2; bf16++) {
             enum dtype compute = bf16 ? DTYPE_BF16 : DTYPE_F32;
             ppo_finish("one", methods[m].lines, cpu_backend(compute, 1));
@@ -45,6 +45,7 @@ static void company_changes_nothing(void **state)
             }
             remove_tree(temporary("one"));
         }
+    }
 }
 
 int main(int argc, char **argv)

@@ -39,13 +39,14 @@ static struct reward_command *open_command(const char *text, double timeout, boo
 
 static void make_requests(struct reward_request *requests, size_t count, const char *response)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         requests[i] = (struct reward_request){.iteration = 3,
                                               .index = (int64_t)i,
                                               .prompt = "Say \"hello\"\n",
                                               .messages = i % 2 ? "[{\"role\": \"user\"}]" : NULL,
                                               .response = response,
                                               .response_length = strlen(response)};
+    }
 }
 
 /* One call with COUNT requests. */
@@ -69,8 +70,9 @@ static void check_gone(pid_t pid)
 {
     assert_true(pid > 1);
     /* What init has to reap takes a moment. */
-    for (int i = 0; i < 200 && kill(pid, 0) == 0; i++)
+    for (int i = 0; i < 200 && kill(pid, 0) == 0; i++) {
         usleep(10000);
+    }
     assert_int_equal(kill(pid, 0), -1);
     assert_int_equal(errno, ESRCH);
 }
@@ -85,8 +87,9 @@ static void test_scores(void **state)
     struct reward_command *command = open_command(GOOD, 60, true);
     for (int call = 0; call < 3; call++) {
         must(score(command, scores, &err));
-        for (int i = 0; i < COUNT; i++)
+        for (int i = 0; i < COUNT; i++) {
             assert_true(scores[i] == i);
+        }
     }
     reward_command_close(command);
     assert_int_equal(lines_in(temporary("rewards.jsonl")), 3 * COUNT);
@@ -143,8 +146,9 @@ static void test_forms(void **state)
                                                   "do read -r a; printf '%s\\n' \"$s\"; done; cat",
                                                   60, true);
     must(score(command, scores, &err));
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         assert_true(scores[i] == expected[i]);
+    }
     reward_command_close(command);
 }
 
@@ -194,16 +198,19 @@ static int scorer(size_t ahead, size_t padding)
     char *line = NULL, *note = malloc(padding + 1);
     size_t capacity = 0;
     long *indexes = malloc(ahead * sizeof *indexes);
-    if (!note || !indexes)
+    if (!note || !indexes) {
         return 1;
+    }
     memset(note, 'x', padding);
     note[padding] = '\0';
     for (bool more = true; more;) {
         size_t count = 0;
-        for (; count < ahead && (more = getline(&line, &capacity, stdin) > 0); count++)
+        for (; count < ahead && (more = getline(&line, &capacity, stdin) > 0); count++) {
             indexes[count] = strtol(strstr(line, "\"index\": ") + 9, NULL, 10);
-        for (size_t i = 0; i < count; i++)
+        }
+        for (size_t i = 0; i < count; i++) {
             printf("{\"note\": \"%s\", \"score\": %ld}\n", note, indexes[i]);
+        }
         fflush(stdout);
     }
     free(line);
@@ -227,8 +234,9 @@ static void run_many(size_t count, size_t response_length, size_t ahead, size_t 
     make_requests(requests, count, response);
     struct reward_command *command = open_command(text, 60, true);
     must(reward_command_score(command, requests, count, scores, &err));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         assert_true(scores[i] == (double)i);
+    }
     reward_command_close(command);
     mem_free(requests);
     mem_free(scores);
@@ -256,10 +264,12 @@ static void check_failure(const char *text, double timeout, const char *const wo
     assert_int_equal(score(command, scores, &err), -1);
     static const char *always[4] = {"reward_command \"echo $$", "run the same recipe again", "rewards.jsonl", NULL};
     for (int i = 0; i < 4; i++) {
-        if (always[i] && !strstr(err.text, always[i]))
+        if (always[i] && !strstr(err.text, always[i])) {
             fail_msg("no '%s' in: %s", always[i], err.text);
-        if (words[i] && !strstr(err.text, words[i]))
+        }
+        if (words[i] && !strstr(err.text, words[i])) {
             fail_msg("no '%s' in: %s", words[i], err.text);
+        }
     }
     check_gone((pid_t)number_in("pid"));
     assert_int_equal(score(command, scores, &err), -1);
@@ -295,8 +305,9 @@ static void test_failures(void **state)
         {"yes 1", 60, {"more lines than it was asked for"}},
         {"head -c 3000000 /dev/zero | tr '\\0' 1; sleep 1000", 60, {"more than a MiB"}},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_failure(cases[i].text, cases[i].timeout, cases[i].words);
+    }
 }
 
 /* Says too much after the call: the next one finds out. */
@@ -311,8 +322,9 @@ static void test_unasked(void **state)
              temporary("said"));
     struct reward_command *command = open_command(text, 60, true);
     must(score(command, scores, &err));
-    for (int i = 0; i < 1000 && !file_exists(temporary("said")); i++)
+    for (int i = 0; i < 1000 && !file_exists(temporary("said")); i++) {
         usleep(10000);
+    }
     assert_int_equal(score(command, scores, &err), -1);
     assert_non_null(strstr(err.text, "more lines than it was asked for (\"9"));
     reward_command_close(command);
@@ -330,10 +342,12 @@ static void check_two_lines_a_request(const char *answer)
              temporary("twice"));
     struct reward_command *command = open_command(text, 60, true);
     int first = score(command, scores, &err);
-    for (int i = 0; first == 0 && i < 1000 && !file_exists(temporary("twice")); i++)
+    for (int i = 0; first == 0 && i < 1000 && !file_exists(temporary("twice")); i++) {
         usleep(10000);
-    if (first == 0)
+    }
+    if (first == 0) {
         assert_int_equal(score(command, scores, &err), -1);
+    }
     assert_non_null(strstr(err.text, "more lines than it was asked for"));
     reward_command_close(command);
     assert_int_equal(lines_in(temporary("rewards.jsonl")), 0);
@@ -409,8 +423,9 @@ static void test_resume_after_kill(void **state)
         _exit(1);
     }
     for (int i = 0; i < 2000 && (!file_exists(temporary("rewards.jsonl")) || lines_in(temporary("rewards.jsonl")) < 5);
-         i++)
+         i++) {
         usleep(10000);
+    }
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     check_gone((pid_t)number_in("pid")); /* its input ended */
@@ -420,8 +435,9 @@ static void test_resume_after_kill(void **state)
     remove_tree(temporary("asked"));
     struct reward_command *command = open_command(text, 60, false);
     must(score(command, scores, &err));
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         assert_true(scores[i] == (i < 5 ? 1 : 2));
+    }
     assert_int_equal(lines_in(temporary("asked")), COUNT - 5);
     reward_command_close(command);
 
@@ -469,13 +485,15 @@ static void test_failing_writes(void **state)
         file_fail_at(n);
         status = score(command, scores, &err);
         file_fail_at(0);
-        if (status != 0)
+        if (status != 0) {
             assert_non_null(strstr(err.text, "rewards.jsonl"));
+        }
         reward_command_close(command);
     }
     assert_true(n > 1);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         assert_true(scores[i] == i);
+    }
     assert_int_equal(lines_in(temporary("rewards.jsonl")), COUNT); /* none twice, none torn */
 }
 
@@ -493,22 +511,26 @@ static void test_failing_allocations(void **state)
         memset(err.text, 0, sizeof err.text);
         mem_fail_at(n);
         status = reward_command_open(&command, &options, &err);
-        if (status == 0)
+        if (status == 0) {
             status = score(command, scores, &err);
+        }
         mem_fail_at(0);
         assert_true(status == 0 || err.text[0]);
         reward_command_close(command);
     }
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         assert_true(scores[i] == i);
+    }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "scorer") == 0)
+    if (argc == 4 && strcmp(argv[1], "scorer") == 0) {
         return scorer((size_t)atol(argv[2]), (size_t)atol(argv[3]));
-    if (readlink("/proc/self/exe", own_path, sizeof own_path - 1) < 0)
+    }
+    if (readlink("/proc/self/exe", own_path, sizeof own_path - 1) < 0) {
         return 1;
+    }
     log_set_quiet(true);
     mem_hook_libraries();
     const struct CMUnitTest tests[] = {

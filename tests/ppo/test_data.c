@@ -46,18 +46,22 @@ static void order(void **state)
     assert_int_equal(data->train.count, PROMPTS);
     assert_int_equal(data->steps.total, 7); /* 48 prompts by 7 */
     const struct prompt *row[3 * PROMPTS];
-    for (int64_t place = 0; place < 3 * PROMPTS; place++)
+    for (int64_t place = 0; place < 3 * PROMPTS; place++) {
         row[place] = ppo_data_prompt(data, place);
-    for (int epoch = 0; epoch < 3; epoch++) /* each epoch has every prompt once */
+    }
+    for (int epoch = 0; epoch < 3; epoch++) { /* each epoch has every prompt once */
         for (size_t i = 0; i < PROMPTS; i++) {
             int found = 0;
-            for (int n = 0; n < PROMPTS; n++)
+            for (int n = 0; n < PROMPTS; n++) {
                 found += row[epoch * PROMPTS + n] == data->train.items[i];
+            }
             assert_int_equal(found, 1);
         }
+    }
     assert_memory_not_equal(row, row + PROMPTS, PROMPTS * sizeof *row);
-    for (int64_t place = 3 * PROMPTS; place-- > 0;) /* in whatever order one asks */
+    for (int64_t place = 3 * PROMPTS; place-- > 0;) { /* in whatever order one asks */
         assert_ptr_equal(ppo_data_prompt(data, place), row[place]);
+    }
     close_data(&opened);
     opened = open_data("shuffle: false\nmax_steps: 3\n");
     assert_int_equal(opened.data.steps.total, 3);
@@ -72,9 +76,11 @@ static void held_back(void **state)
     struct ppo_data *data = &opened.data;
     assert_true(data->eval.count > 0 && data->train.count > 0);
     assert_int_equal(data->train.count + data->eval.count, PROMPTS);
-    for (size_t e = 0; e < data->eval.count; e++)
-        for (size_t t = 0; t < data->train.count; t++)
+    for (size_t e = 0; e < data->eval.count; e++) {
+        for (size_t t = 0; t < data->train.count; t++) {
             assert_true(data->eval.items[e]->record != data->train.items[t]->record);
+        }
+    }
     assert_int_equal(data->samples.count, data->eval.count < PPO_SAMPLES ? data->eval.count : PPO_SAMPLES);
     assert_ptr_equal(data->samples.items[0], data->eval.items[0]);
     close_data(&opened);

@@ -23,9 +23,11 @@ static void diverge(const char *lines, struct err *err)
     stage_fail(&tested_ppo, "run", lines, cpu_backend(DTYPE_F32, 1), err);
     const char *const parts[] = {"diverged", "what was saved before is in", temporary("run"), "learning_rate",
                                  "kl_coef"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!strstr(err->text, parts[i]))
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (!strstr(err->text, parts[i])) {
             fail_msg("'%s' does not say '%s'", err->text, parts[i]);
+        }
+    }
     assert_false(file_exists(temporary("run/state.json")));
     assert_false(file_exists(temporary("run/" ADAPTER)));
 }
@@ -35,14 +37,16 @@ static int check_newest_checkpoint(int most)
 {
     struct err err;
     struct safetensors *tensors;
-    while (most > 0 && !file_exists(temporary("run/checkpoint-%d", most)))
+    while (most > 0 && !file_exists(temporary("run/checkpoint-%d", most))) {
         most--;
+    }
     assert_true(most > 0);
     must(safetensors_open(&tensors, temporary("run/checkpoint-%d/" ADAPTER, most), &err));
     for (int32_t t = 0; t < safetensors_count(tensors); t++) {
         const struct safetensor *tensor = safetensors_at(tensors, t);
-        for (int64_t i = 0; i < tensor->count; i++)
+        for (int64_t i = 0; i < tensor->count; i++) {
             assert_true(isfinite(((const float *)tensor->data)[i]));
+        }
     }
     safetensors_close(tensors);
     return most;
@@ -95,8 +99,9 @@ static void by_a_leap_for_the_worse(void **state)
     write_scores("012", "-");
     for (int again = 0; again < 2; again++) { /* from the checkpoint behind the leap, too */
         diverge(LEAPING, &err);
-        if (!strstr(err.text, "iteration 4: ") || !strstr(err.text, "the mean score fell from 13.5 to -13.5"))
+        if (!strstr(err.text, "iteration 4: ") || !strstr(err.text, "the mean score fell from 13.5 to -13.5")) {
             fail_msg("%s", err.text);
+        }
         assert_int_equal(check_newest_checkpoint(4), 3);
     }
     /* The policy before the leap is kept, and is the one that the run began with. */

@@ -42,8 +42,9 @@ static void base_model(void **state)
     strbuf_free(&found);
     assert_true(same_bytes(temporary("told/adapter_model.safetensors"), temporary("found/adapter_model.safetensors")));
     double ended = 0;
-    for (int step = 1; step <= STEPS; step++)
+    for (int step = 1; step <= STEPS; step++) {
         ended += run_metric("found", step, "val/num_eos_tokens");
+    }
     assert_true(ended > 0 && ended < 8 * STEPS);
 }
 

@@ -78,9 +78,10 @@ static void learning_rate_zero(void **state)
         for (int step = 2; step <= 3; step++) {
             assert_true(
                 same_bytes(temporary("run/checkpoint-1/%s", result), temporary("run/checkpoint-%d/%s", step, result)));
-            if (ppo_keys(recipe)->advantage_estimator == PPO_ADVANTAGE_GAE)
+            if (ppo_keys(recipe)->advantage_estimator == PPO_ADVANTAGE_GAE) {
                 assert_true(same_bytes(temporary("run/checkpoint-1/critic/%s", result),
                                        temporary("run/checkpoint-%d/critic/%s", step, result)));
+            }
         }
         backend->free(backend);
         recipe_free(recipe);

@@ -40,8 +40,9 @@ static void test_entries_come_back(void **state)
     const int count = sizeof scores / sizeof *scores;
     struct journal *journal = open_journal(true, 0);
     double score;
-    for (int i = count - 1; i >= 0; i--)
+    for (int i = count - 1; i >= 0; i--) {
         append(journal, i / 3, i, "text", scores[i]);
+    }
     assert_false(take(journal, 0, 0, "text", &score)); /* only what stood there when it was opened */
     journal_close(journal);
     journal = open_journal(false, 0);
@@ -68,12 +69,14 @@ static void test_order_of_equals(void **state)
     (void)state;
     struct journal *journal = open_journal(true, 0);
     double score;
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < 50; i++) {
         append(journal, 1, 2, "same", i);
+    }
     journal_close(journal);
     journal = open_journal(false, 0);
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < 50; i++) {
         assert_true(take(journal, 1, 2, "same", &score) && score == i);
+    }
     assert_false(take(journal, 1, 2, "same", &score));
     journal_close(journal);
 }
@@ -127,8 +130,9 @@ static void test_broken_lines(void **state)
         fclose(file);
         struct err err;
         assert_int_equal(journal_open(&journal, temporary("rewards.jsonl"), false, 0, &err), -1);
-        if (!strstr(err.text, "rewards.jsonl:2") || !strstr(err.text, "remove the line"))
+        if (!strstr(err.text, "rewards.jsonl:2") || !strstr(err.text, "remove the line")) {
             fail_msg("%s", err.text);
+        }
         journal_close(open_journal(true, 0)); /* a fresh run does not care */
     }
 }

@@ -16,8 +16,9 @@ static void test_values(void **state)
         assert_near(kl_estimate(PPO_KL_K3, d), exp(-d) - 1 + d, 1e-12);
         assert_true(kl_estimate(PPO_KL_K3, d) >= 0);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         assert_true(kl_estimate(estimators[i], 0) == 0);
+    }
     /* Near 0, k3 is d^2 / 2; exp(-d) - 1 + d itself would have lost all its digits. */
     assert_near(kl_estimate(PPO_KL_K3, 1e-6) / 0.5e-12, 1, 1e-3);
 }
@@ -42,12 +43,13 @@ static void test_slopes(void **state)
 {
     (void)state;
     const double step = 1e-5;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         for (double d = -4; d <= 4; d += 0.21) {
             double difference =
                 (kl_estimate(estimators[i], d + step) - kl_estimate(estimators[i], d - step)) / 2 / step;
             assert_near(kl_slope(estimators[i], d), difference, 1e-6 * fmax(1, fabs(difference)));
         }
+    }
 }
 
 static void test_extremes(void **state)

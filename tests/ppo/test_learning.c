@@ -31,8 +31,9 @@ static void learn(const char *what, const char *lines)
         }
         print_message("%s, seed %d: from %.3f to %.3f of the maximum, 95 %% by iteration %d\n", what, seed, first, best,
                       at);
-        if (!(first < 0.1 && best >= 0.95))
+        if (!(first < 0.1 && best >= 0.95)) {
             fail_msg("%s, seed %d: the score went from %.3f to %.3f of its maximum", what, seed, first, best);
+        }
         remove_tree(temporary("run"));
     }
 }

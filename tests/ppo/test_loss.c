@@ -60,8 +60,9 @@ static struct value_loss value_loss_of(const struct rollout *rollout, const stru
     struct value_loss loss;
     const struct episodes *episodes = &rollout->episodes;
     begin_value(&loss, recipe, episodes, rollout->answers, episodes->count);
-    for (int64_t i = 0; i < episodes->count; i++)
+    for (int64_t i = 0; i < episodes->count; i++) {
         value_loss_add(&loss, i, values + episodes->items[i].first, dvalues + episodes->items[i].first);
+    }
     return loss;
 }
 
@@ -149,8 +150,9 @@ static void check_policy_slopes(struct rollout *rollout, const struct ppo_recipe
         worst = fmax(worst, fabs(slope - (double)dentropies[t]));
     }
     assert_true(largest > 1e-3);
-    if (worst > 1e-4 * largest)
+    if (worst > 1e-4 * largest) {
         fail_msg("slopes differ by %g, the largest is %g", worst, largest);
+    }
 }
 
 static void test_policy_slopes(void **state)
@@ -161,14 +163,16 @@ static void test_policy_slopes(void **state)
     struct ppo_recipe recipe = prepare(&rollout, rollout_case_named(&rollout, "gae"));
     recipe.kl_coef = 0.3;
     recipe.entropy_coef = 0.05;
-    for (int estimator = PPO_ADVANTAGE_GAE; estimator <= PPO_ADVANTAGE_RLOO; estimator++)
-        for (int type = PPO_LOSS_DAPO; type <= PPO_LOSS_DR_GRPO; type++)
+    for (int estimator = PPO_ADVANTAGE_GAE; estimator <= PPO_ADVANTAGE_RLOO; estimator++) {
+        for (int type = PPO_LOSS_DAPO; type <= PPO_LOSS_DR_GRPO; type++) {
             for (int kl = PPO_KL_K1; kl <= PPO_KL_K3; kl++) {
                 recipe.advantage_estimator = (enum ppo_advantage)estimator;
                 recipe.loss_type = (enum ppo_policy_loss)type;
                 recipe.kl_estimator = (enum ppo_kl_estimator)kl;
                 check_policy_slopes(&rollout, &recipe);
             }
+        }
+    }
     rollout_close(&rollout);
 }
 
@@ -201,8 +205,9 @@ static void test_value_slopes(void **state)
         largest = fmax(largest, fabs(slope));
     }
     assert_true(largest > 1e-3);
-    if (worst > 1e-4 * largest)
+    if (worst > 1e-4 * largest) {
         fail_msg("slopes differ by %g, the largest is %g", worst, largest);
+    }
     rollout_close(&rollout);
 }
 
@@ -257,8 +262,9 @@ static void test_pieces(void **state)
     int64_t half = episodes->count / 2;
     begin_policy(&backward, &recipe, recipe.kl_coef, episodes, rollout.answers + half, half);
     policy_loss_add(&backward, half, rollout.logprobs + episodes->items[half].first, NULL, slopes, NULL);
-    for (int64_t t = 0; t < episodes->items[half].length; t++)
+    for (int64_t t = 0; t < episodes->items[half].length; t++) {
         assert_near((double)slopes[t], 2 * (double)dlogprobs[episodes->items[half].first + t], 1e-6);
+    }
     rollout_close(&rollout);
 }
 
@@ -402,8 +408,9 @@ static void test_ptx(void **state)
     float slopes[5];
     double whole = ptx_loss_add(recipe.ptx_coef, 5, logprobs, 5, slopes);
     assert_near(whole, 27.8 * 7.75 / 5, 1e-9);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         assert_near((double)slopes[i], -27.8 / 5, 1e-6);
+    }
     double parts = ptx_loss_add(recipe.ptx_coef, 5, logprobs, 2, slopes) +
                    ptx_loss_add(recipe.ptx_coef, 5, logprobs + 2, 3, slopes);
     assert_near(parts, whole, 1e-12);

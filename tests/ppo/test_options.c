@@ -68,8 +68,9 @@ static void updates_end_at_target_kl(void **state)
 {
     (void)state;
     finish("target_kl: 1e-12\n");
-    for (int step = 1; step <= 4; step++)
+    for (int step = 1; step <= 4; step++) {
         assert_true(at(step, "policy/updates") == 1); /* the first moves the policy, the second would not be made */
+    }
     finish("target_kl: 100\n");
     assert_true(at(1, "policy/updates") == 4);
 }
@@ -88,8 +89,9 @@ static void text_beside_rewards(void **state)
 {
     (void)state;
     struct strbuf texts = {0};
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         strbuf_puts(&texts, "{\"text\": \"the whale lives in the sea and the sun turns\"}\n");
+    }
     write_bytes(temporary("texts.jsonl"), texts.data, texts.length);
     strbuf_free(&texts);
     char lines[512];

@@ -85,8 +85,9 @@ static void run_stage(const struct recipe_stage *stage, const char *model, const
 
 static int setup(void **state)
 {
-    if (ppo_setup(state) != 0)
+    if (ppo_setup(state) != 0) {
         return -1;
+    }
     write_records();
     run_stage(&sft_stage, "model", "sft", "answers.jsonl", "lora_r: 4\nlora_dropout: 0.1\n");
     run_stage(&reward_stage, "model", "reward", "pairs.jsonl", "lora_r: 8\nlora_dropout: 0\n");
@@ -102,8 +103,9 @@ static struct recipe *recipe_with(const char *reward, const char *adapter, const
 {
     struct strbuf all = {0};
     strbuf_printf(&all, PPO "reward_model: %s\n", temporary("%s", reward));
-    if (adapter)
+    if (adapter) {
         strbuf_printf(&all, "adapter_name_or_path: %s\n", temporary("%s", adapter));
+    }
     strbuf_puts(&all, lines);
     struct recipe *recipe = ppo_recipe("run", all.data);
     strbuf_free(&all);
@@ -218,8 +220,9 @@ static void planned_is_taken(const char *reward, const char *adapter, const char
     const json_t *plan = json_object_get(root, "plan");
     static const enum memory_kind others[] = {MEMORY_SCRATCH, MEMORY_HOST, MEMORY_DATA, MEMORY_PROGRAM};
     json_int_t elsewhere = 0;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         elsewhere += json_integer_value(json_object_get(plan, memory_kind_name(others[i])));
+    }
     size_t planned = (size_t)(json_integer_value(json_object_get(root, "total")) - elsewhere);
     assert_in_range(taken, planned, planned + 1024); /* optimizers round their arrays up */
     json_decref(root);
@@ -280,8 +283,8 @@ static void combinations(void **state)
     static const char *const rewards[] = {"reward", "reward-full", "reward-deep"};
     static const char *const estimators[] = {"", "critic_init: fresh\n",
                                              "advantage_estimator: grpo\nnum_generations: 3\n"};
-    for (int m = 0; m < 2; m++)
-        for (int r = 0; r < 3; r++)
+    for (int m = 0; m < 2; m++) {
+        for (int r = 0; r < 3; r++) {
             for (int e = 0; e < 3; e++) {
                 char lines[256];
                 snprintf(lines, sizeof lines, "%s%s", methods[m], estimators[e]);
@@ -291,6 +294,8 @@ static void combinations(void **state)
                 assert_int_equal(file_exists(temporary("run/critic")), e < 2);
                 remove_tree(temporary("run"));
             }
+        }
+    }
 }
 
 static void refuse(const char *reward, const char *lines, const char *text)
@@ -298,8 +303,9 @@ static void refuse(const char *reward, const char *lines, const char *text)
     struct err err;
     struct recipe *recipe = recipe_with(reward, NULL, lines);
     assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
-    if (!strstr(err.text, text))
+    if (!strstr(err.text, text)) {
         fail_msg("'%s' does not say '%s'", err.text, text);
+    }
     recipe_free(recipe);
 }
 
@@ -346,17 +352,19 @@ static void roles_that_changed(void **state)
         struct strbuf bytes = read_bytes(path), kept = read_bytes(path);
         char *at = cases[i].from ? strstr(bytes.data, cases[i].from) : NULL;
         assert_true(at || !cases[i].from);
-        if (at)
+        if (at) {
             memcpy(at, cases[i].to, strlen(cases[i].to));
-        else
+        } else {
             bytes.data[bytes.length - 2] ^= 1;
+        }
         write_bytes(path, bytes.data, bytes.length);
         struct err err;
         struct recipe *recipe = recipe_with("reward", "sft", "");
         recipe->max_steps = 5;
         assert_int_equal(run_with(recipe, &err), LOOP_FAILED);
-        if (!strstr(err.text, cases[i].key) || !strstr(err.text, temporary("%s", cases[i].folder)))
+        if (!strstr(err.text, cases[i].key) || !strstr(err.text, temporary("%s", cases[i].folder))) {
             fail_msg("'%s' does not say '%s' and the folder", err.text, cases[i].key);
+        }
         write_bytes(path, kept.data, kept.length);
         strbuf_free(&kept);
         strbuf_free(&bytes);
@@ -411,8 +419,9 @@ static void add_answer(const struct alone *alone, struct episodes *episodes, con
     struct err err;
     struct token_list tokens = {0};
     must(tokenizer_encode(alone->data.text.tokenizer, text, strlen(text), 0, &tokens, &err));
-    if (ended)
+    if (ended) {
         must(tokenizer_encode(alone->data.text.tokenizer, "<|im_end|>", 10, 0, &tokens, &err));
+    }
     episodes_append(episodes, tokens.ids, (int64_t)tokens.count, ended);
     token_list_free(&tokens);
 }
@@ -463,8 +472,9 @@ static void many_prompts(void **state)
     }
     must(reward_model_score(&alone.reward, prompts, &episodes, NULL, &err));
     assert_true(episodes.items[0].score != episodes.items[1].score);
-    for (int i = period; i < MANY; i++)
+    for (int i = period; i < MANY; i++) {
         assert_true(episodes.items[i].score == episodes.items[i - period].score);
+    }
     episodes_free(&episodes);
     alone_close(&alone);
 }
@@ -481,8 +491,9 @@ static void another_tokenizer(void **state)
     assert_true(scores[0] != scores[1]);
     must(file_make_dirs(temporary("other"), &err));
     static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         must(file_copy(temporary("reward-full/%s", files[i]), temporary("other/%s", files[i]), &err));
+    }
     struct strbuf text = read_bytes(temporary("other/tokenizer.json"));
     strbuf_puts(&text, "\n");
     write_bytes(temporary("other/tokenizer.json"), text.data, text.length);

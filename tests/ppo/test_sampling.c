@@ -44,8 +44,9 @@ static void draw(struct model *model)
         .max_new_tokens = 1,
         .seed = 7};
     struct generate_events events = {.finished = keep};
-    for (uint64_t r = 0; r < REQUESTS; r++) /* keys as ppo/loop.c makes them */
+    for (uint64_t r = 0; r < REQUESTS; r++) { /* keys as ppo/loop.c makes them */
         requests[r] = (struct generate_request){prompt, PROMPT, SAMPLES, random_u64(99, RANDOM_MIX, r, 1)};
+    }
     must(generator_create(&generator, model, &limits, &err));
     must(generator_run(generator, NULL, requests, REQUESTS, &options, &events, &err));
     generator_free(generator);
@@ -64,14 +65,16 @@ static void probabilities(struct model *model, double p[VOCABULARY])
     must(pass_create(&pass, model, &limits, &err));
     must(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err));
     int32_t parent = batch_append(&batch, prompt, NULL, PROMPT, -1, 0);
-    for (int32_t v = 0; v < VOCABULARY; v++)
+    for (int32_t v = 0; v < VOCABULARY; v++) {
         batch_append(&batch, &v, &trained, 1, parent, 0);
+    }
     pass_load(pass, &batch);
     pass_forward(pass, NULL, true);
     must(pass_predict(pass, NULL, (float)(1 / TEMPERATURE), &(struct predictions){.logprob = logprobs}, &err));
     double sum = 0;
-    for (int v = 0; v < VOCABULARY; v++)
+    for (int v = 0; v < VOCABULARY; v++) {
         sum += p[v] = exp((double)logprobs[v]);
+    }
     assert_true(fabs(sum - 1) < 1e-4);
     batch_free(&batch);
     pass_free(pass);
@@ -81,17 +84,20 @@ static void probabilities(struct model *model, double p[VOCABULARY])
 static void check(const char *what, double square, int freedom)
 {
     print_message("%s: chi-square %.1f of %d degrees of freedom\n", what, square, freedom);
-    if (!(square < freedom + 5 * sqrt(2.0 * freedom)))
+    if (!(square < freedom + 5 * sqrt(2.0 * freedom))) {
         fail_msg("%s: chi-square is %g with %d degrees of freedom", what, square, freedom);
+    }
 }
 
 static void check_shares(const double p[VOCABULARY])
 {
     double square = 0, rare_expected = 0, rare = 0;
     int counts[VOCABULARY] = {0}, bins = 0;
-    for (int r = 0; r < REQUESTS; r++)
-        for (int s = 0; s < SAMPLES; s++)
+    for (int r = 0; r < REQUESTS; r++) {
+        for (int s = 0; s < SAMPLES; s++) {
             counts[drawn[r][s]]++;
+        }
+    }
     for (int v = 0; v < VOCABULARY; v++) {
         double expected = p[v] * DRAWS;
         if (expected < 10) {
@@ -113,14 +119,17 @@ static void check_shares(const double p[VOCABULARY])
 /* 0 .. LIKELY - 1 for the likeliest tokens, LIKELY for the others. */
 static void rank(const double p[VOCABULARY], int ranks[VOCABULARY], double shares[LIKELY + 1])
 {
-    for (int v = 0; v < VOCABULARY; v++)
+    for (int v = 0; v < VOCABULARY; v++) {
         ranks[v] = LIKELY;
+    }
     shares[LIKELY] = 1;
     for (int n = 0; n < LIKELY; n++) {
         int best = -1;
-        for (int v = 0; v < VOCABULARY; v++)
-            if (ranks[v] == LIKELY && (best < 0 || p[v] > p[best]))
+        for (int v = 0; v < VOCABULARY; v++) {
+            if (ranks[v] == LIKELY && (best < 0 || p[v] > p[best])) {
                 best = v;
+            }
+        }
         ranks[best] = n;
         shares[n] = p[best];
         shares[LIKELY] -= p[best];
@@ -134,15 +143,18 @@ static void check_neighbours(const double p[VOCABULARY], int requests, int sampl
     double shares[LIKELY + 1], square = 0, pairs = (double)(REQUESTS - requests) * (SAMPLES - samples);
     double counts[LIKELY + 1][LIKELY + 1] = {{0}};
     rank(p, ranks, shares);
-    for (int r = 0; r + requests < REQUESTS; r++)
-        for (int s = 0; s + samples < SAMPLES; s++)
+    for (int r = 0; r + requests < REQUESTS; r++) {
+        for (int s = 0; s + samples < SAMPLES; s++) {
             counts[ranks[drawn[r][s]]][ranks[drawn[r + requests][s + samples]]]++;
-    for (int a = 0; a <= LIKELY; a++)
+        }
+    }
+    for (int a = 0; a <= LIKELY; a++) {
         for (int b = 0; b <= LIKELY; b++) {
             double expected = shares[a] * shares[b] * pairs;
             assert_true(expected > 5);
             square += (counts[a][b] - expected) * (counts[a][b] - expected) / expected;
         }
+    }
     check(what, square, (LIKELY + 1) * (LIKELY + 1) - 1);
 }
 

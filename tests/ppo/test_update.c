@@ -55,8 +55,9 @@ static void make_numbers(struct stand *stand, size_t count)
     struct err err;
     struct ppo_numbers *numbers = &stand->parts.numbers;
     float **arrays[] = {&numbers->logprobs, &numbers->entropies, &numbers->dlogprobs, &numbers->dentropies};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         assert_non_null(*arrays[i] = mem_alloc(count, sizeof **arrays[i], &err));
+    }
     assert_non_null(stand->parts.trained = mem_alloc(count, 1, &err));
     memset(stand->parts.trained, 1, count);
 }
@@ -69,9 +70,10 @@ static void make_optimizers(struct stand *stand)
     struct optimizer_options options = {recipe->adam_beta1, recipe->adam_beta2, recipe->adam_epsilon,
                                         recipe->weight_decay, recipe->max_grad_norm};
     must(optimizer_create(&parts->policy_optimizer, parts->backend, parts->roles.policy.parameters, &options, &err));
-    if (parts->roles.has_critic)
+    if (parts->roles.has_critic) {
         must(
             optimizer_create(&parts->critic_optimizer, parts->backend, parts->roles.critic.parameters, &options, &err));
+    }
 }
 
 static void open_stand(struct stand *stand, const char *name)
@@ -89,8 +91,9 @@ static void open_stand(struct stand *stand, const char *name)
     struct model *model = fixture_model("tiny-llama", parts->backend, false);
     parts->roles.policy = open_role(model, "ppo/policy", false);
     parts->roles.has_critic = stand->recipe.advantage_estimator == PPO_ADVANTAGE_GAE;
-    if (parts->roles.has_critic)
+    if (parts->roles.has_critic) {
         parts->roles.critic = open_role(model, "ppo/critic", true);
+    }
     struct pass_limits limits = {.tokens = parts->backend->traits.pass_tokens,
                                  .segments = 64,
                                  .predictions = parts->backend->traits.pass_tokens,
@@ -122,8 +125,9 @@ static void close_stand(struct stand *stand)
     mem_free(parts->numbers.dentropies);
     mem_free(parts->trained);
     trainable_close(&parts->roles.policy);
-    if (parts->roles.has_critic)
+    if (parts->roles.has_critic) {
         trainable_close(&parts->roles.critic);
+    }
     model_free(model);
     parts->backend->free(parts->backend);
     rollout_close(&stand->rollout);
@@ -136,8 +140,9 @@ static const float *expected_tensor(const struct stand *stand, const char *role,
     char full[256];
     snprintf(full, sizeof full, "%s.%s.%s", role, what, name);
     const struct safetensor *tensor = safetensors_find(stand->expected, full);
-    if (!tensor)
+    if (!tensor) {
         fail_msg("the fixture has no tensor %s", full);
+    }
     return tensor->data;
 }
 
@@ -154,10 +159,12 @@ static void compare_role(const struct stand *stand, const char *role, const stru
             relative_difference(gradient, expected_tensor(stand, role, "grad", parameter->name), count, 1e-6);
         double moved = largest_difference(weight, expected_tensor(stand, role, "step", parameter->name), count) /
                        stand->recipe.common.learning_rate;
-        if (!(difference < 1e-4))
+        if (!(difference < 1e-4)) {
             fail_msg("%s: the gradient of %s differs by %g", role, parameter->name, difference);
-        if (!(moved < 2e-2))
+        }
+        if (!(moved < 2e-2)) {
             fail_msg("%s: %s after the step differs by %g learning rates", role, parameter->name, moved);
+        }
         worst_gradient = fmax(worst_gradient, difference);
         worst_weight = fmax(worst_weight, moved);
         mem_free(gradient);
@@ -177,8 +184,9 @@ static double expected_norm(const struct stand *stand, const char *name, const c
 
 static void expect_near(double value, double expected)
 {
-    if (!(fabs(value - expected) <= 1e-4 * fabs(expected)))
+    if (!(fabs(value - expected) <= 1e-4 * fabs(expected))) {
         fail_msg("%.9g instead of %.9g", value, expected);
+    }
 }
 
 /* One update, its mini-batch computed in so many pieces. */
@@ -250,8 +258,9 @@ static void passes(void **state)
     assert_int_equal(batch->segments[2].parent, 0);
     assert_int_equal(batch->segments[5].parent, 3);
     int64_t tokens = 0;
-    for (int i = 2; i < 6; i++)
+    for (int i = 2; i < 6; i++) {
         tokens += stand.rollout.episodes.items[i].length;
+    }
     assert_int_equal(batch->prediction_count, tokens);
     stand.prompts[1].count = view.pass_tokens; /* only told so, not read: a long prompt goes alone */
     assert_int_equal(ppo_pass_answers(&view, stand.rollout.answers, 12), 4);

@@ -52,8 +52,9 @@ const char *read_page(const char *path)
     static char page[8 << 20];
     struct strbuf text = {0};
     struct err err;
-    if (file_read(&text, path, sizeof page - 1, &err) != 0)
+    if (file_read(&text, path, sizeof page - 1, &err) != 0) {
         fail_msg("%s", err.text);
+    }
     assert_int_equal(strlen(strbuf_text(&text)), text.length);
     strcpy(page, strbuf_text(&text));
     strbuf_free(&text);
@@ -64,16 +65,18 @@ const char *read_page(const char *path)
 const char *make_page(void)
 {
     struct err err;
-    if (report_write(folder, &all_stages, &err) != 0)
+    if (report_write(folder, &all_stages, &err) != 0) {
         fail_msg("%s", err.text);
+    }
     return read_page(path_in_run(REPORT_FILE));
 }
 
 const char *why_no_page(void)
 {
     static struct err err;
-    if (report_write(folder, &all_stages, &err) == 0)
+    if (report_write(folder, &all_stages, &err) == 0) {
         fail_msg("a report was made of a broken folder");
+    }
     assert_false(file_exists(path_in_run(REPORT_FILE)));
     return err.text;
 }
@@ -99,19 +102,24 @@ static const char *read_attributes(const char *at, bool *closed)
             at++;
             continue;
         }
-        if (*at == '>')
+        if (*at == '>') {
             break;
+        }
         size_t name = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
-        if (name == 0)
+        if (name == 0) {
             fail_msg("an attribute was expected at: %.80s", at);
-        if (strncmp(at, "on", 2) == 0 || strncmp(at, "src", 3) == 0)
+        }
+        if (strncmp(at, "on", 2) == 0 || strncmp(at, "src", 3) == 0) {
             fail_msg("an attribute that loads or runs something: %.80s", at);
+        }
         at += name;
-        if (strncmp(at, "=\"", 2) != 0)
+        if (strncmp(at, "=\"", 2) != 0) {
             fail_msg("an attribute without a quoted value: %.80s", at - name);
+        }
         at += 2;
-        if (strncmp(at - 2 - name, "href", 4) == 0 && *at != '#')
+        if (strncmp(at - 2 - name, "href", 4) == 0 && *at != '#') {
             fail_msg("a link that leads out of the page: %.80s", at);
+        }
         at = strchr(at, '"');
         assert_non_null(at);
         at++;
@@ -123,11 +131,13 @@ static const char *read_attributes(const char *at, bool *closed)
 static const char *read_text(const char *at)
 {
     for (; *at && *at != '<'; at++) {
-        if ((unsigned char)*at < 0x20 && *at != '\n' && *at != '\t')
+        if ((unsigned char)*at < 0x20 && *at != '\n' && *at != '\t') {
             fail_msg("a control character in: %.80s", at);
+        }
         if (*at == '&' && strncmp(at, "&lt;", 4) != 0 && strncmp(at, "&gt;", 4) != 0 && strncmp(at, "&amp;", 5) != 0 &&
-            strncmp(at, "&quot;", 6) != 0 && strncmp(at, "&#39;", 5) != 0)
+            strncmp(at, "&quot;", 6) != 0 && strncmp(at, "&#39;", 5) != 0) {
             fail_msg("an entity that nobody wrote: %.80s", at);
+        }
     }
     return at;
 }
@@ -142,21 +152,25 @@ void assert_page(const char *page)
         char name[TAG_MAX];
         size_t length = 0;
         at += closing ? 2 : 1;
-        for (; isalnum((unsigned char)*at) && length + 1 < sizeof name; at++)
+        for (; isalnum((unsigned char)*at) && length + 1 < sizeof name; at++) {
             name[length++] = *at;
+        }
         name[length] = '\0';
-        if (length == 0)
+        if (length == 0) {
             fail_msg("no tag at: %.80s", at);
+        }
         at = read_attributes(at, &closed);
         if (closing) {
-            if (depth == 0 || strcmp(open[depth - 1], name) != 0)
+            if (depth == 0 || strcmp(open[depth - 1], name) != 0) {
                 fail_msg("</%s> closes <%s> at: %.80s", name, depth ? open[depth - 1] : "", at);
+            }
             depth--;
         } else if (!closed && !is_void(name)) {
             assert_true(depth < DEPTH_MAX);
             strcpy(open[depth++], name);
-            if (strcmp(name, "style") == 0 || strcmp(name, "script") == 0)
+            if (strcmp(name, "style") == 0 || strcmp(name, "script") == 0) {
                 assert_non_null(at = strstr(at, strcmp(name, "style") == 0 ? "</style" : "</script"));
+            }
         }
     }
     assert_int_equal(depth, 0);
@@ -170,8 +184,9 @@ void assert_lacks(const char *page, ...)
     va_start(texts, page);
     for (const char *text; (text = va_arg(texts, const char *));) {
         const char *found = strstr(page, text);
-        if (found)
+        if (found) {
             fail_msg("'%s' is in the page: %.80s", text, found);
+        }
     }
     va_end(texts);
 }
@@ -183,8 +198,9 @@ void assert_order(const char *page, ...)
     va_start(texts, page);
     for (const char *text; (text = va_arg(texts, const char *));) {
         const char *found = strstr(at, text);
-        if (!found)
+        if (!found) {
             fail_msg("'%s' is %s", text, strstr(page, text) ? "too early in the page" : "not in the page");
+        }
         at = found + strlen(text);
     }
     va_end(texts);
@@ -196,8 +212,9 @@ const char *path_of(const char *page, const char *name)
     char head[200];
     snprintf(head, sizeof head, "data-name=\"%s\" d=\"", name);
     const char *at = strstr(page, head);
-    if (!at)
+    if (!at) {
         fail_msg("there is no curve '%s'", name);
+    }
     at += strlen(head);
     size_t length = strcspn(at, "\"");
     assert_true(length < sizeof path);
@@ -209,7 +226,8 @@ const char *path_of(const char *page, const char *name)
 size_t count_of(const char *text, const char *what)
 {
     size_t count = 0;
-    for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
+    for (const char *at = text; (at = strstr(at, what)); at += strlen(what)) {
         count++;
+    }
     return count;
 }

@@ -130,8 +130,9 @@ static void ppo_page(void **state)
     put_recipe(&ppo_stage, LEAST_PPO);
     for (int step = 1; step <= 200; step++) {
         strbuf_printf(&metrics, "{\"step\": %d", step);
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
             strbuf_printf(&metrics, ", \"%s\": %d.5", names[i], (step * 7 + (int)i) % 50);
+        }
         strbuf_printf(&metrics, ", \"time/rollout\": 6.0, \"time/update\": 3.0%s}\n",
                       step % 100 == 0 ? ", \"time/eval\": 60.0" : "");
     }
@@ -197,18 +198,21 @@ static void every_known_name(void **state)
         assert_in_range(metric->number, 0, table.panel_count - 1);
         assert_ptr_equal(table.panels[metric->number], metric->panel);
         used[metric->number] = true;
-        if (name->role == METRIC_CURVE)
+        if (name->role == METRIC_CURVE) {
             assert_true(strlen(name->sentence) > 20 && name->sentence[strlen(name->sentence) - 1] == '.');
-        else
+        } else {
             assert_true(metric_find(&table, name->of)->panel == metric->panel);
+        }
         strbuf_printf(&metrics, ", \"%s\": 1.5", name->name);
     }
     strbuf_puts(&metrics, ", \"zebra\": 2, \"ant\": 3}\n");
     for (size_t i = 0; i < table.panel_count; i++) {
         assert_true(used[i]);
-        for (size_t j = i + 2; j < table.panel_count; j++) /* the panels of a section stand together */
-            if (strcmp(table.panels[i]->section, table.panels[j]->section) == 0)
+        for (size_t j = i + 2; j < table.panel_count; j++) { /* the panels of a section stand together */
+            if (strcmp(table.panels[i]->section, table.panels[j]->section) == 0) {
                 assert_string_equal(table.panels[i]->section, table.panels[j - 1]->section);
+            }
+        }
     }
     begin_run("names");
     put_file("metrics.jsonl", strbuf_text(&metrics));
@@ -247,8 +251,9 @@ static void long_runs(void **state)
     (void)state;
     struct strbuf metrics = {0};
     begin_run("long");
-    for (int step = 1; step <= 100000; step++)
+    for (int step = 1; step <= 100000; step++) {
         strbuf_printf(&metrics, "{\"step\": %d, \"loss\": %d.%03d}\n", step, step == 61234 ? 77 : 1, step * 37 % 1000);
+    }
     put_file("metrics.jsonl", strbuf_text(&metrics));
     strbuf_free(&metrics);
     const char *page = make_page();
@@ -275,9 +280,11 @@ static void samples(void **state)
                  "first one", "step 9", "score 2.25", "kl 3.5", "last one", "new?", "(nothing)",
                  "<details><summary>Step 5", "between", NULL);
     /* The answers to one prompt, in their order; and no more of a long run than can be read. */
-    for (int step = 0; step < 40; step++)
-        for (int i = 0; i < 120; i++)
+    for (int step = 0; step < 40; step++) {
+        for (int i = 0; i < 120; i++) {
             strbuf_printf(&text, "{\"step\": %d, \"prompt\": \"p\", \"answer\": \"a%d-%d\"}\n", step, step, i);
+        }
+    }
     put_file("samples.jsonl", strbuf_text(&text));
     const char *page = make_page();
     assert_order(page, ">a0-0<", ">a39-0<", ">a0-1<", ">a39-1<", ">a39-99<", "20 more answers of this step", "Step 3<",
@@ -285,8 +292,9 @@ static void samples(void **state)
     assert_lacks(page, "a39-100", "Step 1<", NULL);
     strbuf_clear(&text);
     strbuf_puts(&text, "{\"step\": 0, \"prompt\": \"p\", \"answer\": \"");
-    for (int i = 0; i < 9000; i++)
+    for (int i = 0; i < 9000; i++) {
         strbuf_puts(&text, "é");
+    }
     strbuf_puts(&text, "\"}\n");
     put_file("samples.jsonl", strbuf_text(&text));
     assert_non_null(strstr(make_page(), "éé … (12000 bytes more)"));

@@ -26,8 +26,9 @@ static const char *compare(size_t count)
 {
     struct err err;
     snprintf(out, sizeof out, "%s", temporary("comparison.html"));
-    if (report_compare(pointers, count, out, &all_stages, &err) != 0)
+    if (report_compare(pointers, count, out, &all_stages, &err) != 0) {
         fail_msg("%s", err.text);
+    }
     return read_page(out);
 }
 

@@ -17,9 +17,11 @@ static void put(struct curve *curve, double x, double y)
 
 static bool is_ascending(const struct curve *curve)
 {
-    for (size_t i = 1; i < curve->count; i++)
-        if (curve->points[i].x <= curve->points[i - 1].x)
+    for (size_t i = 1; i < curve->count; i++) {
+        if (curve->points[i].x <= curve->points[i - 1].x) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -42,8 +44,9 @@ static void thinning_keeps_extremes(void **state)
         assert_true(curve_highest(&thin)->y == 33 && curve_highest(&thin)->x == (double)(count - 2) * 5);
         assert_true(curve_lowest(&thin)->y == -9.5);
         bool spike = false;
-        for (size_t i = 0; i < thin.count; i++)
+        for (size_t i = 0; i < thin.count; i++) {
             spike |= thin.points[i].y == 17.25;
+        }
         assert_true(spike);
         assert_true(thin.points[0].x == 0 && thin.points[0].y == curve.points[0].y);
         assert_true(thin.points[thin.count - 1].x == curve.points[count - 1].x);
@@ -58,8 +61,9 @@ static void thinning_keeps_bounds(void **state)
     (void)state;
     struct curve curve = {0}, thin = {0};
     struct err err;
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0; i < 20000; i++) {
         put(&curve, i, i % 7);
+    }
     curve.points[12345].low = -50;
     curve.points[6789].high = 60;
     assert_int_equal(curve_thin(&thin, &curve, 100, &err), 0);
@@ -79,8 +83,9 @@ static void thinning_keeps_gaps(void **state)
     (void)state;
     struct curve curve = {0}, thin = {0};
     struct err err;
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         put(&curve, i, i < 3 || i == 4321 || (i >= 6000 && i < 7000) || i == 9999 ? NAN : (double)i);
+    }
     assert_int_equal(curve_thin(&thin, &curve, 1000, &err), 0);
     assert_true(isnan(thin.points[0].y) && isnan(thin.points[thin.count - 1].y));
     assert_true(is_ascending(&thin));
@@ -94,13 +99,15 @@ static void thinning_keeps_gaps(void **state)
     }
     assert_int_equal(gaps, 3);
     curve_free(&thin);
-    for (size_t i = 0; i < curve.count; i++)
+    for (size_t i = 0; i < curve.count; i++) {
         curve.points[i].y = i % 2 ? NAN : (double)i;
+    }
     assert_int_equal(curve_thin(&thin, &curve, 1000, &err), 0);
     assert_true(thin.count < 3000);
     curve_free(&thin);
-    for (size_t i = 0; i < curve.count; i++)
+    for (size_t i = 0; i < curve.count; i++) {
         curve.points[i].y = NAN;
+    }
     assert_int_equal(curve_thin(&thin, &curve, 1000, &err), 0);
     assert_true(thin.count <= 1000 && !curve_last(&thin) && !curve_lowest(&thin) && !curve_highest(&thin));
     curve_free(&thin);
@@ -112,8 +119,9 @@ static void smoothing(void **state)
     (void)state;
     struct curve curve = {0}, mean = {0};
     struct err err;
-    for (int i = 0; i < 101; i++)
+    for (int i = 0; i < 101; i++) {
         put(&curve, i, i % 2 ? 10 : 0);
+    }
     curve.points[50].y = NAN;
     assert_int_equal(curve_smooth(&mean, &curve, 11, 1000, &err), 0);
     assert_int_equal(mean.count, 101);
@@ -172,8 +180,9 @@ static void axes(void **state)
     for (double size = 1e-280; size < 1e280; size *= 7.3) { /* any range has ticks inside, in order */
         struct axis axis = axis_fit(-size / 3, size, 5, 0);
         assert_in_range(axis.tick_count, 3, AXIS_TICKS_MAX);
-        for (int i = 0; i < axis.tick_count; i++)
+        for (int i = 0; i < axis.tick_count; i++) {
             assert_true(axis_place(&axis, axis.ticks[i]) > -1e-9 && axis_place(&axis, axis.ticks[i]) < 1 + 1e-9);
+        }
     }
 }
 

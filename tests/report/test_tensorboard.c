@@ -40,11 +40,13 @@ static uint32_t checksum(const unsigned char *bytes, size_t size)
     uint32_t table[256], crc = 0xffffffff;
     for (uint32_t i = 0; i < 256; i++) {
         table[i] = i;
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 8; bit++) {
             table[i] = table[i] % 2 ? 0x82f63b78 ^ table[i] / 2 : table[i] / 2;
+        }
     }
-    while (size--)
+    while (size--) {
         crc = table[(crc ^ *bytes++) % 256] ^ crc / 256;
+    }
     crc ^= 0xffffffff;
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8;
 }
@@ -171,9 +173,11 @@ static const char *nth_file(size_t n)
     size_t count, seen = 0;
     path[0] = '\0';
     assert_int_equal(file_list(&names, &count, folder, &err), 0);
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(names[i], "events.out.tfevents.", 20) == 0 && seen++ == n)
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(names[i], "events.out.tfevents.", 20) == 0 && seen++ == n) {
             snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        }
+    }
     file_names_free(names, count);
     return path;
 }
@@ -182,16 +186,18 @@ static struct tensorboard *open_at(int64_t step)
 {
     struct tensorboard *tensorboard = NULL;
     struct err err;
-    if (tensorboard_open(&tensorboard, folder, step, &err) != 0)
+    if (tensorboard_open(&tensorboard, folder, step, &err) != 0) {
         fail_msg("%s", err.text);
+    }
     return tensorboard;
 }
 
 static void add(struct tensorboard *tensorboard, const char *record)
 {
     struct err err;
-    if (tensorboard_add(tensorboard, record, strlen(record), &err) != 0)
+    if (tensorboard_add(tensorboard, record, strlen(record), &err) != 0) {
         fail_msg("%s", err.text);
+    }
 }
 
 /* A start of a run that records steps [from, to]. */
@@ -211,8 +217,9 @@ static void run_steps(int64_t resumed, int from, int to)
 static void cut(int64_t step)
 {
     struct err err;
-    if (tensorboard_cut(folder, step, &err) != 0)
+    if (tensorboard_cut(folder, step, &err) != 0) {
         fail_msg("%s", err.text);
+    }
 }
 
 /* ---- the tests ---- */
@@ -227,8 +234,9 @@ static void checksums(void **state)
     assert_int_equal(tensorboard_crc32c(bytes, 32), 0x8a9136aa);
     memset(bytes, 0xff, 32);
     assert_int_equal(tensorboard_crc32c(bytes, 32), 0x62a8ab43);
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < 32; i++) {
         bytes[i] = (unsigned char)i;
+    }
     assert_int_equal(tensorboard_crc32c(bytes, 32), 0x46dd794e);
 }
 
@@ -390,8 +398,9 @@ static int write_and_cut(struct tensorboard **tensorboard, struct err *err)
 {
     static const char record[] = "{\"step\": 1, \"loss\": 2}\n";
     if (tensorboard_open(tensorboard, folder, 0, err) != 0 ||
-        tensorboard_add(*tensorboard, record, strlen(record), err) != 0)
+        tensorboard_add(*tensorboard, record, strlen(record), err) != 0) {
         return -1;
+    }
     return tensorboard_cut(folder, 1, err);
 }
 

@@ -15,8 +15,9 @@
 
 int data_setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     struct err err;
     struct strbuf json = {0}, config = {0};
@@ -65,8 +66,9 @@ int data_try(const char *lines, struct err *err)
     struct recipe *recipe = load_recipe(lines);
     struct reward_data data;
     int result = reward_data_open(&data, recipe, err);
-    if (result == 0)
+    if (result == 0) {
         reward_data_close(&data);
+    }
     recipe_free(recipe);
     return result;
 }
@@ -78,9 +80,11 @@ void data_refuse(const char *lines, ...)
     va_list parts;
     assert_int_equal(data_try(lines, &err), -1);
     va_start(parts, lines);
-    while ((part = va_arg(parts, const char *)) != NULL)
-        if (!strstr(err.text, part))
+    while ((part = va_arg(parts, const char *)) != NULL) {
+        if (!strstr(err.text, part)) {
             fail_msg("'%s' is not in: %s", part, err.text);
+        }
+    }
     va_end(parts);
 }
 
@@ -98,8 +102,9 @@ static const char *kept(struct strbuf *text)
 static void put_ranking(struct strbuf *text, const struct ranking *ranking)
 {
     strbuf_printf(text, "%s:", ranking->prompt);
-    for (int32_t k = 0; k < ranking->family.count; k++)
+    for (int32_t k = 0; k < ranking->family.count; k++) {
         strbuf_printf(text, "%s %d %s", k ? "," : "", ranking->ranks[k], ranking->texts[k]);
+    }
 }
 
 const char *data_shown(const struct ranking *ranking)
@@ -129,10 +134,11 @@ const char *data_tokens(const struct ranking *ranking)
             strbuf_putc(&text, '|');
             k++;
         }
-        if (family->ids[t] < BYTE_IM_START)
+        if (family->ids[t] < BYTE_IM_START) {
             strbuf_putc(&text, (char)family->ids[t]);
-        else
+        } else {
             strbuf_puts(&text, special[family->ids[t] - BYTE_IM_START]);
+        }
     }
     return kept(&text);
 }

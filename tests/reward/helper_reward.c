@@ -17,16 +17,18 @@ static const char *const words[] = {"sea", "the sun", "seven", "moon", "and", "f
 static void put_words(struct strbuf *text, uint64_t most, uint64_t record, uint64_t part)
 {
     uint64_t length = 1 + random_u64(5, RANDOM_MIX, record, part) % (most - 1);
-    for (uint64_t w = 0; w < length; w++)
+    for (uint64_t w = 0; w < length; w++) {
         strbuf_printf(text, " %s", words[random_u64(6, RANDOM_MIX, record, 100 * part + w) % 8]);
+    }
 }
 
 static void put_answer(struct strbuf *text, const char *name, uint64_t record, bool whale, uint64_t part)
 {
     strbuf_printf(text, ", \"%s\": [{\"role\": \"assistant\", \"content\": \"it is", name);
     put_words(text, 7, record, part);
-    if (whale)
+    if (whale) {
         strbuf_puts(text, " whale");
+    }
     put_words(text, 5, record, part + 1);
     strbuf_puts(text, "\"}]");
 }
@@ -74,8 +76,9 @@ static void write_trees(const char *path, int count)
 
 int reward_setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     tiny_text_make(temporary("model"));
     reward_write_pairs(temporary("train.jsonl"), 0, 32);
@@ -109,13 +112,15 @@ float *reward_first_gradient(const char *name, const char *tensor, int64_t *coun
     must(safetensors_open(&files, temporary("%s/checkpoint-1/optimizer.safetensors", name), &err));
     snprintf(moment, sizeof moment, "%s.exp_avg", tensor);
     const struct safetensor *found = safetensors_find(files, moment);
-    if (!found)
+    if (!found) {
         fail_msg("checkpoint-1 of %s has no '%s'", name, moment);
+    }
     float *values = mem_alloc((size_t)found->count, sizeof *values, &err);
     assert_non_null(values);
     safetensor_widen(values, found->data, found->dtype, found->count);
-    for (int64_t i = 0; i < found->count; i++)
+    for (int64_t i = 0; i < found->count; i++) {
         values[i] = (float)((double)values[i] / (1 - 0.9));
+    }
     *count = found->count;
     safetensors_close(files);
     return values;

@@ -83,8 +83,9 @@ static void test_long_texts_are_cut_to_be_shown(void **state)
     (void)state;
     struct strbuf text = {0};
     strbuf_puts(&text, "{\"prompt\": \"Hi\", \"chosen\": \"");
-    for (int i = 0; i < RANKING_SHOWN_MAX; i++)
+    for (int i = 0; i < RANKING_SHOWN_MAX; i++) {
         strbuf_puts(&text, "\xC3\xA9");
+    }
     strbuf_puts(&text, "x\", \"rejected\": \"bad\"}\n");
     data_write("long.jsonl", text.data);
     struct opened_data opened = data_open("dataset: @/long.jsonl\nmax_length: 8000\n");
@@ -244,9 +245,10 @@ static void test_many_thumbs(void **state)
 {
     (void)state;
     struct strbuf text = {0};
-    for (int i = 0; i < 38; i++)
+    for (int i = 0; i < 38; i++) {
         strbuf_printf(&text, "{\"prompt\": \"Hi\", \"completion\": \"answer %d\", \"label\": %s}\n", i,
                       i < 20 ? "true" : "false");
+    }
     data_write("many.jsonl", text.data);
     struct opened_data opened = data_open("dataset: @/many.jsonl\n");
     const struct ranking_set *set = opened.data.train;
@@ -255,8 +257,9 @@ static void test_many_thumbs(void **state)
         const struct ranking *ranking = &set->rankings[i];
         answers += ranking->family.count;
         assert_true(ranking->pairs > 0 && ranking->family.count <= RANKING_ANSWERS_MAX);
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++) {
             assert_true(ranking->record != set->rankings[j].record);
+        }
     }
     assert_int_equal(set->count, 3);
     assert_int_equal(answers + set->counts.unpaired_thumbs, 38);
@@ -298,8 +301,9 @@ static void test_agreement_and_contradictions(void **state)
                    SAYS("c") PAIR("Hi", "good", "bad") SAYS("d") PAIR("Ho", "good", "bad") SAYS("a"));
     struct opened_data opened = data_open("dataset: @/split.jsonl\n");
     const struct ranking_set *set = opened.data.train;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         assert_true(set->rankings[i].agreement == 0.5);
+    }
     assert_true(isnan(set->rankings[4].agreement));
     assert_int_equal(set->contradicted_pairs, 1);
     assert_int_equal(set->contradicted, 4);
@@ -384,12 +388,14 @@ static void test_allocations_may_fail(void **state)
                                               .skip_bad_records = true};
         mem_fail_at(n);
         int result = ranking_set_load(&set, &entries, &options, &err);
-        if (result == 0)
+        if (result == 0) {
             result = ranking_set_apply_weights(set, true, 1, &err);
+        }
         done = mem_count() < n;
         mem_fail_at(0);
-        if (result != (done ? 0 : -1))
+        if (result != (done ? 0 : -1)) {
             fail_msg("allocation %ld failed unnoticed", n);
+        }
         ranking_set_free(set);
         model_text_close(&text);
     }

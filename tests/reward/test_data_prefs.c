@@ -64,8 +64,9 @@ static void judge(struct prefs *store, int64_t annotator, int64_t item, const in
     struct err err;
     int by_slot[PREFS_ANSWERS_MAX] = {0};
     bool added;
-    for (int i = 0; ranks[i]; i++)
+    for (int i = 0; ranks[i]; i++) {
         by_slot[slots[i]] = ranks[i] == '-' ? 0 : ranks[i] - '0';
+    }
     must(prefs_add_label(store, item, annotator, by_slot, strength, thumb, &added, &err));
     assert_true(added);
 }
@@ -139,8 +140,9 @@ static void test_agreement(void **state)
     struct opened_data opened = data_open("dataset: @/agreed.db\n");
     const struct ranking_set *set = opened.data.train;
     assert_int_equal(set->count, 5);
-    for (size_t i = 0; i < 5; i++) /* two of three pairs of answers alike by all, the third by one pair of three */
+    for (size_t i = 0; i < 5; i++) { /* two of three pairs of answers alike by all, the third by one pair of three */
         assert_true(fabs(set->rankings[i].agreement - (i < 3 ? 7.0 / 9.0 : 0)) < 1e-12);
+    }
     assert_int_equal(set->contradicted_pairs, 2);
     assert_int_equal(set->contradicted, 5);
     assert_true(fabs(set->best_accuracy - 9.0 / 11.0) < 1e-12);
@@ -309,8 +311,9 @@ static void test_allocations_may_fail(void **state)
         int result = ranking_set_load(&set, &(struct recipe_datasets){&entry, 1}, &options, &err);
         done = mem_count() < n;
         mem_fail_at(0);
-        if (result != (done ? 0 : -1))
+        if (result != (done ? 0 : -1)) {
             fail_msg("allocation %ld failed unnoticed", n);
+        }
         ranking_set_free(set);
     }
     model_text_close(&text);

@@ -45,8 +45,9 @@ static void assert_words(const struct ranking_set *set)
             must(tokenizer_decode(text.tokenizer, ids, (size_t)family_length(family, k), 0, &whole, &err));
             assert_true(whole.length > length + sizeof end - 1);
             assert_string_equal(whole.data + whole.length - (sizeof end - 1), end);
-            if (length < RANKING_SHOWN_MAX)
+            if (length < RANKING_SHOWN_MAX) {
                 assert_memory_equal(whole.data + whole.length - (sizeof end - 1) - length, ranking->texts[k], length);
+            }
             strbuf_free(&whole);
             mem_free(ids);
         }
@@ -72,9 +73,11 @@ static void test_hh(void **state)
     must(ranking_set_split(set, &eval, 0.1, 42, &err));
     assert_int_equal(set->count + eval->count, 1149);
     assert_in_range(eval->count, 105, 125);
-    for (size_t i = 0; i < eval->count; i++)
-        for (size_t j = 0; j < set->count; j++)
+    for (size_t i = 0; i < eval->count; i++) {
+        for (size_t j = 0; j < set->count; j++) {
             assert_true(eval->rankings[i].opening_hash != set->rankings[j].opening_hash);
+        }
+    }
     ranking_set_free(eval);
     ranking_set_free(set);
 }
@@ -107,8 +110,9 @@ static void test_oasst_cut(void **state)
     assert_words(dropped);
     for (size_t i = 0; i < kept->count; i++) {
         const struct family *family = &kept->rankings[i].family;
-        for (int32_t k = 0; k < family->count; k++)
+        for (int32_t k = 0; k < family->count; k++) {
             assert_string_equal(tokenizer_token(text.tokenizer, family->ids[family->starts[k + 1] - 1]), "<|im_end|>");
+        }
     }
     ranking_set_free(dropped);
     ranking_set_free(kept);
@@ -135,8 +139,9 @@ int main(void)
     };
     struct err err;
     const char *tokenizer = real_data("tokenizers/smollm2.json");
-    if (!tokenizer)
+    if (!tokenizer) {
         return SKIPPED;
+    }
     log_set_quiet(true);
     if (model_text_open(&text, tokenizer, "chatml", &err) != 0 || pool_create(&pool, 2, &err) != 0) {
         fprintf(stderr, "%s\n", err.text);

@@ -21,17 +21,19 @@ static void write_talks(const char *name, int first, int count, bool backwards)
     for (int i = 0; i < count; i++) {
         int n = first + (backwards ? count - 1 - i : i);
         const char *who[] = {"ann", "ben"};
-        for (int w = 0; w < 2; w++)
+        for (int w = 0; w < 2; w++) {
             strbuf_printf(&text,
                           "{\"prompt\": \"prompt %d\", \"chosen\": \"good %d\", \"rejected\": \"bad\", \"tie\": false, "
                           "\"annotator\": \"%s\"}\n",
                           n, n * n, who[w]);
-        if (n % 3 == 0)
+        }
+        if (n % 3 == 0) {
             strbuf_printf(&text,
                           "{\"prompt\": [{\"role\": \"user\", \"content\": \"prompt %d\"}, {\"role\": \"assistant\", "
                           "\"content\": \"good\"}, {\"role\": \"user\", \"content\": \"and?\"}], \"chosen\": \"good\", "
                           "\"rejected\": \"bad\", \"tie\": false}\n",
                           n);
+        }
     }
     data_write(name, text.data);
     strbuf_free(&text);
@@ -39,8 +41,9 @@ static void write_talks(const char *name, int first, int count, bool backwards)
 
 static int run_setup(void **state)
 {
-    if (data_setup(state) != 0)
+    if (data_setup(state) != 0) {
         return -1;
+    }
     write_talks("talks.jsonl", 0, PROMPTS, false);
     write_talks("backwards.jsonl", 0, PROMPTS, true);
     write_talks("others.jsonl", PROMPTS - 5, 20, false);
@@ -49,9 +52,11 @@ static int run_setup(void **state)
 
 static bool holds(const struct ranking_set *set, uint64_t opening)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (set->rankings[i].opening_hash == opening)
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->rankings[i].opening_hash == opening) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -60,8 +65,9 @@ static int64_t openings(const struct ranking_set *set)
     int64_t count = 0;
     for (size_t i = 0; i < set->count; i++) {
         bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++)
+        for (size_t j = 0; j < i && !seen; j++) {
             seen = set->rankings[j].opening_hash == set->rankings[i].opening_hash;
+        }
         count += !seen;
     }
     return count;
@@ -77,18 +83,21 @@ static void test_split_keeps_conversations_together(void **state)
     assert_int_equal(train->count + eval->count, 2 * PROMPTS + (PROMPTS + 2) / 3);
     assert_int_equal(openings(eval), PROMPTS / 4);
     assert_int_equal(openings(train), PROMPTS - PROMPTS / 4);
-    for (size_t i = 0; i < train->count; i++)
+    for (size_t i = 0; i < train->count; i++) {
         assert_false(holds(eval, train->rankings[i].opening_hash));
+    }
 
     struct opened_data other = data_open("dataset: @/backwards.jsonl\neval_split: 0.25\n");
     assert_int_equal(other.data.eval->count, eval->count); /* the order of the file decides nothing */
-    for (size_t i = 0; i < eval->count; i++)
+    for (size_t i = 0; i < eval->count; i++) {
         assert_true(holds(other.data.eval, eval->rankings[i].opening_hash));
+    }
     data_close(&other);
     other = data_open("dataset: @/talks.jsonl\neval_split: 0.25\nseed: 7\n");
     int same = 0;
-    for (size_t i = 0; i < eval->count; i++)
+    for (size_t i = 0; i < eval->count; i++) {
         same += holds(other.data.eval, eval->rankings[i].opening_hash);
+    }
     assert_in_range(same, 0, eval->count - 1);
     data_close(&other);
     data_close(&opened);
@@ -104,8 +113,9 @@ static void test_prompts_of_eval_are_not_trained_on(void **state)
     struct opened_data opened = data_open("dataset: @/talks.jsonl\neval_dataset: @/others.jsonl\n");
     assert_int_equal(openings(opened.data.train), PROMPTS - 5);
     assert_int_equal(openings(opened.data.eval), 20);
-    for (size_t i = 0; i < opened.data.train->count; i++)
+    for (size_t i = 0; i < opened.data.train->count; i++) {
         assert_false(holds(opened.data.eval, opened.data.train->rankings[i].opening_hash));
+    }
     data_close(&opened);
     data_refuse("dataset: @/talks.jsonl\neval_dataset: @/talks.jsonl\n", "every prompt of dataset is in eval_dataset",
                 NULL);
@@ -148,8 +158,9 @@ static void test_weights(void **state)
         const struct ranking *ranking = &set->rankings[i];
         count[ranking->source == 1 ? 3 : ranking->copy]++;
         assert_true(ranking->source == 0 || ranking->copy == 0);
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++) {
             assert_true(ranking->record != set->rankings[j].record);
+        }
     }
     assert_int_equal(count[0], talks);
     assert_int_equal(count[1], talks);
@@ -189,8 +200,9 @@ static void test_steps(void **state)
     memcpy(later, indices, sizeof later);
     row_order_step(&data->order, 0, &indices); /* a step can be asked for again: a run is resumed anywhere */
     assert_int_equal(indices[0], first);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         changed += later[i] != indices[i];
+    }
     assert_true(changed > 0);
     data_close(&opened);
 
@@ -251,8 +263,9 @@ static void test_limits_of_a_long_ranking(void **state)
     (void)state;
     struct strbuf text = {0};
     strbuf_puts(&text, "{\"prompt\": \"a\", \"chosen\": \"");
-    for (int i = 0; i < 1500; i++)
+    for (int i = 0; i < 1500; i++) {
         strbuf_putc(&text, 'x');
+    }
     strbuf_puts(&text, "\", \"rejected\": \"b\"}\n{\"prompt\": \"b\", \"chosen\": \"c\", \"rejected\": \"d\"}\n");
     data_write("long.jsonl", text.data);
     strbuf_free(&text);
@@ -303,8 +316,9 @@ static void test_threads_change_nothing(void **state)
         struct recipe_datasets entries = {&entry, 1};
         struct ranking_set_options options = {.text = {.tokenizer = text.tokenizer, .chat = text.chat}};
         struct ranking_set *set;
-        if (i == 1)
+        if (i == 1) {
             assert_int_equal(pool_create(&options.pool, 3, &err), 0);
+        }
         assert_int_equal(ranking_set_load(&set, &entries, &options, &err), 0);
         hashes[i] = ranking_set_fingerprint(set);
         ranking_set_free(set);

@@ -15,8 +15,9 @@
 
 static void expect_near(const char *what, double got, double want, double bound)
 {
-    if (!(fabs(got - want) <= bound))
+    if (!(fabs(got - want) <= bound)) {
         fail_msg("%s is %.9g instead of %.9g", what, got, want);
+    }
 }
 
 /* ---- measures ---- */
@@ -25,8 +26,9 @@ static void independent_trials_have_wilsons_interval(void **state)
 {
     (void)state;
     struct share_sums sums = {0};
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         share_add(&sums, i, i % 10 < 8);
+    }
     struct share share = share_of(&sums);
     expect_near("the value", share.value, 0.8, 1e-12);
     /* v has C / (C - 1), so 99 of 100 count. Wilson for 0.8 of 99 (by its formula): 0.7107 .. 0.8670 */
@@ -41,12 +43,14 @@ static void repeated_trials_are_one(void **state)
 {
     (void)state;
     struct share_sums once = {0}, often = {0};
-    for (int prompt = 0; prompt < 50; prompt++)
+    for (int prompt = 0; prompt < 50; prompt++) {
         for (int i = 0; i < 4; i++) {
-            if (i == 0)
+            if (i == 0) {
                 share_add(&once, prompt, prompt % 3 > 0);
+            }
             share_add(&often, prompt, prompt % 3 > 0);
         }
+    }
     struct share a = share_of(&once), b = share_of(&often);
     assert_int_equal(b.trials, 200);
     assert_int_equal(b.prompts, 50);
@@ -59,8 +63,9 @@ static void shares_at_their_ends(void **state)
     (void)state;
     struct share_sums none = {0}, all = {0}, lone = {0};
     assert_true(isnan(share_of(&none).value) && isnan(share_of(&none).low));
-    for (int i = 0; i < 30; i++)
+    for (int i = 0; i < 30; i++) {
         share_add(&all, i / 3, 1);
+    }
     struct share share = share_of(&all);
     assert_true(share.value == 1 && share.effective == 10);
     expect_near("the upper bound", share.high, 1, 1e-12);
@@ -81,8 +86,9 @@ static void intervals_hold_the_truth(void **state)
         for (uint64_t prompt = 0; prompt < 60; prompt++) {
             double of_prompt = random_uniform(run, RANDOM_MIX, prompt, 0) < 0.7 ? 0.9 : 0.3; /* 0.72 on average */
             uint64_t trials = 1 + random_u64(run, RANDOM_MIX, prompt, 1) % 6;
-            for (uint64_t i = 0; i < trials; i++)
+            for (uint64_t i = 0; i < trials; i++) {
                 share_add(&sums, (int64_t)prompt, random_uniform(run, RANDOM_MIX, prompt, 2 + i) < of_prompt);
+            }
         }
         struct share share = share_of(&sums);
         held += share.low <= 0.72 && 0.72 <= share.high;
@@ -156,10 +162,12 @@ static void made_open(struct made *made)
     }
     made->set = (struct ranking_set){.rankings = made->rankings, .count = RANKINGS, .best_accuracy = 0.9};
     must(evaluation_open(&made->evaluation, &made->set, &made->list, INT64_MAX, &err));
-    for (int64_t i = 0; i < made->evaluation.count; i++)
-        for (int a = 0; a < MOST; a++) /* the third answer too high in every fifth ranking */
+    for (int64_t i = 0; i < made->evaluation.count; i++) {
+        for (int a = 0; a < MOST; a++) { /* the third answer too high in every fifth ranking */
             made->evaluation.scores[made->evaluation.starts[i] + a] =
                 (float)(made->evaluation.rankings[i] % 5 == 0 && a == 2 ? 1.5 + 0.01 * (double)i : 1 - a);
+        }
+    }
 }
 
 static void summary(void **state)
@@ -179,8 +187,9 @@ static void summary(void **state)
         for (int a = 0; a < MOST; a++) {
             sum += (double)scores[a];
             for (int b = a + 1; b < MOST; b++) {
-                if (made.ranks[r][a] == made.ranks[r][b])
+                if (made.ranks[r][a] == made.ranks[r][b]) {
                     continue;
+                }
                 double apart = (double)scores[a] - (double)scores[b];
                 int32_t more = made.characters[r][a] - made.characters[r][b];
                 comparisons++;
@@ -218,8 +227,9 @@ static void a_sample_is_spread_evenly(void **state)
     made_open(&made);
     must(evaluation_open(&sample, &made.set, &made.list, 10, &err));
     assert_int_equal(sample.count, 10);
-    for (int64_t i = 0; i < sample.count; i++)
+    for (int64_t i = 0; i < sample.count; i++) {
         assert_in_range(sample.rankings[i], 39 * i / 10, 39 * i / 10 + 1);
+    }
     evaluation_close(&sample);
     evaluation_close(&made.evaluation);
 }
@@ -237,17 +247,20 @@ static void groups(void **state)
         struct share shares[GROUPS_MAX];
         int64_t trials = 0;
         int filled = grouping_measure(&groupings[g], &made.evaluation, shares);
-        for (int i = 0; i < groupings[g].count; i++)
+        for (int i = 0; i < groupings[g].count; i++) {
             trials += shares[i].trials;
-        if (strstr(groupings[g].title, "strength")) /* nobody said */
+        }
+        if (strstr(groupings[g].title, "strength")) { /* nobody said */
             assert_int_equal(filled, 0);
-        else if (strstr(groupings[g].title, "position"))
+        } else if (strstr(groupings[g].title, "position")) {
             assert_true(filled == 2 && trials < summary.accuracy.trials && trials > 0);
-        else
+        } else {
             assert_true(filled >= 2 && trials == summary.accuracy.trials);
+        }
     }
-    for (int32_t s = 0; s < 2; s++)
+    for (int32_t s = 0; s < 2; s++) {
         of_sources += evaluation_of_source(&made.evaluation, s).trials;
+    }
     assert_int_equal(of_sources, summary.accuracy.trials);
     evaluation_close(&made.evaluation);
 }
@@ -262,9 +275,10 @@ static void the_worst(void **state)
     assert_int_equal(count, 4); /* rankings 0, 5, .., 35 are wrong; on prompts 0, 5, 10, 15 */
     for (int i = 0; i < count; i++) {
         assert_int_equal(worst[i].worse, 2);
-        for (int j = 0; j < i; j++)
+        for (int j = 0; j < i; j++) {
             assert_true(worst[j].prompt != worst[i].prompt &&
                         comparison_margin(&worst[j]) <= comparison_margin(&worst[i]));
+        }
     }
     expect_near("the worst margin", comparison_margin(&worst[0]), 0 - (1.5 + 0.35), 1e-6);
     evaluation_close(&made.evaluation);
@@ -302,8 +316,9 @@ static void calibrated_scores(void **state)
         expect_near("the observed share", calibration.observed[b].value, calibration.predicted[b], 0.09);
     }
     assert_true(calibration.error < 0.03);
-    for (int64_t i = 0; i < 8000; i++)
+    for (int64_t i = 0; i < 8000; i++) {
         evaluation.scores[i] *= 10; /* too sure of itself */
+    }
     calibration_measure(&evaluation, &calibration);
     assert_true(calibration.error > 0.1);
     evaluation_close(&evaluation);
@@ -316,8 +331,9 @@ static json_t *write_figures(const struct figures *figures)
     struct err err;
     must(figures_write(figures, temporary("."), &err));
     json_t *root = json_read_file(temporary("figures.json"), 1 << 24, &err);
-    if (!root)
+    if (!root) {
         fail_msg("%s", err.text);
+    }
     return root;
 }
 
@@ -337,8 +353,9 @@ static void check_figure(const json_t *figure)
         {
             const json_t *points = json_object_get(item, "points"), *low = json_object_get(item, "low");
             assert_non_null(json_string_value(json_object_get(item, "mark")));
-            for (p = 0; p < json_array_size(points); p++)
+            for (p = 0; p < json_array_size(points); p++) {
                 assert_int_equal(json_array_size(json_array_get(points, p)), 2);
+            }
             if (low) {
                 assert_int_equal(json_array_size(low), json_array_size(points));
                 assert_int_equal(json_array_size(json_object_get(item, "high")), json_array_size(points));

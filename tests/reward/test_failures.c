@@ -19,8 +19,9 @@ static const struct stage_method methods[] = {
 
 static int setup(void **state)
 {
-    if (reward_setup(state) != 0)
+    if (reward_setup(state) != 0) {
         return -1;
+    }
     reward_write_pairs(temporary("short.jsonl"), 0, 4);
     reward_write_pairs(temporary("few.jsonl"), 4, 3);
     return 0;

@@ -14,8 +14,9 @@ static const struct reward_loss_options plain = {0};
 
 static void expect_near(const char *what, double got, double want, double bound)
 {
-    if (!(fabs(got - want) <= bound))
+    if (!(fabs(got - want) <= bound)) {
         fail_msg("%s is %.12g instead of %.12g", what, got, want);
+    }
 }
 
 /* -log sigmoid(z), by the formula: fine for moderate z. */
@@ -26,8 +27,9 @@ static double minus_log_sigmoid(double z)
 
 static void draw(float *values, int32_t count, uint64_t seed, double deviation)
 {
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         values[i] = (float)(deviation * random_normal(seed, RANDOM_MIX, (uint64_t)i, 0));
+    }
 }
 
 static void two_answers_are_the_pairwise_loss(void **state)
@@ -61,8 +63,8 @@ static void a_ranking_is_the_mean_of_its_pairs(void **state)
     double loss = 0, margin = 0;
     int32_t pairs = 0, correct = 0;
     draw(scores, ANSWERS, 3, 1.5);
-    for (int i = 0; i < ANSWERS; i++)
-        for (int j = 0; j < ANSWERS; j++)
+    for (int i = 0; i < ANSWERS; i++) {
+        for (int j = 0; j < ANSWERS; j++) {
             if (ranks[i] && ranks[j] && ranks[i] < ranks[j]) {
                 double apart = (double)scores[i] - (double)scores[j];
                 loss += minus_log_sigmoid(apart);
@@ -70,6 +72,8 @@ static void a_ranking_is_the_mean_of_its_pairs(void **state)
                 correct += apart > 0;
                 pairs++;
             }
+        }
+    }
     assert_int_equal(pairs, 26);
     reward_loss(scores, ranks, NULL, ANSWERS, &plain, 1, NULL, &outcome);
     expect_near("the loss", outcome.loss, loss / pairs, 1e-12);
@@ -117,8 +121,8 @@ static void slopes_are_derivatives(void **state)
     (void)state;
     const int32_t rankings[][ANSWERS] = {
         {1, 2, 3, 4, 5, 6, 7, 8, 9}, {2, 1, 1, 0, 3, 3, 3, 4, 2}, {1, 1, 1, 1, 1, 1, 1, 1, 2}};
-    for (int32_t r = 0; r < 3; r++)
-        for (int32_t count = 2; count <= ANSWERS; count++)
+    for (int32_t r = 0; r < 3; r++) {
+        for (int32_t count = 2; count <= ANSWERS; count++) {
             for (unsigned options = 0; options < 16; options++) {
                 const struct reward_loss_options chosen = {
                     .ties = options & 1, .label_smoothing = options & 2 ? 0.2 : 0, .centering = options & 4 ? 0.05 : 0};
@@ -126,8 +130,9 @@ static void slopes_are_derivatives(void **state)
                 float scores[ANSWERS], slopes[ANSWERS], levels[ANSWERS];
                 struct reward_outcome outcome, up, down;
                 draw(scores, count, options, 1);
-                for (int32_t i = 0; i < count; i++)
+                for (int32_t i = 0; i < count; i++) {
                     levels[i] = -0.7f * (float)rankings[r][i];
+                }
                 reward_loss(scores, rankings[r], options & 8 ? levels : NULL, count, &chosen, weight, slopes, &outcome);
                 for (int32_t i = 0; i < count; i++) {
                     float moved[ANSWERS];
@@ -141,6 +146,8 @@ static void slopes_are_derivatives(void **state)
                                 1e-5);
                 }
             }
+        }
+    }
 }
 
 /* A shift of all scores is not seen, unless scores are centered. */

@@ -100,10 +100,13 @@ static void naive_step(struct naive *naive)
     int64_t count = row_order_step(&naive->data.order, 0, &indices);
     for (int64_t r = 0; r < count; r++) {
         const struct ranking *ranking = &naive->data.train->rankings[indices[r]];
-        for (int32_t a = 0; a < ranking->family.count; a++)
-            for (int32_t b = 0; b < ranking->family.count; b++)
-                if (ranking->ranks[a] < ranking->ranks[b])
+        for (int32_t a = 0; a < ranking->family.count; a++) {
+            for (int32_t b = 0; b < ranking->family.count; b++) {
+                if (ranking->ranks[a] < ranking->ranks[b]) {
                     add_pair(naive, &ranking->family, a, b, 1.0 / ranking->pairs / (double)count);
+                }
+            }
+        }
     }
 }
 
@@ -119,8 +122,9 @@ static void rankings_are_the_sum_of_their_pairs(void **state)
         naive_open(&naive, lines);
         naive_step(&naive);
         double loss = run_metric(methods[m].name, 1, "loss");
-        if (!(fabs(loss - naive.loss) <= BOUND))
+        if (!(fabs(loss - naive.loss) <= BOUND)) {
             fail_msg("%s: the loss is %.9g, written out %.9g", methods[m].name, loss, naive.loss);
+        }
         const struct parameter_list *parameters = naive.trainable.parameters;
         for (int32_t p = 0; p < parameters->count; p++) {
             const struct parameter *parameter = &parameters->items[p];
@@ -129,9 +133,10 @@ static void rankings_are_the_sum_of_their_pairs(void **state)
                   *want = fetch(naive.backend, parameter->gradient, count);
             double apart = relative_difference(got, want, count, 1e-3);
             most = fmax(most, apart);
-            if (!(apart <= BOUND))
+            if (!(apart <= BOUND)) {
                 fail_msg("%s: the gradient of %s is %.2g of its norm from the one written out", methods[m].name,
                          parameter->name, apart);
+            }
             mem_free(got);
             mem_free(want);
         }
@@ -167,9 +172,10 @@ static void batches_change_nothing(void **state)
                 tokens = run_metric("run", 1, "num_tokens");
                 assert_true(loss > 0.1 && norm > 0.01);
             }
-            if (!(fabs(now - loss) <= 1e-6 && fabs(norm_now / norm - 1) <= 1e-5))
+            if (!(fabs(now - loss) <= 1e-6 && fabs(norm_now / norm - 1) <= 1e-5)) {
                 fail_msg("%s, way %zu: loss %.9g and norm %.9g instead of %.9g and %.9g", methods[m].name, w, now,
                          norm_now, loss, norm);
+            }
             assert_true(run_metric("run", 1, "num_tokens") == tokens);
             remove_tree(temporary("run"));
         }

@@ -18,8 +18,9 @@
 
 static void expect_near(const char *what, double got, double want, double bound)
 {
-    if (!(fabs(got - want) <= bound))
+    if (!(fabs(got - want) <= bound)) {
         fail_msg("%s is %.9g instead of %.9g", what, got, want);
+    }
 }
 
 static void write_text(const char *name, const char *text)
@@ -104,8 +105,9 @@ static void check_normalised(const float *scores, const float *raw, int64_t coun
         assert_true(fabs(raw_mean) > 1e-2 || fabs(sqrt(raw_square) - 1) > 1e-2);
     }
     double gain = sqrt(square / raw_square);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         expect_near("a score", (double)scores[i], mean + gain * ((double)raw[i] - raw_mean), 1e-4);
+    }
 }
 
 static void scores_are_normalised(void **state)
@@ -113,7 +115,7 @@ static void scores_are_normalised(void **state)
     (void)state;
     static const char *const methods[] = {"lora_r: 4\n", "finetuning_type: full\n"};
     static const char *const data[] = {"eval_dataset: @/eval.jsonl\n", ""}; /* without: a sample of the training */
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < 2; m++) {
         for (int d = 0; d < 2; d++) {
             struct err err;
             struct reward_data held;
@@ -132,8 +134,9 @@ static void scores_are_normalised(void **state)
             check_normalised(normal, raw, set->answers, true);
             if (held.eval) { /* what the run said of the scores as they were trained */
                 double mean = 0;
-                for (int64_t i = 0; i < set->answers; i++)
+                for (int64_t i = 0; i < set->answers; i++) {
                     mean += (double)raw[i] / (double)set->answers;
+                }
                 expect_near("eval_mean_reward", run_metric("normal", 6, "eval_mean_reward"), mean, 1e-5);
             }
             mem_free(normal);
@@ -143,6 +146,7 @@ static void scores_are_normalised(void **state)
             remove_tree(temporary("raw"));
             remove_tree(temporary("normal"));
         }
+    }
 }
 
 /* ---- the best, and the end ---- */
@@ -151,8 +155,9 @@ static json_t *state_of(const char *name)
 {
     struct err err;
     json_t *root = json_read_file(temporary("%s/state.json", name), 1 << 20, &err);
-    if (!root)
+    if (!root) {
         fail_msg("%s", err.text);
+    }
     return root;
 }
 
@@ -185,16 +190,18 @@ static void the_best_is_the_result(void **state)
     json_t *root = state_of("best");
     int best = (int)json_integer_value(json_object_get(root, "best_step"));
     double most = run_metric("best", best, "eval_accuracy");
-    for (int step = 0; step <= 12; step++)
+    for (int step = 0; step <= 12; step++) {
         assert_true(run_metric("best", step, "eval_accuracy") <= most);
+    }
     json_decref(root);
     struct reward_data data;
     struct recipe *recipe = reward_recipe("none", lines);
     must(reward_data_open(&data, recipe, &err));
     float *scores = scores_of_result("best", data.eval);
     int64_t right = 0;
-    for (size_t r = 0; r < data.eval->count; r++)
+    for (size_t r = 0; r < data.eval->count; r++) {
         right += scores[2 * r] > scores[2 * r + 1];
+    }
     expect_near("the result's accuracy", (double)right / (double)data.eval->count, most, 1e-9);
     mem_free(scores);
     reward_data_close(&data);
@@ -234,8 +241,9 @@ static void scores_that_are_no_numbers(void **state)
     assert_true(run_metric("broken-run", 3, "skipped_steps") == 3);
     assert_true(isnan(run_metric("broken-run", 4, "eval_loss")));
     json_t *figures = json_read_file(temporary("broken-run/figures.json"), 1 << 24, &err);
-    if (!figures)
+    if (!figures) {
         fail_msg("%s", err.text);
+    }
     json_decref(figures);
     remove_tree(temporary("broken-run/state.json"));
     reward_finish("broken-run", lines, NULL);

@@ -55,8 +55,9 @@ static void check_ids(const struct family *family, int32_t answer, const json_t 
     assert_int_equal(family_length(family, answer), json_array_size(want));
     for (int32_t t = 0; t < family_length(family, answer); t++) {
         int32_t at = t < family->shared ? t : family->starts[answer] + t - family->shared;
-        if (family->ids[at] != json_integer_value(json_array_get(want, (size_t)t)))
+        if (family->ids[at] != json_integer_value(json_array_get(want, (size_t)t))) {
             fail_msg("pair %lld: token %d of answer %d differs", (long long)pair, t, answer);
+        }
     }
 }
 
@@ -73,8 +74,9 @@ static void same_ids(void **state)
     for (size_t r = 0; r < data.train->count; r++) {
         const struct family *family = &data.train->rankings[r].family;
         assert_int_equal(family->count, 2);
-        for (int32_t a = 0; a < 2; a++)
+        for (int32_t a = 0; a < 2; a++) {
             check_ids(family, a, json_array_get(json_array_get(ids, r), (size_t)a), (int64_t)r);
+        }
     }
     reward_data_close(&data);
     json_decref(root);
@@ -100,10 +102,12 @@ static void same_curve(void **state)
             for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
                 double difference = run_metric(methods[m].name, step, numbers[n].name) -
                                     json_number_value(json_object_get(want, numbers[n].name));
-                if (!(fabs(difference) <= numbers[n].bound))
+                if (!(fabs(difference) <= numbers[n].bound)) {
                     fail_msg("%s, step %d: %s is %.3g from TRL's", methods[m].name, step, numbers[n].name, difference);
-                if (n == 0)
+                }
+                if (n == 0) {
                     apart = fmax(apart, fabs(difference));
+                }
             }
         }
         print_message("%s: the loss is at most %.1e from TRL's over %d steps\n", methods[m].name, apart, STEPS);
@@ -132,9 +136,10 @@ static void same_gradients(void **state)
             assert_int_equal(count, want->count);
             safetensor_widen(values, want->data, want->dtype, count);
             double apart = relative_difference(got, values, count, 1e-3);
-            if (!(apart <= 10 * GRADIENT_BOUND))
+            if (!(apart <= 10 * GRADIENT_BOUND)) {
                 fail_msg("%s: the gradient of %s is %.2g of its norm from PyTorch's", methods[m].name, want->name,
                          apart);
+            }
             for (int64_t i = 0; i < count; i++) {
                 square += (double)values[i] * (double)values[i];
                 difference += ((double)got[i] - (double)values[i]) * ((double)got[i] - (double)values[i]);
@@ -153,8 +158,9 @@ static void same_gradients(void **state)
 static int setup(void **state)
 {
     struct err err;
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     must(file_make_dirs(temporary("trl"), &err));
     must(file_make_dirs(temporary("adapter"), &err));
@@ -169,9 +175,10 @@ static int setup(void **state)
         {"reward-trl/adapter", "adapter_model.safetensors", "adapter"},
         {"reward-trl", "pairs.jsonl", "."},
     };
-    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++)
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
         must(file_copy(fixture_path(copies[i].from, copies[i].file), temporary("%s/%s", copies[i].to, copies[i].file),
                        &err));
+    }
     return 0;
 }
 

@@ -34,8 +34,9 @@ static void copy_model(const char *from, const char *to)
 
 static int setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     copy_model("tiny-score/base", temporary("base"));
     copy_model("tiny-score/merged", temporary("merged"));
     return 0;
@@ -53,9 +54,10 @@ static void check_ids(const struct family *family, int32_t answer, const json_t 
 {
     int32_t shared = family->starts[0], own = family->starts[answer];
     assert_int_equal(json_array_size(expected), family_length(family, answer));
-    for (int32_t i = 0; i < family_length(family, answer); i++)
+    for (int32_t i = 0; i < family_length(family, answer); i++) {
         assert_int_equal(json_integer_value(json_array_get(expected, (size_t)i)),
                          family->ids[i < shared ? i : own + i - shared]);
+    }
 }
 
 static void encode_record(struct records *records, const struct family_encoder *encoder, const json_t *record)
@@ -72,11 +74,13 @@ static void encode_record(struct records *records, const struct family_encoder *
     struct family *family = &records->families[records->count++];
     must(family_encode(encoder, json_object_get(record, "messages"), answers, count, family, fits, &err));
     assert_int_equal(family->count, count);
-    for (int32_t a = 0; a < count; a++)
+    for (int32_t a = 0; a < count; a++) {
         check_ids(family, a, json_array_get(ids, (size_t)a));
+    }
     records->answers += count;
-    if (family_longest(family) > records->longest)
+    if (family_longest(family) > records->longest) {
         records->longest = family_longest(family);
+    }
 }
 
 static void open_records(struct records *records, const struct scorer *scorer)
@@ -95,8 +99,9 @@ static void open_records(struct records *records, const struct scorer *scorer)
 
 static void close_records(struct records *records)
 {
-    for (size_t i = 0; i < records->count; i++)
+    for (size_t i = 0; i < records->count; i++) {
         family_free(&records->families[i]);
+    }
     json_decref(records->json);
 }
 
@@ -146,13 +151,15 @@ static void score(const struct setting *setting, const struct family *families, 
     limits.tokens = tokens;
     struct pass *pass = given;
     struct batch batch;
-    if (!given)
+    if (!given) {
         must(pass_create(&pass, setting->scorer.model, &limits, &err));
+    }
     must(batch_create(&batch, limits.tokens, limits.segments, limits.predictions, &err));
     must(scorer_score(&setting->scorer, pass, &batch, families, count, scores, &err));
     batch_free(&batch);
-    if (!given)
+    if (!given) {
         pass_free(pass);
+    }
 }
 
 static void scores_are_those_of_transformers(void **state)
@@ -171,8 +178,9 @@ static void scores_are_those_of_transformers(void **state)
         expected_scores(&setting.records, want);
         score(&setting, setting.records.families, setting.records.count, 512, NULL, got);
         double difference = largest_difference(got, want, count);
-        if (!(difference < 2e-6))
+        if (!(difference < 2e-6)) {
             fail_msg("scores of %s differ by %g", folders[f].folder, difference);
+        }
         close_setting(&setting);
     }
 }
@@ -192,17 +200,19 @@ static void a_score_is_its_own(void **state)
     score(&setting, records->families, records->count, records->longest, NULL, apart);
     assert_memory_equal(together, apart, size);
     float *next = apart;
-    for (size_t i = 0; i < records->count; i++)
+    for (size_t i = 0; i < records->count; i++) {
         for (int32_t a = 0; a < records->families[i].count; a++) {
             const struct family *family = &records->families[i];
             struct family alone = {0};
             struct family_ids prompt = {family->ids, family->shared},
                               answer = {family->ids + family->starts[a], family->starts[a + 1] - family->starts[a]};
-            if (prompt.length > 0)
+            if (prompt.length > 0) {
                 must(family_from_ids(&alone, &prompt, &answer, 1, &err));
+            }
             score(&setting, prompt.length > 0 ? &alone : family, 1, 512, NULL, next++);
             family_free(&alone);
         }
+    }
     assert_memory_equal(together, apart, size);
     struct family none = {0};
     score(&setting, &none, 1, 512, NULL, apart); /* all of its answers were too long */
@@ -238,9 +248,10 @@ static void roles_share(void **state)
     must(models_load(&setting.models, setting.backend, &err));
     must(scorer_load(&setting.scorer, setting.backend, &err));
     size_t taken = 0;
-    for (int kind = 0; kind < MEMORY_KIND_COUNT; kind++)
+    for (int kind = 0; kind < MEMORY_KIND_COUNT; kind++) {
         taken += policy->regions.plan.bytes[kind] + merged->regions.plan.bytes[kind] +
                  setting.scorer.adapter->regions.plan.bytes[kind];
+    }
     assert_int_equal(taken, memory_plan_total(&plan));
     assert_non_null(policy->head.weight);
     assert_null(merged->head.weight);
@@ -312,8 +323,9 @@ static void runs(void **state)
 
     open_setting(&setting, &(struct scorer_options){.folder = run});
     score(&setting, setting.records.families, setting.records.count, 512, NULL, moved);
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         assert_true(fabs((double)plain[i] - 0.75 - (double)moved[i]) < 1e-6);
+    }
     assert_memory_equal(&own, &setting.scorer.text.fingerprint, sizeof own);
     close_setting(&setting);
 
@@ -364,8 +376,9 @@ static void expect_refusal(const char *folder, const char *base, const char *wor
     struct models models = {0};
     struct scorer scorer;
     assert_int_equal(scorer_open(&scorer, &(struct scorer_options){.folder = folder, .base = base}, &models, &err), -1);
-    if (!strstr(err.text, words))
+    if (!strstr(err.text, words)) {
         fail_msg("'%s' does not speak of '%s'", err.text, words);
+    }
     models_close(&models);
 }
 

@@ -18,8 +18,9 @@ static void write_records(const char *path, int count, uint64_t seed)
         strbuf_puts(&text, "{\"messages\": [{\"role\": \"user\", \"content\": \"what is");
         for (int part = 0; part < 2; part++) {
             uint64_t length = 1 + random_u64(seed, RANDOM_MIX, (uint64_t)r, (uint64_t)part) % (part ? 13 : 5);
-            for (uint64_t w = 0; w < length; w++)
+            for (uint64_t w = 0; w < length; w++) {
                 strbuf_printf(&text, " %s", words[random_u64(seed, RANDOM_MIX, (uint64_t)r, 10 + 2 * w) % 9]);
+            }
             strbuf_puts(&text, part ? "\"}]}\n" : "\"}, {\"role\": \"assistant\", \"content\": \"it is");
         }
     }
@@ -29,8 +30,9 @@ static void write_records(const char *path, int count, uint64_t seed)
 
 int sft_setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     tiny_text_make(temporary("model"));
     write_records(temporary("train.jsonl"), 32, 1);

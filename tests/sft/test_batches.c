@@ -27,15 +27,16 @@ static const struct {
 
 static void expect_close(const char *what, double got, double want)
 {
-    if (!(fabs(got - want) <= 1e-6))
+    if (!(fabs(got - want) <= 1e-6)) {
         fail_msg("%s is %.9f instead of %.9f", what, got, want);
+    }
 }
 
 static void every_way(const char *method, const char *keys)
 {
     double loss = 0, norm = 0;
     int64_t tokens = 0;
-    for (size_t w = 0; w < WAYS; w++)
+    for (size_t w = 0; w < WAYS; w++) {
         for (int checkpointing = 0; checkpointing < 2; checkpointing++) {
             char lines[512], what[128];
             snprintf(lines, sizeof lines, ONE_STEP "%s%sgradient_checkpointing: %s\n", keys, ways[w].lines,
@@ -56,6 +57,7 @@ static void every_way(const char *method, const char *keys)
             expect_close(what, run_metric("run", 1, "grad_norm") / norm, 1);
             remove_tree(temporary("run"));
         }
+    }
 }
 
 static void full_tuning(void **state)
@@ -73,12 +75,14 @@ static void lora(void **state)
 /* Eight records: what every way takes in its one step. */
 static int setup(void **state)
 {
-    if (sft_setup(state) != 0)
+    if (sft_setup(state) != 0) {
         return -1;
+    }
     struct strbuf all = read_bytes(temporary("train.jsonl"));
     size_t end = 0;
-    for (int lines = 0; lines < 8; end++)
+    for (int lines = 0; lines < 8; end++) {
         lines += all.data[end] == '\n';
+    }
     write_bytes(temporary("train.jsonl"), all.data, end);
     strbuf_free(&all);
     return 0;

@@ -57,8 +57,9 @@ static int fill(void *context, float *out, int64_t first, int64_t count, struct 
 {
     (void)err;
     const struct tensor *tensor = context;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         out[i] = tensor->number >= 0 ? drawn(tensor->number, first + i, tensor->columns) : 0;
+    }
     return 0;
 }
 
@@ -73,7 +74,7 @@ static void write_first_adapter(const char *folder, const char *model)
     must(model_config_read(&config, model, &err));
     must(architecture_linears(&linears, &linear_count, &config, &err));
     assert_in_range(config.layers, 1, LAYERS_MAX);
-    for (int32_t n = 0; n < linear_count; n++)
+    for (int32_t n = 0; n < linear_count; n++) {
         for (int b = 0; b < 2; b++, count++) {
             struct tensor *tensor = &tensors[count];
             peft_tensor_name(tensor->name, linears[n].path, b ? "lora_B.weight" : "lora_A.weight");
@@ -87,6 +88,7 @@ static void write_first_adapter(const char *folder, const char *model)
                                                     .read = fill,
                                                     .context = tensor};
         }
+    }
     mem_free(linears);
     static const char adapter_config[] =
         "{\"peft_type\": \"LORA\", \"r\": 16, \"lora_alpha\": 32, \"lora_dropout\": 0.0, \"target_modules\": "
@@ -112,9 +114,10 @@ static void check_formula(const json_t *fixture, const char *model)
     {
         long number = strtol(key, NULL, 10);
         assert_in_range(number, 0, linear_count - 1);
-        for (size_t i = 0; i < json_array_size(values); i++)
+        for (size_t i = 0; i < json_array_size(values); i++) {
             assert_true(drawn(number, (int64_t)i, linears[number].inputs) ==
                         (float)json_number_value(json_array_get(values, i)));
+        }
     }
     mem_free(linears);
 }
@@ -130,8 +133,9 @@ static void write_records(const char *path, const json_t *rows, size_t first, si
         const char *input = json_string_value(json_object_get(row, "input"));
         struct strbuf user = {0};
         strbuf_puts(&user, json_string_value(json_object_get(row, "instruction")));
-        if (input && *input)
+        if (input && *input) {
             strbuf_printf(&user, "\n%s", input);
+        }
         json_t *record = json_pack("{s: [{s: s, s: s}, {s: s, s: O}]}", "messages", "role", "user", "content",
                                    strbuf_text(&user), "role", "assistant", "content", json_object_get(row, "output"));
         assert_non_null(record);
@@ -158,17 +162,20 @@ static void check_records(const struct dataset *dataset, const json_t *want, con
         uint64_t hash = 0xCBF29CE484222325u;
         int32_t length = example->length - (example->trained[example->length - 1] ? 0 : 1);
         char text[20];
-        for (int32_t t = 0; t < length; t++)
-            for (int byte = 0; byte < 4; byte++)
+        for (int32_t t = 0; t < length; t++) {
+            for (int byte = 0; byte < 4; byte++) {
                 hash = (hash ^ ((uint32_t)example->ids[t] >> (8 * byte) & 255)) * 0x100000001B3u;
+            }
+        }
         snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
         if (length != json_integer_value(json_array_get(record, 0)) ||
             example->trained_count != json_integer_value(json_array_get(record, 1)) ||
-            strcmp(text, json_string_value(json_array_get(record, 2))) != 0)
+            strcmp(text, json_string_value(json_array_get(record, 2))) != 0) {
             fail_msg("%s record %zu has %d tokens, %d trained, %s; TRL has %lld, %lld, %s", what, i, length,
                      example->trained_count, text, (long long)json_integer_value(json_array_get(record, 0)),
                      (long long)json_integer_value(json_array_get(record, 1)),
                      json_string_value(json_array_get(record, 2)));
+        }
     }
 }
 
@@ -227,8 +234,9 @@ static void same_examples(void **state)
 
 static void expect_near(const char *what, int step, double got, double want, double bound)
 {
-    if (!(fabs(got - want) <= bound))
+    if (!(fabs(got - want) <= bound)) {
         fail_msg("step %d: %s is %.6f, TRL's is %.6f", step, what, got, want);
+    }
 }
 
 static void curve_in_f32(void **state)
@@ -267,10 +275,12 @@ static bool has_bf16(void)
     const char *line;
     size_t length;
     bool found = false;
-    if (file_lines_open(&lines, "/proc/cpuinfo", &err) != 0)
+    if (file_lines_open(&lines, "/proc/cpuinfo", &err) != 0) {
         return false;
-    while (!found && file_lines_next(lines, &line, &length, &err) == 1)
+    }
+    while (!found && file_lines_next(lines, &line, &length, &err) == 1) {
         found = memmem(line, length, "amx_bf16", 8) || memmem(line, length, "avx512_bf16", 11);
+    }
     file_lines_close(lines);
     return found;
 }
@@ -291,8 +301,9 @@ static void curve_in_bf16(void **state)
 static int setup(void **state)
 {
     struct err err;
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     log_set_quiet(true);
     json_t *rows = json_read_file(real_data("alpaca-1k.json"), 1 << 26, &err);
     assert_non_null(rows);
@@ -305,8 +316,9 @@ static int setup(void **state)
 
 int main(void)
 {
-    if (!real_model() || !real_data("alpaca-1k.json"))
+    if (!real_model() || !real_data("alpaca-1k.json")) {
         return SKIPPED;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_examples),
         cmocka_unit_test(curve_in_f32),

@@ -25,8 +25,9 @@ static void fake_make(struct fake *fake, const int32_t *lengths, size_t count, i
 {
     memset(fake, 0, sizeof *fake);
     assert_true(count <= EXAMPLES_MAX);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         fake->examples[i] = (struct example){.length = lengths[i], .trained_count = lengths[i] - 1};
+    }
     fake->dataset.examples = fake->examples;
     fake->dataset.count = count;
     fake->recipe.common.per_device_train_batch_size = fake->recipe.common.per_device_eval_batch_size = batch;
@@ -53,8 +54,9 @@ static void check_passes(const struct fake *fake)
     const struct sft_data *data = &fake->data;
     struct batch_limits limits = limits_of(fake);
     int64_t rows[EXAMPLES_MAX], batch = fake->recipe.common.per_device_train_batch_size, taken;
-    for (int64_t i = 0; i < data->order.count; i++)
+    for (int64_t i = 0; i < data->order.count; i++) {
         rows[i] = i;
+    }
     for (int64_t first = 0; first < data->order.count; first += taken) {
         taken = sft_data_pass_rows(data, rows + first, data->order.count - first);
         assert_true(taken >= 1 && taken <= batch && first + taken <= data->order.count);
@@ -66,8 +68,9 @@ static void check_passes(const struct fake *fake)
         }
         assert_true(tokens <= PASS_TOKENS || taken == 1);
         assert_true(tokens <= limits.tokens && taken <= limits.segments && trained <= limits.predictions);
-        if (taken < batch && first + taken < data->order.count)
+        if (taken < batch && first + taken < data->order.count) {
             assert_true(tokens + fake->examples[first + taken].length > PASS_TOKENS);
+        }
     }
 }
 
@@ -100,8 +103,9 @@ static void memory_does_not_grow_with_the_batch(void **state)
     (void)state;
     int32_t lengths[EXAMPLES_MAX];
     struct fake fake;
-    for (int i = 0; i < EXAMPLES_MAX; i++)
+    for (int i = 0; i < EXAMPLES_MAX; i++) {
         lengths[i] = 100 + i * 37 % 413;
+    }
     fake_make(&fake, lengths, EXAMPLES_MAX, 32);
     struct batch_limits limits = limits_of(&fake);
     assert_int_equal(limits.tokens, PASS_TOKENS);

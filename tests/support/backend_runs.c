@@ -19,16 +19,18 @@ static struct backend *guarded(struct backend *inner)
 
 static void assert_same_file(const struct stage_method *method, const char *file, const char *one, const char *other)
 {
-    if (!same_bytes(temporary("%s/%s", one, file), temporary("%s/%s", other, file)))
+    if (!same_bytes(temporary("%s/%s", one, file), temporary("%s/%s", other, file))) {
         fail_msg("%s: %s of the %s and the %s run differ", method->name, file, one, other);
+    }
 }
 
 void assert_same_runs(const struct backend_runs *runs, const struct stage_method *method, const char *one,
                       const char *other)
 {
     assert_same_file(method, method->result, one, other);
-    for (size_t i = 0; runs->compared[i]; i++)
+    for (size_t i = 0; runs->compared[i]; i++) {
         assert_same_file(method, runs->compared[i], one, other);
+    }
     struct strbuf a = run_metrics(one), b = run_metrics(other);
     assert_string_equal(a.data, b.data);
     strbuf_free(&a);
@@ -71,8 +73,9 @@ void steps_equal_the_reference(void **state)
     stage_finish(runs->stage, "plain", runs->reference_lines, NULL);
     for (int step = 1; step <= 3; step++) {
         double difference = fabs(run_metric("reference", step, "loss") - run_metric("plain", step, "loss"));
-        if (!(difference < 1e-5))
+        if (!(difference < 1e-5)) {
             fail_msg("step %d: the loss differs by %g from the reference's", step, difference);
+        }
         double norm = run_metric("reference", step, "grad_norm");
         assert_true(fabs(norm - run_metric("plain", step, "grad_norm")) < 1e-4 * norm);
     }

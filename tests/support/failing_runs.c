@@ -26,8 +26,9 @@ struct failure {
 void failing_runs_begin(void)
 {
     mem_hook_libraries(); /* jansson's allocations fail too */
-    if (access("/dev/shm", W_OK) == 0)
+    if (access("/dev/shm", W_OK) == 0) {
         setenv("TMPDIR", "/dev/shm", 0); /* thousands of runs need not wait for a disk */
+    }
 }
 
 /* A run of a method while the n-th allocation, or write, fails; 0: none. True: it was finished. */
@@ -60,8 +61,9 @@ static bool ends_with_a_line(const char *path)
 
 static bool is_one_of(const char *name, const char *const *names)
 {
-    while (*names && strcmp(*names, name) != 0)
+    while (*names && strcmp(*names, name) != 0) {
         names++;
+    }
     return *names != NULL;
 }
 
@@ -73,8 +75,9 @@ static void check_file(const struct failing_runs *runs, const char *name, long n
     bool whole = is_one_of(name, growing)
                      ? ends_with_a_line(path)
                      : is_one_of(name, runs->changing) || same_bytes(temporary("whole/%s", name), path);
-    if (!whole)
+    if (!whole) {
         fail_msg("failure %ld left another %s than an undisturbed run", n, name);
+    }
 }
 
 /* Every file below run/`folder` is whole under its name, and none has another. */
@@ -87,12 +90,14 @@ static void check_files(const struct failing_runs *runs, const char *folder, lon
     for (size_t i = 0; i < count; i++) {
         char name[256];
         snprintf(name, sizeof name, "%s%s%s", folder, *folder ? "/" : "", names[i]);
-        if (!file_exists(temporary("whole/%s", name)))
+        if (!file_exists(temporary("whole/%s", name))) {
             fail_msg("failure %ld left %s behind", n, name);
-        if (file_is_dir(temporary("run/%s", name)))
+        }
+        if (file_is_dir(temporary("run/%s", name))) {
             check_files(runs, name, n);
-        else
+        } else {
             check_file(runs, name, n);
+        }
     }
     file_names_free(names, count);
 }
@@ -100,21 +105,25 @@ static void check_files(const struct failing_runs *runs, const char *folder, lon
 /* What a failing run leaves could have been left by an undisturbed one that was stopped; a finished one is complete. */
 static void check_folder(const struct failing_runs *runs, size_t method, bool is_finished, long n)
 {
-    if (!file_exists(temporary("run")))
+    if (!file_exists(temporary("run"))) {
         return;
+    }
     check_files(runs, "", n);
     bool finished = file_exists(temporary("run/state.json"));
-    if (is_finished)
+    if (is_finished) {
         assert_true(finished);
-    if (finished && !file_exists(temporary("run/%s", runs->methods[method].result)))
+    }
+    if (finished && !file_exists(temporary("run/%s", runs->methods[method].result))) {
         fail_msg("failure %ld left a run without its result that says it is finished", n);
+    }
 }
 
 static void make_whole(const struct failing_runs *runs, size_t method)
 {
     struct err err = {{0}};
-    if (!run(runs, method, &err))
+    if (!run(runs, method, &err)) {
         fail_msg("the undisturbed run failed: %s", err.text);
+    }
     remove_tree(temporary("whole"));
     assert_int_equal(rename(temporary("run"), temporary("whole")), 0);
 }
@@ -123,14 +132,18 @@ static void make_whole(const struct failing_runs *runs, size_t method)
 static void go_on(const struct failing_runs *runs, size_t method, const char *what, long n)
 {
     struct err err = {{0}};
-    if (!run(runs, method, &err))
+    if (!run(runs, method, &err)) {
         fail_msg("after %s %ld failed the run did not go on: %s", what, n, err.text);
+    }
     check_folder(runs, method, true, n);
-    if (names_in(temporary("run")) != names_in(temporary("whole")))
+    if (names_in(temporary("run")) != names_in(temporary("whole"))) {
         fail_msg("after %s %ld failed the run ended with other files", what, n);
-    for (size_t i = 0; runs->kept[i]; i++)
-        if (!same_bytes(temporary("whole/%s", runs->kept[i]), temporary("run/%s", runs->kept[i])))
+    }
+    for (size_t i = 0; runs->kept[i]; i++) {
+        if (!same_bytes(temporary("whole/%s", runs->kept[i]), temporary("run/%s", runs->kept[i]))) {
             fail_msg("after %s %ld failed the run ended with another %s", what, n, runs->kept[i]);
+        }
+    }
 }
 
 /* One failure after another, evenly spread where there are more than TRIES_MAX. `want`: what every sentence speaks of.
@@ -152,12 +165,14 @@ static void inject(const struct failing_runs *runs, size_t method, struct failur
         bool finished = run_failing(runs, method, &failure, &err);
         if (!finished) {
             failures++;
-            if (!strstr(err.text, want))
+            if (!strstr(err.text, want)) {
                 fail_msg("%s %ld of %ld failed with '%s'", what, n, total, err.text);
+            }
         }
         check_folder(runs, method, finished, n);
-        if (n % 7 == 0)
+        if (n % 7 == 0) {
             go_on(runs, method, what, n);
+        }
         remove_tree(temporary("run"));
     }
     print_message("%s: %ld of %ld tried, %ld ended the run\n", what, (total - 1) / stride + 1, total, failures);
@@ -167,14 +182,16 @@ static void inject(const struct failing_runs *runs, size_t method, struct failur
 void failing_allocations(void **state)
 {
     const struct failing_runs *runs = *state;
-    for (size_t method = 0; method < runs->count; method++)
+    for (size_t method = 0; method < runs->count; method++) {
         inject(runs, method, (struct failure){.fail_at = mem_fail_at, .count = mem_count}, "allocation", "memory");
+    }
 }
 
 void failing_writes(void **state)
 {
     const struct failing_runs *runs = *state;
-    for (size_t method = 0; method < runs->count; method++)
+    for (size_t method = 0; method < runs->count; method++) {
         inject(runs, method, (struct failure){.fail_at = file_fail_at, .count = file_count}, "write",
                "No space left on device");
+    }
 }

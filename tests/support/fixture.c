@@ -31,8 +31,9 @@ struct backend *fixture_backend(void)
     struct err err;
     struct backend *backend;
     const char *which = getenv("ATTUNE_TEST_BACKEND");
-    if (!which || strcmp(which, "reference") != 0)
+    if (!which || strcmp(which, "reference") != 0) {
         return cpu_backend(DTYPE_F32, 2);
+    }
     must(reference_backend_create(&backend, DTYPE_F32, &err));
     return backend;
 }
@@ -89,8 +90,9 @@ double largest_difference(const float *a, const float *b, int64_t count)
     double most = 0;
     for (int64_t i = 0; i < count; i++) {
         double difference = fabs((double)a[i] - (double)b[i]);
-        if (!(difference <= most)) /* a NaN wins */
+        if (!(difference <= most)) { /* a NaN wins */
             most = difference;
+        }
     }
     return most;
 }
@@ -124,9 +126,11 @@ struct safetensor_spec copied_tensor(const struct safetensor *tensor)
 
 const struct parameter *find_parameter(const struct parameter_list *list, const char *name)
 {
-    for (int32_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i].name, name) == 0)
+    for (int32_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].name, name) == 0) {
             return &list->items[i];
+        }
+    }
     fail_msg("there is no parameter '%s'", name);
     return NULL;
 }

@@ -27,8 +27,9 @@ double run_metric(const char *name, int step, const char *key)
         json_decref(record);
     }
     file_lines_close(lines);
-    if (!found)
+    if (!found) {
         fail_msg("%s/metrics.jsonl has no '%s' at step %d", name, key, step);
+    }
     return value;
 }
 

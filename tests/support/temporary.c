@@ -61,8 +61,9 @@ size_t lines_in(const char *path)
 {
     struct strbuf text = read_bytes(path);
     size_t lines = 0;
-    for (size_t i = 0; i < text.length; i++)
+    for (size_t i = 0; i < text.length; i++) {
         lines += text.data[i] == '\n';
+    }
     strbuf_free(&text);
     return lines;
 }
@@ -87,8 +88,9 @@ size_t names_in(const char *path)
     struct err err;
     char **names;
     size_t count;
-    if (!file_exists(path))
+    if (!file_exists(path)) {
         return 0;
+    }
     must(file_list(&names, &count, path, &err));
     file_names_free(names, count);
     return count;

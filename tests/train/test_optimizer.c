@@ -73,16 +73,18 @@ static void take_step(struct setting *setting, size_t step, double *loss, double
     fixture_batch(&batch, json_array_get(json_object_get(setting->json, "steps"), step));
     size_t count = (size_t)batch.prediction_count;
     float *dlogprob = mem_alloc(count, sizeof *dlogprob, &err), *logprob = mem_alloc(count, sizeof *logprob, &err);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         dlogprob[i] = -1.0f / (float)count;
+    }
     optimizer_clear_gradients(setting->optimizer);
     pass_load(setting->pass, &batch);
     pass_forward(setting->pass, overlay, true);
     struct predictions out = {.logprob = logprob};
     must(pass_predict_and_backward(setting->pass, overlay, dlogprob, &out, &err));
     *loss = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         *loss -= (double)logprob[i] / (double)count;
+    }
     bool applied;
     must(optimizer_step(setting->optimizer, number(json_object_get(setting->curve, "optimizer"), "lr"), grad_norm,
                         &applied, &err));
@@ -104,12 +106,14 @@ static void check_weights(const struct setting *setting, const char *file, const
         char name[200];
         snprintf(name, sizeof name, "%s.%s", which, parameter->name);
         const struct safetensor *tensor = safetensors_find(expected, name);
-        if (!tensor)
+        if (!tensor) {
             fail_msg("the fixture has no tensor '%s'", name);
+        }
         float *got = fetch(setting->backend, parameter->master, tensor->count);
         double difference = largest_difference(got, tensor->data, tensor->count);
-        if (!(difference < tolerance * lr))
+        if (!(difference < tolerance * lr)) {
             fail_msg("%s differs by %g learning rates", name, difference / lr);
+        }
         mem_free(got);
     }
     safetensors_close(expected);
@@ -125,13 +129,16 @@ static void follow_curve(const char *kind, const char *file)
         double loss, grad_norm;
         take_step(&setting, step, &loss, &grad_norm);
         const json_t *want = json_array_get(log, step);
-        if (!(fabs(loss - number(want, "loss")) < 1e-4))
+        if (!(fabs(loss - number(want, "loss")) < 1e-4)) {
             fail_msg("%s step %zu: loss %.7f instead of %.7f", kind, step + 1, loss, number(want, "loss"));
-        if (!(fabs(grad_norm / number(want, "grad_norm") - 1) < 1e-3))
+        }
+        if (!(fabs(grad_norm / number(want, "grad_norm") - 1) < 1e-3)) {
             fail_msg("%s step %zu: gradient norm %.7f instead of %.7f", kind, step + 1, grad_norm,
                      number(want, "grad_norm"));
-        if (step == 0)
+        }
+        if (step == 0) {
             check_weights(&setting, file, "step1", 0.02);
+        }
     }
     check_weights(&setting, file, "final", 0.1);
     close_setting(&setting);
@@ -157,8 +164,9 @@ static void state_through_files(void **state)
     struct setting first, second;
     double loss[2], norm[2];
     open_setting(&first, "lora");
-    for (size_t step = 0; step < 3; step++)
+    for (size_t step = 0; step < 3; step++) {
         take_step(&first, step, &loss[0], &norm[0]);
+    }
     must(optimizer_save(first.optimizer, temporary("optimizer.safetensors"), &err));
     must(adapter_save(first.adapter, temporary("."), "tiny-llama", &err));
     open_setting(&second, "lora");

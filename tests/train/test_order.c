@@ -50,8 +50,9 @@ static void rows_in_their_order(void **state)
         int64_t count = row_order_step(&order, step, &rows);
         assert_int_equal(count, step % 3 < 2 ? 4 : 2);
         assert_int_equal(order.epoch, step / 3);
-        for (int64_t i = 0; i < count; i++)
+        for (int64_t i = 0; i < count; i++) {
             assert_int_equal(rows[i], step % 3 * 4 + i);
+        }
     }
     row_order_close(&order);
 }
@@ -74,8 +75,9 @@ static void shuffled_rows(void **state)
                 assert_false(seen[rows[i]]);
                 seen[rows[i]] = true;
             }
-            if (step == 0)
+            if (step == 0) {
                 memcpy(first, rows, sizeof first);
+            }
         }
     }
     row_order_step(&order, 3, &rows);

@@ -58,12 +58,12 @@ static void open_part(struct setting *setting, int number)
 
 static int open_run(struct setting *setting, int64_t total_steps, const struct run_identity *as, struct err *err)
 {
-    int rc = run_open(&setting->run, setting->recipe, as, total_steps, &setting->numbers, err);
-    if (rc == 0) {
+    int result = run_open(&setting->run, setting->recipe, as, total_steps, &setting->numbers, err);
+    if (result == 0) {
         setting->run->parts = setting->parts;
         setting->run->part_count = 2;
     }
-    return rc;
+    return result;
 }
 
 static void begin(struct setting *setting, const char *lines)
@@ -101,8 +101,9 @@ static void set_tensor(struct setting *setting, int part, float value)
     const struct parameter *parameter = &setting->trainables[part].parameters->items[0];
     size_t count = (size_t)parameter_size(parameter);
     float *values = mem_alloc(count, sizeof *values, &err);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         values[i] = value;
+    }
     setting->backend->upload(setting->backend, parameter->master, values, count * sizeof *values);
     mem_free(values);
 }
@@ -132,8 +133,9 @@ static void make_step(struct setting *setting)
 
 static void make_steps(struct setting *setting, int64_t last)
 {
-    while (setting->run->state.step < last)
+    while (setting->run->state.step < last) {
         make_step(setting);
+    }
 }
 
 static void expect_checkpoints(const char *expected)
@@ -142,9 +144,11 @@ static void expect_checkpoints(const char *expected)
     char **names, there[256] = "";
     size_t count, length = 0;
     must(file_list(&names, &count, temporary("run"), &err));
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(names[i], "checkpoint-", 11) == 0)
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(names[i], "checkpoint-", 11) == 0) {
             length += (size_t)snprintf(there + length, sizeof there - length, "%s%s", length ? " " : "", names[i] + 11);
+        }
+    }
     file_names_free(names, count);
     assert_string_equal(there, expected);
 }
@@ -188,10 +192,12 @@ static void expect_refusal(const char *lines, const struct run_identity *as, con
     struct setting setting;
     struct hash before = folder_hash(temporary("run"));
     begin(&setting, lines);
-    if (open_run(&setting, TOTAL, as, &err) == 0)
+    if (open_run(&setting, TOTAL, as, &err) == 0) {
         fail_msg("a run that should be refused (%s) was opened", reason);
-    if (!strstr(err.text, reason) || !strstr(err.text, other))
+    }
+    if (!strstr(err.text, reason) || !strstr(err.text, other)) {
         fail_msg("'%s' does not speak of '%s' and '%s'", err.text, reason, other);
+    }
     struct hash after = folder_hash(temporary("run"));
     assert_true(before.high == after.high && before.low == after.low);
     end(&setting);
@@ -515,13 +521,14 @@ static void a_checkpoint_that_finds_no_room(void **state)
     long failures = 0;
     for (long n = 1; n == failures + 1; n++) {
         file_fail_at(n);
-        int rc = run_save_checkpoint(setting.run, &err);
+        int result = run_save_checkpoint(setting.run, &err);
         bool reached = file_count() >= n;
         file_fail_at(0);
-        if (!reached)
+        if (!reached) {
             break;
+        }
         failures++;
-        assert_int_equal(rc, -1);
+        assert_int_equal(result, -1);
         assert_non_null(strstr(err.text, "No space left on device"));
         if (!file_exists(temporary("run/checkpoint-2"))) { /* only the sync of the folder comes behind the rename */
             struct hash after = folder_hash(temporary("run/checkpoint-1"));
@@ -588,8 +595,9 @@ static void an_early_stop_survives_a_kill(void **state)
     loop_init(&loop, setting.recipe, &(struct step_counts){.per_epoch = TOTAL, .total = TOTAL});
     loop.run = setting.run;
     loop.stage.step = step_too_many;
-    if (loop_run(&loop, &err) != LOOP_FINISHED)
+    if (loop_run(&loop, &err) != LOOP_FINISHED) {
         fail_msg("%s", err.text);
+    }
     assert_true(file_exists(temporary("run/adapter_model.safetensors")));
     end(&setting);
     begin_run(&setting, "early_stopping_patience: 2\n");

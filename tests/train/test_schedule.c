@@ -40,8 +40,9 @@ static void stays_and_falls_at_the_end(void **state)
     struct schedule schedule = {
         .kind = SCHEDULE_WARMUP_STABLE_DECAY, .learning_rate = 1, .warmup_steps = 2, .total_steps = 20};
     static const double rates[] = {0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0, 0};
-    for (int64_t step = 0; step < (int64_t)(sizeof rates / sizeof *rates); step++)
+    for (int64_t step = 0; step < (int64_t)(sizeof rates / sizeof *rates); step++) {
         assert_true(fabs(schedule_rate(&schedule, step) - rates[step]) < 1e-15);
+    }
     schedule.min_lr_rate = 0.5;
     assert_true(fabs(schedule_rate(&schedule, 18) - 0.75) < 1e-15);
     schedule = (struct schedule){.kind = SCHEDULE_WARMUP_STABLE_DECAY, .learning_rate = 1, .total_steps = 1};

@@ -17,8 +17,9 @@
 /* The files of a base model: neither config.json nor the tokenizer knows the end of a turn as an end. */
 static int setup(void **state)
 {
-    if (temporary_setup(state) != 0)
+    if (temporary_setup(state) != 0) {
         return -1;
+    }
     tiny_text_make(temporary("tuned"));
     tiny_text_make(temporary("base"));
     static const struct {
@@ -51,8 +52,9 @@ static void expect(const char *folder, const char *chat_template, int32_t closin
     must(model_text_open(&text, temporary("%s", folder), chat_template, &err));
     struct stop_tokens stop = stop_tokens_of(&config, &text);
     assert_int_equal(text.closing_token, closing);
-    for (int i = 0; i == 0 || want[i - 1] >= 0; i++)
+    for (int i = 0; i == 0 || want[i - 1] >= 0; i++) {
         assert_int_equal(stop.ids[i], want[i]);
+    }
     model_text_close(&text);
 }
 
@@ -96,8 +98,9 @@ static void a_full_list(void **state)
     struct model_config config;
     must(model_config_read(&config, temporary("base"), &err));
     must(model_text_open(&text, temporary("base"), NULL, &err));
-    for (int i = 0; i < STOP_TOKENS_MAX; i++)
+    for (int i = 0; i < STOP_TOKENS_MAX; i++) {
         config.stop_tokens[i] = 100 + i;
+    }
     config.stop_tokens[STOP_TOKENS_MAX] = -1;
     struct stop_tokens stop = stop_tokens_of(&config, &text);
     assert_int_equal(stop.ids[STOP_TOKENS_MAX - 1], 100 + STOP_TOKENS_MAX - 1);
@@ -116,15 +119,16 @@ static void want_of_memory(void **state)
         struct err err;
         struct model_text text;
         mem_fail_at(n);
-        int rc = model_text_open(&text, temporary("base"), NULL, &err);
+        int result = model_text_open(&text, temporary("base"), NULL, &err);
         bool reached = mem_count() >= n;
         mem_fail_at(0);
-        if (rc == 0) {
+        if (result == 0) {
             assert_int_equal(text.closing_token, IM_END);
             model_text_close(&text);
         }
-        if (!reached)
+        if (!reached) {
             break;
+        }
     }
 }
 

@@ -24,11 +24,13 @@ static const char *file_of(const char *header, size_t size, int64_t claimed)
     const char *path = temporary("x.safetensors");
     struct strbuf bytes = {0};
     uint64_t length = claimed < 0 ? strlen(header) : (uint64_t)claimed;
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         strbuf_putc(&bytes, (char)(length >> (8 * i) & 255));
+    }
     strbuf_puts(&bytes, header);
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         strbuf_putc(&bytes, (char)(i + 1));
+    }
     write_bytes(path, bytes.data, bytes.length);
     strbuf_free(&bytes);
     return path;
@@ -38,10 +40,12 @@ static void refuse(const char *path, const char *words)
 {
     struct safetensors *files;
     struct err err = {{0}};
-    if (safetensors_open(&files, path, &err) == 0)
+    if (safetensors_open(&files, path, &err) == 0) {
         fail_msg("a file that should be refused (%s) was read", words);
-    if (!strstr(err.text, words) || !strstr(err.text, "x.safetensors"))
+    }
+    if (!strstr(err.text, words) || !strstr(err.text, "x.safetensors")) {
         fail_msg("'%s' does not speak of '%s' in x.safetensors", err.text, words);
+    }
 }
 
 static void broken_files(void **state)
@@ -90,8 +94,9 @@ static void broken_files(void **state)
         {"{" ENTRY("a", "F32", "[2]", 0, 8) "," ENTRY("a", "F32", "[2]", 8, 16) "}", 16, -1, "duplicate"},
         {"{" ENTRY("a", "F32", "[2]", 0, 8) "," ENTRY("a", "F32", "[2]", 0, 8) "}", 8, -1, "duplicate"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         refuse(file_of(cases[i].header, cases[i].data, cases[i].claimed), cases[i].words);
+    }
     write_bytes(temporary("x.safetensors"), "1234567", 7);
     refuse(temporary("x.safetensors"), "too few");
     write_bytes(temporary("x.safetensors"), "", 0);
@@ -130,8 +135,9 @@ static void damaged_bytes(void **state)
         *byte = (char)random_u64(1, RANDOM_MIX, n, 0);
         write_bytes(temporary("x.safetensors"), good.data, good.length);
         *byte = kept;
-        if (safetensors_open(&files, temporary("x.safetensors"), &err) != 0)
+        if (safetensors_open(&files, temporary("x.safetensors"), &err) != 0) {
             continue;
+        }
         read++;
         for (int32_t i = 0; i < safetensors_count(files); i++) {
             const struct safetensor *tensor = safetensors_at(files, i);
@@ -196,10 +202,12 @@ static void refuse_index(const char *index, const char *words)
     struct safetensors *files;
     struct err err = {{0}};
     write_bytes(temporary("folder/model.safetensors.index.json"), index, strlen(index));
-    if (safetensors_open_folder(&files, temporary("folder"), &err) == 0)
+    if (safetensors_open_folder(&files, temporary("folder"), &err) == 0) {
         fail_msg("an index that should be refused (%s) was read", words);
-    if (!strstr(err.text, words))
+    }
+    if (!strstr(err.text, words)) {
         fail_msg("'%s' does not speak of '%s'", err.text, words);
+    }
 }
 
 static void indexes(void **state)
@@ -260,8 +268,9 @@ static void written_and_read(void **state)
     float numbers[] = {0.0f, -1.5f, 1.0f / 3, 65504.0f, 1e-7f, -0.0f};
     static const char *const names[] = {"f32", "bf16", "a \"quoted\" name \xc3\xa9"};
     struct safetensor_spec specs[3];
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         specs[i] = (struct safetensor_spec){names[i], (enum dtype)i, 2, {2, 3}, read_numbers, numbers};
+    }
     static const char *const metadata[] = {"attune.key", "a\nvalue", NULL};
     must(safetensors_write(temporary("w.safetensors"), specs, 3, metadata, &err));
     must(safetensors_open(&files, temporary("w.safetensors"), &err));
@@ -303,25 +312,29 @@ static void number_formats(void **state)
         float got, want = float_from_f16(half);
         safetensor_widen(&got, &half, DTYPE_F16, 1);
         assert_true(isnan(want) ? isnan(got) : memcmp(&got, &want, sizeof got) == 0);
-        if (!isnan(want))
+        if (!isnan(want)) {
             assert_int_equal(f16_from_f32(got), half);
+        }
         want = float_from_bf16(half);
         safetensor_widen(&got, &half, DTYPE_BF16, 1);
         assert_true(isnan(want) ? isnan(got) : memcmp(&got, &want, sizeof got) == 0);
-        if (!isnan(want))
+        if (!isnan(want)) {
             assert_int_equal(bf16_from_f32(got), half);
+        }
     }
     for (uint64_t n = 0; n < 200000; n++) {
         uint32_t bits = (uint32_t)random_u64(2, RANDOM_MIX, n, 0);
         float value;
         memcpy(&value, &bits, sizeof value);
-        if (isnan(value))
+        if (isnan(value)) {
             continue;
+        }
         assert_int_equal(bf16_from_f32(value), bf16_from_float(value));
-        if (fabsf(value) < 65520.0f)
+        if (fabsf(value) < 65520.0f) {
             assert_int_equal(f16_from_f32(value), f16_from_float(value));
-        else
+        } else {
             assert_int_equal(f16_from_f32(value) & 0x7fff, 0x7c00);
+        }
     }
 }
 
