@@ -4,10 +4,11 @@
 #
 #     tests/bench/compare.sh BEFORE AFTER [ROUNDS [ROW...]]      a ROW is a script and perhaps a dtype: "sft_lora f32"
 #
-# Prints a line a row: the two rates, their ratio (above 1: AFTER is faster), and the peak memory of both. Needs LAB or BENCH_MODEL (README.md).
+# Prints a line a row: the two rates, their ratio (above 1: AFTER is faster), and the peak memory of both, and appends it to compare.csv
+# (COMPARE_RESULTS). Needs LAB or BENCH_MODEL (README.md).
 set -euo pipefail
 if [ $# -lt 2 ] || [ ! -x "$1/attune" ] || [ ! -x "$2/attune" ]; then
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,6 +20,11 @@ results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 # Peers are looked for under LAB: an empty folder has none.
 export BENCH_MODEL=${BENCH_MODEL:-${LAB:?LAB or BENCH_MODEL must name a model, see README.md}/smol135} LAB=$results BENCH_PEER_DTYPES=none
+
+table=${COMPARE_RESULTS:-$folder/compare.csv}
+[ -s "$table" ] || echo 'date,cpu,before,after,row,unit,rate before,rate after,ratio,MiB before,MiB after,rounds,load' > "$table"
+cpu=$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo | tr -d ',')
+commit_of() { git -C "$1" rev-parse --short HEAD 2> /dev/null || echo none; }
 
 # <build> <row>: one run, its line goes to the build's results.
 run() {
@@ -47,6 +53,7 @@ for row in "$@"; do
     done
     read -r unit old old_mib < <(best before)
     read -r _ new new_mib < <(best after)
-    awk -v row="$row" -v old="$old" -v new="$new" -v unit="$unit" -v a="$old_mib" -v b="$new_mib" \
-        'BEGIN { printf "%-22s %10s %10s %-9s %6.3f %8s %8s\n", row, old, new, unit, unit == "s" ? old / new : new / old, a, b }'
+    ratio=$(awk -v old="$old" -v new="$new" -v unit="$unit" 'BEGIN { printf "%.3f", unit == "s" ? old / new : new / old }')
+    printf '%-22s %10s %10s %-9s %6s %8s %8s\n' "$row" "$old" "$new" "$unit" "$ratio" "$old_mib" "$new_mib"
+    echo "$(date -u +%F),$cpu,$(commit_of "$before"),$(commit_of "$after"),$row,$unit,$old,$new,$ratio,$old_mib,$new_mib,$rounds,$(cut -d' ' -f1 /proc/loadavg)" >> "$table"
 done
