@@ -10,7 +10,7 @@
 #include <string.h>
 #include <yaml.h>
 
-struct reader {
+struct yaml_reader {
     struct recipe_loader *loader;
     yaml_document_t *document;
     struct key_place whole; /* an option's place, which holds for every node; ORIGIN_FILE: nodes have their own */
@@ -29,7 +29,7 @@ static int out_of_memory(struct err *err)
     return err_set(err, "out of memory while reading YAML; close other programs or choose smaller sizes");
 }
 
-static struct key_place place_at(const struct reader *reader, yaml_mark_t mark)
+static struct key_place place_at(const struct yaml_reader *reader, yaml_mark_t mark)
 {
     struct key_place place = reader->whole;
     if (place.origin == ORIGIN_FILE) {
@@ -39,12 +39,12 @@ static struct key_place place_at(const struct reader *reader, yaml_mark_t mark)
     return place;
 }
 
-static struct key_place place_of(const struct reader *reader, const yaml_node_t *node)
+static struct key_place place_of(const struct yaml_reader *reader, const yaml_node_t *node)
 {
     return place_at(reader, node->start_mark);
 }
 
-static yaml_node_t *node_at(const struct reader *reader, int index)
+static yaml_node_t *node_at(const struct yaml_reader *reader, int index)
 {
     yaml_node_t *node = yaml_document_get_node(reader->document, index);
     assert(node);
@@ -52,7 +52,7 @@ static yaml_node_t *node_at(const struct reader *reader, int index)
 }
 
 /* The text of a scalar; NULL, with a mistake noted, for anything else. libyaml ends every scalar with a zero. */
-static const char *text_of(struct reader *reader, const yaml_node_t *node, const char *what)
+static const char *text_of(struct yaml_reader *reader, const yaml_node_t *node, const char *what)
 {
     static const char *const kinds[] = {[YAML_NO_NODE] = "nothing",
                                         [YAML_SCALAR_NODE] = "a scalar",
@@ -85,14 +85,14 @@ static bool is_null(const yaml_node_t *node)
     return false;
 }
 
-static int set_scalar(struct reader *reader, void *base, const struct key *key, const yaml_node_t *node,
+static int set_scalar(struct yaml_reader *reader, void *base, const struct key *key, const yaml_node_t *node,
                       struct err *err)
 {
     const char *text = text_of(reader, node, key->name);
     return text ? loader_set(reader->loader, base, key, text, place_of(reader, node), err) : 0;
 }
 
-static int set_list_of_texts(struct reader *reader, void *base, const struct key *key, const yaml_node_t *node,
+static int set_list_of_texts(struct yaml_reader *reader, void *base, const struct key *key, const yaml_node_t *node,
                              struct err *err)
 {
     key_clear(base, key);
@@ -113,10 +113,12 @@ static int set_list_of_texts(struct reader *reader, void *base, const struct key
     return 0;
 }
 
-static int set_node(struct reader *reader, void *base, const struct key *key, const yaml_node_t *node, struct err *err);
+static int set_node(struct yaml_reader *reader, void *base, const struct key *key, const yaml_node_t *node,
+                    struct err *err);
 
 /* Notes a name that stands twice in one mapping; *seen is where it stood before. */
-static bool seen_before(struct reader *reader, struct key_place *seen, const struct key *key, struct key_place place)
+static bool seen_before(struct yaml_reader *reader, struct key_place *seen, const struct key *key,
+                        struct key_place place)
 {
     if (seen->origin == ORIGIN_FILE && place.origin == ORIGIN_FILE) {
         loader_mistake(reader->loader, place, "%s stands here a second time; the first is in line %d, column %d",
@@ -127,7 +129,7 @@ static bool seen_before(struct reader *reader, struct key_place *seen, const str
     return false;
 }
 
-static int read_entry_member(struct reader *reader, struct recipe_dataset *entry, struct key_place *seen,
+static int read_entry_member(struct yaml_reader *reader, struct recipe_dataset *entry, struct key_place *seen,
                              const yaml_node_t *name_node, const yaml_node_t *value, struct err *err)
 {
     const char *name = text_of(reader, name_node, "the name of a dataset's member");
@@ -149,7 +151,7 @@ static int read_entry_member(struct reader *reader, struct recipe_dataset *entry
     return set_node(reader, entry, key, value, err);
 }
 
-static int add_dataset(struct reader *reader, const struct key *key, const yaml_node_t *node, struct err *err)
+static int add_dataset(struct yaml_reader *reader, const struct key *key, const yaml_node_t *node, struct err *err)
 {
     struct recipe_dataset *entry;
     struct key_place place = place_of(reader, node);
@@ -180,7 +182,7 @@ static int add_dataset(struct reader *reader, const struct key *key, const yaml_
     return 0;
 }
 
-static int set_datasets(struct reader *reader, const struct key *key, const yaml_node_t *node, struct err *err)
+static int set_datasets(struct yaml_reader *reader, const struct key *key, const yaml_node_t *node, struct err *err)
 {
     key_clear(reader->loader->recipe, key);
     if (node->type != YAML_SEQUENCE_NODE) {
@@ -198,7 +200,8 @@ static int set_datasets(struct reader *reader, const struct key *key, const yaml
 }
 
 /* A key's value, whatever its type. */
-static int set_node(struct reader *reader, void *base, const struct key *key, const yaml_node_t *node, struct err *err)
+static int set_node(struct yaml_reader *reader, void *base, const struct key *key, const yaml_node_t *node,
+                    struct err *err)
 {
     if (key->type == KEY_DATASETS) {
         return set_datasets(reader, key, node, err);
@@ -213,7 +216,7 @@ static int set_node(struct reader *reader, void *base, const struct key *key, co
  * Other tools nest their keys (tokenizer: {max_seq_len: 2048}). Notes each nested name that means something here and
  * returns how many did.
  */
-static int note_nested(struct reader *reader, const char *path, const yaml_node_t *node, int depth)
+static int note_nested(struct yaml_reader *reader, const char *path, const yaml_node_t *node, int depth)
 {
     int noted = 0;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
@@ -234,7 +237,8 @@ static int note_nested(struct reader *reader, const char *path, const yaml_node_
     return noted;
 }
 
-static int read_pair(struct reader *reader, const yaml_node_t *name_node, const yaml_node_t *value, struct err *err)
+static int read_pair(struct yaml_reader *reader, const yaml_node_t *name_node, const yaml_node_t *value,
+                     struct err *err)
 {
     struct recipe_loader *loader = reader->loader;
     struct key_place place = place_of(reader, name_node);
@@ -265,7 +269,7 @@ static int read_pair(struct reader *reader, const yaml_node_t *name_node, const 
     return 0;
 }
 
-static int read_root(struct reader *reader, const yaml_node_t *root, struct err *err)
+static int read_root(struct yaml_reader *reader, const yaml_node_t *root, struct err *err)
 {
     if (is_null(root)) {
         return 0; /* an empty recipe: what is missing is said at the end */
@@ -339,7 +343,7 @@ static int look_through(struct recipe_loader *loader, yaml_parser_t *parser, str
     return 0;
 }
 
-static int use_document(struct reader *reader, yaml_parser_t *parser, const struct key *key, struct err *err)
+static int use_document(struct yaml_reader *reader, yaml_parser_t *parser, const struct key *key, struct err *err)
 {
     yaml_document_t first, second;
     if (!yaml_parser_load(parser, &first)) {
@@ -379,7 +383,7 @@ static int read_text(struct recipe_loader *loader, const char *text, size_t leng
         if (pass == 0) {
             status = look_through(loader, &parser, whole, &sound, err);
         } else {
-            struct reader reader = {.loader = loader, .whole = whole, .foreign_budget = FOREIGN_NODES_MAX};
+            struct yaml_reader reader = {.loader = loader, .whole = whole, .foreign_budget = FOREIGN_NODES_MAX};
             status = use_document(&reader, &parser, key, err);
         }
         yaml_parser_delete(&parser);

@@ -14,7 +14,7 @@
 #define DEPTH_MAX 8
 #define NODES_MAX 10000
 
-struct reader {
+struct recipe_listing {
     struct report_recipe *recipe;
     const struct recipe_stages *stages;
     yaml_document_t document;
@@ -28,9 +28,9 @@ static bool is_scalar(const yaml_node_t *node, const char *text)
     return node->type == YAML_SCALAR_NODE && strcmp((const char *)node->data.scalar.value, text) == 0;
 }
 
-static void put_node(struct reader *reader, int index, int depth);
+static void put_node(struct recipe_listing *reader, int index, int depth);
 
-static void put_sequence(struct reader *reader, const yaml_node_t *node, int depth)
+static void put_sequence(struct recipe_listing *reader, const yaml_node_t *node, int depth)
 {
     strbuf_putc(&reader->text, '[');
     for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
@@ -41,7 +41,7 @@ static void put_sequence(struct reader *reader, const yaml_node_t *node, int dep
 }
 
 /* Members that are null are left out: an entry of a dataset has many. */
-static void put_mapping(struct reader *reader, const yaml_node_t *node, int depth)
+static void put_mapping(struct recipe_listing *reader, const yaml_node_t *node, int depth)
 {
     bool first = true;
     strbuf_putc(&reader->text, '{');
@@ -59,7 +59,7 @@ static void put_mapping(struct reader *reader, const yaml_node_t *node, int dept
 }
 
 /* The node on one line. */
-static void put_node(struct reader *reader, int index, int depth)
+static void put_node(struct recipe_listing *reader, int index, int depth)
 {
     const yaml_node_t *node = yaml_document_get_node(&reader->document, index);
     if (depth > DEPTH_MAX || reader->nodes++ > NODES_MAX) {
@@ -74,7 +74,7 @@ static void put_node(struct reader *reader, int index, int depth)
 }
 
 /* The names of the files in `dataset: [{path: ...}, ...]`. */
-static int note_datasets(struct reader *reader, const yaml_node_t *list, struct err *err)
+static int note_datasets(struct recipe_listing *reader, const yaml_node_t *list, struct err *err)
 {
     if (list->type != YAML_SEQUENCE_NODE) {
         return 0;
@@ -101,7 +101,7 @@ static int note_datasets(struct reader *reader, const yaml_node_t *list, struct 
     return 0;
 }
 
-static int add_key(struct reader *reader, const yaml_node_pair_t *pair, struct err *err)
+static int add_key(struct recipe_listing *reader, const yaml_node_pair_t *pair, struct err *err)
 {
     struct report_recipe *recipe = reader->recipe;
     const yaml_node_t *name = yaml_document_get_node(&reader->document, pair->key);
@@ -155,7 +155,7 @@ static void choose_stage(struct report_recipe *recipe, const struct recipe_stage
     }
 }
 
-static int read_document(struct reader *reader, struct err *err)
+static int read_document(struct recipe_listing *reader, struct err *err)
 {
     const yaml_node_t *root = yaml_document_get_root_node(&reader->document);
     if (!root) {
@@ -177,7 +177,7 @@ static int read_document(struct reader *reader, struct err *err)
     return reader->recipe->datasets ? 0 : -1;
 }
 
-static int parse(struct reader *reader, const struct strbuf *file, struct err *err)
+static int parse(struct recipe_listing *reader, const struct strbuf *file, struct err *err)
 {
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) {
@@ -199,7 +199,7 @@ static int parse(struct reader *reader, const struct strbuf *file, struct err *e
 int report_recipe_read(struct report_recipe *recipe, const char *path, const struct recipe_stages *stages,
                        struct err *err)
 {
-    struct reader reader = {.recipe = recipe, .stages = stages, .path = path};
+    struct recipe_listing reader = {.recipe = recipe, .stages = stages, .path = path};
     struct strbuf file = {0};
     int result = 0;
     if (file_exists(path)) {
